@@ -1,0 +1,86 @@
+# Every target says what it does: make help. Logic lives in scripts/, this file only names it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BINARIES := coordinator agent
+PLATFORMS := linux/arm64 linux/amd64 darwin/arm64
+BENCH_COUNT ?= 5
+BENCH ?= .
+
+# -buildvcs=false because scripts/tools/stamp.sh stamps the commit, also where Go would not.
+GO_BUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w $$(scripts/tools/stamp.sh)"
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## build bin/landfall-coordinator and bin/landfall-agent for this machine
+	@set -e; for name in $(BINARIES); do \
+		$(GO_BUILD) -o bin/landfall-$$name ./$$name/cmd/landfall-$$name; \
+		echo "built bin/landfall-$$name"; \
+	done
+
+.PHONY: cross
+cross: ## build both binaries for linux/arm64, linux/amd64 and darwin/arm64 into bin/OS-ARCH/
+	@set -e; for platform in $(PLATFORMS); do \
+		for name in $(BINARIES); do \
+			output=bin/$${platform/\//-}/landfall-$$name; \
+			GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO_BUILD) -o $$output ./$$name/cmd/landfall-$$name; \
+			echo "built $$output"; \
+		done; \
+	done
+
+.PHONY: setup
+setup: ## make Docker Engine, docker compose and the tests' system packages available (says what it installs)
+	@scripts/setup/test-deps.sh
+	@scripts/setup/engine.sh
+	@scripts/setup/compose.sh
+
+.PHONY: test
+test: setup ## set up, then run every test, end-to-end included, with -race; print the total coverage
+	@scripts/lint/test.sh
+
+.PHONY: test-unit
+test-unit: ## run the tests that need no Docker Engine
+	@scripts/lint/test.sh --unit
+
+.PHONY: demo
+demo: setup ## deploy a real Compose fleet on this machine, watch it, clean up
+	@scripts/demo/demo.sh
+
+.PHONY: bench
+bench: ## run the benchmarks (BENCH=regexp BENCH_COUNT=n)
+	@packages=$$({ grep -rlE '^func Benchmark' --include '*_test.go' . || true; } | sed 's,/[^/]*$$,,' | sort -u); \
+		if [ -z "$$packages" ]; then echo "no package has benchmarks yet"; exit 0; fi; \
+		go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) $$packages
+
+.PHONY: lint
+lint: ## check Go, protocol, shell, YAML and workflow files
+	@scripts/lint/lint.sh
+
+.PHONY: vuln
+vuln: ## look the dependencies up in the Go vulnerability database (needs the network)
+	@"$$(scripts/tools/tool.sh govulncheck)" ./...
+
+.PHONY: fmt
+fmt: ## format Go and protocol files in place
+	@scripts/lint/lint.sh --fix
+
+.PHONY: proto
+proto: ## regenerate the Go code of proto/
+	@scripts/lint/proto.sh generate
+
+.PHONY: proto-check
+proto-check: ## fail unless the protocol is clean, compatible and its generated code up to date
+	@scripts/lint/proto.sh check
+
+.PHONY: tools
+tools: ## build every pinned developer tool into the cache folder
+	@scripts/tools/tool.sh --all
+
+.PHONY: clean
+clean: ## remove what the build leaves in this folder (the tool cache stays)
+	rm -rf bin coverage.out
