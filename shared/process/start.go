@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -179,10 +178,10 @@ func howToGet(program string) string {
 func notStarted(cmd Cmd, path string, err error) error {
 	e := &Error{Path: cmd.Path, Cause: CauseStart, ExitCode: -1, Err: err}
 	f := fault.Wrap(e, fault.Failed, "CHILD_NOT_STARTED", "%s did not start", cmd.label())
-	var where *fs.PathError
-	switch {
-	case errors.As(err, &where) && where.Op == "chdir":
+	if info, statErr := os.Stat(cmd.Dir); cmd.Dir != "" && (statErr != nil || !info.IsDir()) {
 		return f.WithHint("check that the folder %s exists and may be entered", cmd.Dir)
+	}
+	switch {
 	case errors.Is(err, syscall.ENOENT):
 		at := path
 		if cmd.Dir != "" && !filepath.IsAbs(at) {
