@@ -35,7 +35,7 @@ cross: ## build both binaries for linux/arm64, linux/amd64 and darwin/arm64 into
 
 .PHONY: setup
 setup: ## make Docker Engine, docker compose and the tests' system packages available (says what it installs)
-	@scripts/setup/test-deps.sh
+	@scripts/setup/test-deps.sh test
 	@scripts/setup/engine.sh
 	@scripts/setup/compose.sh
 
