@@ -26,8 +26,7 @@ func self(t *testing.T, role string, args ...string) process.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Without the option a race-enabled child sleeps a second before it exits.
-	return process.Cmd{Path: path, Args: args, Env: []string{roleEnv + "=" + role, "GORACE=atexit_sleep_ms=0"}, Label: role}
+	return process.Cmd{Path: path, Args: args, Env: []string{roleEnv + "=" + role}, Label: role}
 }
 
 // requireCause checks the typed error inside the fault.
