@@ -1,0 +1,238 @@
+// Package journal keeps the agent's durable record on the host's disk.
+//
+// It promises that what a method has returned survives a power cut, that a record is never
+// silently empty (a file that cannot be read is an error, never a fresh start), that
+// only one agent at a time holds a state directory. The operations live in journal.db
+// (bbolt); the stamp and the two sentinels are plain files that operators can read.
+// Start reading at [Open].
+package journal
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// schemaVersion is the version of what journal.db holds. An agent refuses a newer one.
+const schemaVersion = 1
+
+// The buckets. Keys of records and events are big-endian numbers, so that their order is the order of time.
+var (
+	bucketMeta     = []byte("meta")
+	bucketRecords  = []byte("records")  // number -> operation.Operation as JSON
+	bucketIDs      = []byte("ids")      // operation ID -> number
+	bucketCommands = []byte("commands") // command ID -> number
+	bucketEvents   = []byte("events")   // number -> bucket of sequence -> operation.Event as JSON
+
+	keyVersion = []byte("version")
+)
+
+// Journal is the record of one state directory. Safe for concurrent use.
+type Journal struct {
+	db   *bbolt.DB
+	lock *lock
+	dir  string
+	keep int
+	log  hclog.Logger
+}
+
+var (
+	_ operation.Journal   = (*Journal)(nil)
+	_ operation.Records   = (*Journal)(nil)
+	_ operation.Stamp     = (*Journal)(nil)
+	_ operation.Sentinels = (*Journal)(nil)
+)
+
+// Open takes the state directory's lock and opens its journal, making both when they do
+// not exist. keep is how many ended operations are kept. The caller closes it.
+func Open(dir string, keep int, log hclog.Logger) (*Journal, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "STATE_DIR", "make state_dir")
+	}
+	lock, err := takeLock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	j := &Journal{lock: lock, dir: dir, keep: keep, log: log.Named("journal")}
+	if err := j.open(); err != nil {
+		_ = lock.release() // the reason it is given up is err
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *Journal) open() error {
+	path := filepath.Join(j.dir, "journal.db")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
+	if err != nil {
+		return unreadable(path, err)
+	}
+	j.db = db
+	if err := db.Update(prepare); err != nil {
+		_ = db.Close() // the reason it is given up is err
+		var f *fault.Error
+		if errors.As(err, &f) {
+			return err
+		}
+		return unreadable(path, err)
+	}
+	return nil
+}
+
+func unreadable(path string, err error) error {
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		return fault.Wrap(err, fault.Invalid, "STATE_DIR", "open the journal").WithHint("state_dir must belong to the user the agent runs as")
+	case errors.Is(err, berrors.ErrTimeout):
+		return fault.New(fault.Refused, "HOST_LOCKED", "%s is held by another process", path)
+	}
+	return fault.Wrap(err, fault.Degraded, "JOURNAL_BROKEN", "%s cannot be read", path).
+		WithHint("move it aside and start again; the history is lost, the stamp and the sentinels are not")
+}
+
+// prepare makes the buckets of a new file, and checks the version of an old one.
+func prepare(tx *bbolt.Tx) error {
+	meta := tx.Bucket(bucketMeta)
+	if meta == nil {
+		for _, name := range [][]byte{bucketMeta, bucketRecords, bucketIDs, bucketCommands, bucketEvents} {
+			if _, err := tx.CreateBucket(name); err != nil {
+				return err
+			}
+		}
+		return tx.Bucket(bucketMeta).Put(keyVersion, number(schemaVersion))
+	}
+	raw := meta.Get(keyVersion)
+	if len(raw) != 8 {
+		return fmt.Errorf("it has no version")
+	}
+	if v := binary.BigEndian.Uint64(raw); v > schemaVersion {
+		return fault.New(fault.Invalid, "JOURNAL_NEWER", "the journal has version %d, this agent knows %d", v, schemaVersion).
+			WithHint("a newer agent wrote it; install that version again")
+	}
+	return nil
+}
+
+// Close closes the file and gives up the lock.
+func (j *Journal) Close() error { return errors.Join(j.db.Close(), j.lock.release()) }
+
+// Dir is the state directory.
+func (j *Journal) Dir() string { return j.dir }
+
+// Create implements operation.Journal.
+func (j *Journal) Create(first operation.Event) (op operation.Operation, created bool, err error) {
+	err = j.db.Update(func(tx *bbolt.Tx) error {
+		created = false
+		if known := tx.Bucket(bucketCommands).Get([]byte(first.Accepted.CommandID)); known != nil {
+			return load(tx, known, &op)
+		}
+		n, err := tx.Bucket(bucketRecords).NextSequence()
+		if err != nil {
+			return err
+		}
+		op = operation.Fold(newID(n), n, []operation.Event{first})
+		if err := j.index(tx, op); err != nil {
+			return err
+		}
+		if err := put(tx, op, []operation.Event{first}); err != nil {
+			return err
+		}
+		created = true
+		return j.prune(tx)
+	})
+	return op, created, failed(err)
+}
+
+func (j *Journal) index(tx *bbolt.Tx, op operation.Operation) error {
+	if err := tx.Bucket(bucketIDs).Put([]byte(op.ID), number(op.Number)); err != nil {
+		return err
+	}
+	if err := tx.Bucket(bucketCommands).Put([]byte(op.CommandID), number(op.Number)); err != nil {
+		return err
+	}
+	_, err := tx.Bucket(bucketEvents).CreateBucket(number(op.Number))
+	return err
+}
+
+// Append implements operation.Journal.
+func (j *Journal) Append(id string, events []operation.Event) error {
+	return failed(j.db.Update(func(tx *bbolt.Tx) error {
+		var op operation.Operation
+		if err := load(tx, tx.Bucket(bucketIDs).Get([]byte(id)), &op); err != nil {
+			return err
+		}
+		for _, e := range events {
+			if e.Sequence != op.LastSequence+1 {
+				return fmt.Errorf("event %d of %s does not follow event %d", e.Sequence, id, op.LastSequence)
+			}
+			op.Apply(e)
+		}
+		return put(tx, op, events)
+	}))
+}
+
+// put writes a record and its new events.
+func put(tx *bbolt.Tx, op operation.Operation, events []operation.Event) error {
+	bucket := tx.Bucket(bucketEvents).Bucket(number(op.Number))
+	bucket.FillPercent = 0.9 // sequences only grow: nothing is inserted in between
+	for _, e := range events {
+		raw, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		if err := bucket.Put(number(e.Sequence), raw); err != nil {
+			return err
+		}
+	}
+	raw, err := json.Marshal(op)
+	if err != nil {
+		return err
+	}
+	return tx.Bucket(bucketRecords).Put(number(op.Number), raw)
+}
+
+// Events implements operation.Journal.
+func (j *Journal) Events(id string, after uint64, limit int) ([]operation.Event, error) {
+	var events []operation.Event
+	err := j.db.View(func(tx *bbolt.Tx) error {
+		n := tx.Bucket(bucketIDs).Get([]byte(id))
+		if n == nil {
+			return unknown(id)
+		}
+		c := tx.Bucket(bucketEvents).Bucket(n).Cursor()
+		for k, v := c.Seek(number(after + 1)); k != nil && len(events) < limit; k, v = c.Next() {
+			var e operation.Event
+			if err := json.Unmarshal(v, &e); err != nil {
+				return fmt.Errorf("event %d of %s: %w", binary.BigEndian.Uint64(k), id, err)
+			}
+			events = append(events, e)
+		}
+		return nil
+	})
+	return events, failed(err)
+}
+
+// failed classifies an error of the database; a fault passes through.
+func failed(err error) error {
+	var f *fault.Error
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	return fault.Wrap(err, fault.Degraded, "JOURNAL_FAILED", "use the journal").WithHint("check the disk that holds state_dir")
+}
+
+func unknown(id string) error {
+	return fault.New(fault.NotFound, "UNKNOWN_OPERATION", "there is no operation %q", id).WithHint("list them with: landfall-coordinator history")
+}
+
+func number(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }

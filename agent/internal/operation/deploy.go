@@ -1,0 +1,237 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+// errSuperseded ends a deploy whose target is older than what runs. It is a result.
+type errSuperseded struct{ by string }
+
+func (e *errSuperseded) Error() string { return "superseded by " + e.by }
+
+// deployment is a deploy on its way: the run, what was asked, what was proven.
+type deployment struct {
+	*run
+	req  DeployRequest
+	plan *pipeline.Plan // nil until proven
+}
+
+// drive takes a deploy from its present state to a terminal one.
+func (d *deployment) drive(ctx context.Context) {
+	for !d.state().Terminal() {
+		if err := d.work(ctx, d.state()); err != nil {
+			d.end(ctx, err)
+			return
+		}
+		if err := d.advance(OutcomeDone, d.entering()); err != nil {
+			d.engine.log.Error("deploy cannot go on", "operation", d.id, "error", err)
+			return
+		}
+	}
+}
+
+// work does what a state stands for.
+func (d *deployment) work(ctx context.Context, s State) error {
+	switch s {
+	case Proving:
+		return d.prove(ctx)
+	case Pausing:
+		return d.pause(ctx)
+	case Cleaning:
+		return d.step(ctx, "clean", "restore files that change at run time", func(ctx context.Context, out Output) (string, error) {
+			return d.engine.ports.Checkout.Restore(ctx, d.plan.Prepare, out)
+		})
+	case Resetting:
+		return d.step(ctx, "reset", "git reset --hard "+short(d.plan.Target), func(ctx context.Context, out Output) (string, error) {
+			return "", d.engine.ports.Checkout.Reset(ctx, d.plan.Target, out)
+		})
+	case Building:
+		return d.steps(ctx, pipeline.PhaseBuild)
+	case Migrating:
+		return d.steps(ctx, pipeline.PhaseMigrate)
+	case Applying:
+		return d.steps(ctx, pipeline.PhaseApply)
+	case AwaitingVerify:
+		return d.awaitVerify(ctx)
+	case Verifying:
+		return d.judge(ctx)
+	default: // Pending has no work
+		return nil
+	}
+}
+
+// entering fills in what the next state's record needs.
+func (d *deployment) entering() StateChange {
+	if d.state() == Applying {
+		return StateChange{VerifyBy: time.Now().Add(d.engine.policy.VerifyWithin)}
+	}
+	return StateChange{}
+}
+
+// end records how the deploy ended. A shutdown records nothing: the next start goes on.
+func (d *deployment) end(ctx context.Context, err error) {
+	if shuttingDown(ctx) || errors.Is(err, errShutdown) {
+		d.engine.log.Info("left for the next start", "operation", d.id, "state", d.state())
+		return
+	}
+	outcome, change := OutcomeFailed, StateChange{}
+	var superseded *errSuperseded
+	if errors.As(err, &superseded) {
+		outcome, change.SupersededBy = OutcomeSuperseded, superseded.by
+	} else {
+		change.Failure = failureOf(err)
+	}
+	if endErr := d.advance(outcome, change); endErr != nil {
+		d.engine.log.Error("the end of the operation could not be recorded", "operation", d.id, "error", endErr)
+	}
+}
+
+// prove checks everything that can be checked before anything running is touched.
+func (d *deployment) prove(ctx context.Context) error {
+	if err := d.step(ctx, "prove/fetch", "fetch "+short(d.req.Target), d.fetch); err != nil {
+		return err
+	}
+	if err := d.step(ctx, "prove/plan", "compile the plan", d.compile); err != nil {
+		return err
+	}
+	if err := d.step(ctx, "prove/compose", "check the compose files of the target", func(ctx context.Context, out Output) (string, error) {
+		tree, err := d.engine.ports.Trees.SideTree(ctx, d.plan.Target)
+		if err != nil {
+			return "", err
+		}
+		return "", d.engine.ports.Runtime.Prove(ctx, d.plan, tree, out)
+	}); err != nil {
+		return err
+	}
+	return d.step(ctx, "prove/host", "check disk and memory", func(ctx context.Context, _ Output) (string, error) {
+		return "", d.engine.ports.Gauge.Check(ctx)
+	})
+}
+
+// fetch brings the target here and checks that it may be deployed.
+func (d *deployment) fetch(ctx context.Context, out Output) (string, error) {
+	ports := d.engine.ports
+	head, err := ports.Commits.Head(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := d.record(Event{PreDeploy: &PreDeploy{SHA: head}}); err != nil {
+		return "", err
+	}
+	branchHead, err := ports.Commits.Fetch(ctx, d.req.Target, out)
+	if err != nil {
+		return "", err
+	}
+	if err := d.checkBranch(ctx, branchHead); err != nil {
+		return "", err
+	}
+	blocked, err := ports.Sentinels.Blocked()
+	if err != nil {
+		return "", err
+	}
+	if blocked != nil && blocked.SHA == d.req.Target {
+		return "", fault.New(fault.Refused, "SHA_BLOCKED", "%s is blocked since %s: %s", short(d.req.Target), blocked.Created.UTC().Format(time.RFC3339), blocked.Reason).
+			WithHint("push a fix, or lift the block with: landfall-coordinator unblock")
+	}
+	return fmt.Sprintf("branch is at %s, checkout at %s", short(branchHead), short(head)), d.checkBase(ctx)
+}
+
+func (d *deployment) checkBranch(ctx context.Context, branchHead string) error {
+	if !d.engine.policy.RequireAncestry {
+		return nil
+	}
+	on, err := d.engine.ports.Commits.IsAncestor(ctx, d.req.Target, branchHead)
+	if err != nil {
+		return err
+	}
+	if !on {
+		return fault.New(fault.Refused, "NOT_ON_BRANCH", "%s is not on the branch, whose head is %s", short(d.req.Target), short(branchHead)).
+			WithHint("push it to the branch first; only what is on the branch is deployed")
+	}
+	return nil
+}
+
+// checkBase holds the caller to the commit that runs: a change set measured from
+// another one could leave out a service.
+func (d *deployment) checkBase(ctx context.Context) error {
+	stamp, _, err := d.engine.ports.Stamp.Stamp()
+	if err != nil {
+		return err
+	}
+	if stamp != "" && stamp != d.req.Target && !d.req.AllowOlder {
+		older, err := d.engine.ports.Commits.IsAncestor(ctx, d.req.Target, stamp)
+		if err != nil && fault.KindOf(err) != fault.NotFound {
+			return err // a stamp that the repository lost, after a force-push say, is no successor of anything
+		}
+		if older {
+			return &errSuperseded{by: stamp}
+		}
+	}
+	if d.req.Base == stamp || d.req.Everything != "" {
+		return nil
+	}
+	runs := short(stamp) + " runs here"
+	if stamp == "" {
+		runs = "nothing was deployed here yet"
+	}
+	return fault.New(fault.Refused, "BASE_NOT_STAMP", "%s, but the change set is measured from %q", runs, short(d.req.Base)).
+		WithHint("another deploy came between, or --base was given; run the command again without it")
+}
+
+// compile makes the plan from the target's own landfall.yaml and holds the caller to it:
+// the wire carries no commands, so a stolen key can deploy only what the branch declares.
+func (d *deployment) compile(ctx context.Context, _ Output) (string, error) {
+	plan, err := d.engine.PlanAt(ctx, d.req.Base, d.req.Target, d.req.Everything)
+	if err != nil {
+		return "", err
+	}
+	if err := d.record(Event{Plan: plan}); err != nil {
+		return "", err
+	}
+	if digest := plan.Digest(); digest != d.req.PlanDigest {
+		return "", fault.New(fault.Refused, "PLAN_DIGEST_MISMATCH", "the agent compiled plan %s, the caller sent %s", digest, d.req.PlanDigest).
+			WithHint("compare: landfall-coordinator show %s, landfall-coordinator plan --sha %s; both sides need the same version", d.id, short(d.req.Target))
+	}
+	d.plan = plan
+	return fmt.Sprintf("%d steps, %s", len(plan.Steps), plan.Digest()), nil
+}
+
+// pause keeps convergence away before the first change.
+func (d *deployment) pause(context.Context) error {
+	now := time.Now()
+	return d.engine.ports.Sentinels.SetPause(&Pause{
+		Reason: "deploy of " + short(d.plan.Target), Owner: d.snapshot().Requester, Operation: d.id,
+		Created: now, Expires: now.Add(d.engine.policy.PauseTTL),
+	})
+}
+
+// awaitVerify waits for the Verify command. A coordinator that never comes back does not
+// leave an unjudged host: after the time the agent judges by itself.
+func (d *deployment) awaitVerify(ctx context.Context) error {
+	timer := time.NewTimer(time.Until(d.snapshot().VerifyBy))
+	defer timer.Stop()
+	select {
+	case <-d.verify:
+		return nil
+	case <-timer.C:
+		return d.warn("VERIFY_BY_AGENT", fmt.Sprintf("no verify command came within %s; the agent verifies by itself", d.engine.policy.VerifyWithin))
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// judge runs the probes and writes the stamp.
+func (d *deployment) judge(ctx context.Context) error {
+	if err := d.probeAll(ctx, d.plan, d.plan.Verify); err != nil {
+		return err
+	}
+	return d.step(ctx, "stamp", "write the stamp", func(context.Context, Output) (string, error) {
+		return short(d.plan.Target), d.engine.ports.Stamp.SetStamp(d.plan.Target)
+	})
+}

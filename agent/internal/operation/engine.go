@@ -1,0 +1,264 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+// Ports is everything the engine needs from the outside. All are required.
+type Ports struct {
+	Commits   Commits
+	Trees     Trees
+	Checkout  Checkout
+	Runtime   Runtime
+	Scripts   Scripts
+	Prober    Prober
+	Gauge     Gauge
+	Journal   Journal
+	Records   Records
+	Stamp     Stamp
+	Sentinels Sentinels
+}
+
+// Policy is what this host insists on.
+type Policy struct {
+	RequireAncestry bool          // the target must be on the branch
+	VerifyWithin    time.Duration // an applied deploy that nobody judges is judged after this
+	PauseTTL        time.Duration // how long a deploy's pause lasts when nobody resumes
+	Parallelism     int           // steps side by side, at least 1
+}
+
+// Engine runs operations, one at a time. The work belongs to the engine, never to the
+// caller: a caller that goes away changes nothing. Safe for concurrent use.
+type Engine struct {
+	ports  Ports
+	policy Policy
+	log    hclog.Logger
+
+	shutdown context.Context // ends when we must end; not the same as cancelling the work
+	stop     context.CancelCauseFunc
+	group    sync.WaitGroup
+
+	mu       sync.Mutex
+	current  *run
+	watchers map[string]*broadcast // by operation, while somebody may still append to it
+	reserved bool                  // an operation is being created
+}
+
+// errShutdown is the cause of the work's context when the agent stops.
+var errShutdown = errors.New("the agent is stopping")
+
+// New makes an engine. It starts nothing; see [Engine.Start].
+func New(ports Ports, policy Policy, log hclog.Logger) *Engine {
+	ctx, stop := context.WithCancelCause(context.Background())
+	return &Engine{
+		ports: ports, policy: policy, log: log.Named("engine"),
+		shutdown: ctx, stop: stop,
+		watchers: map[string]*broadcast{},
+	}
+}
+
+// Start takes up what the agent before us left unfinished. Call it once, before serving.
+func (e *Engine) Start() error { return e.recoverUnfinished() }
+
+// Close stops the running operation's children and waits. The record stays as it is,
+// for the next start: stopping the agent is not cancelling the operation.
+func (e *Engine) Close() {
+	e.stop(errShutdown)
+	e.group.Wait()
+}
+
+// DeployRequest asks for a commit to be deployed.
+type DeployRequest struct {
+	CommandID  string
+	Requester  string
+	Target     string
+	Base       string // "" when there is none
+	Everything string // why every flag is set, "" when the changes decide
+	PlanDigest string
+	AllowOlder bool
+}
+
+// Deploy records a deploy and starts it. A command that is known already returns its
+// operation with repeated set. While another operation runs it is Refused/HOST_LOCKED.
+func (e *Engine) Deploy(req DeployRequest) (op Operation, repeated bool, err error) {
+	first := Event{Accepted: &Accepted{
+		Kind: KindDeploy, CommandID: req.CommandID, Requester: req.Requester, Target: req.Target, Base: req.Base,
+	}}
+	return e.begin(first, func(ctx context.Context, r *run) {
+		(&deployment{run: r, req: req}).drive(ctx)
+	})
+}
+
+// begin records an operation by its first event and runs work for it.
+func (e *Engine) begin(first Event, work func(context.Context, *run)) (Operation, bool, error) {
+	if op, known, err := e.reserve(first); known || err != nil {
+		return op, known, err
+	}
+	first.Sequence, first.Time = 1, time.Now()
+	op, created, err := e.ports.Journal.Create(first)
+	if err != nil || !created {
+		e.unreserve()
+		return op, err == nil && !created, err
+	}
+	return e.launch(op, work), false, nil
+}
+
+// reserve takes the host for an operation that is about to be created. A command that
+// is known already is answered even while the host is taken.
+func (e *Engine) reserve(first Event) (Operation, bool, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.shutdown.Err() != nil {
+		return Operation{}, false, fault.New(fault.Unreachable, "SHUTTING_DOWN", "the agent is stopping")
+	}
+	if e.current == nil && !e.reserved {
+		e.reserved = true
+		return Operation{}, false, nil
+	}
+	if e.current == nil {
+		return Operation{}, false, fault.New(fault.Refused, "HOST_LOCKED", "the host is locked by an operation that is just starting").WithHint("try again in a moment")
+	}
+	op := e.current.snapshot()
+	if op.CommandID == first.Accepted.CommandID {
+		return op, true, nil
+	}
+	return Operation{}, false, fault.New(fault.Refused, "HOST_LOCKED",
+		"the host is locked by %s (%s of %s by %s, %s)", op.ID, op.Kind, short(op.Target), op.Requester, op.State).
+		WithHint("watch it with: landfall-coordinator attach %s", op.ID)
+}
+
+func (e *Engine) unreserve() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.reserved = false
+}
+
+// launch runs work for a recorded operation in its own goroutine.
+func (e *Engine) launch(op Operation, work func(context.Context, *run)) Operation {
+	ctx, cancel := context.WithCancelCause(e.shutdown)
+	r := newRun(e, op, cancel)
+	e.mu.Lock()
+	e.current, e.reserved = r, false
+	e.mu.Unlock()
+	e.group.Add(1)
+	go func() {
+		defer e.group.Done()
+		defer cancel(nil)
+		e.log.Info("operation started", "operation", op.ID, "kind", op.Kind, "target", op.Target, "requester", op.Requester)
+		work(ctx, r)
+		r.close()
+		final := r.snapshot()
+		e.mu.Lock()
+		e.current = nil
+		e.mu.Unlock()
+		e.log.Info("operation left", "operation", op.ID, "state", final.State, "events", final.LastSequence)
+	}()
+	return op
+}
+
+// Verify asks for the judgement of an operation that awaits it. Repeating it, or asking
+// for one that is being judged or has ended, changes nothing.
+func (e *Engine) Verify(id string) (Operation, error) {
+	op, err := e.Operation(id)
+	if err != nil || op.State.Terminal() {
+		return op, err
+	}
+	e.mu.Lock()
+	r := e.current
+	e.mu.Unlock()
+	if r == nil || r.id != op.ID {
+		return op, fault.New(fault.Refused, "NOT_RUNNING", "%s is %s but does not run in this agent", op.ID, op.State)
+	}
+	r.requestVerify()
+	return r.snapshot(), nil
+}
+
+// Finish ends a successful deploy: the pause it made is removed and convergence resumes.
+func (e *Engine) Finish(id string) (Operation, error) {
+	op, err := e.Operation(id)
+	if err != nil {
+		return op, err
+	}
+	if op.State != Succeeded {
+		return op, fault.New(fault.Refused, "NOT_SUCCEEDED", "%s is %s: convergence stays paused", op.ID, op.State).
+			WithHint("look at it with: landfall-coordinator show %s", op.ID)
+	}
+	pause, err := e.ports.Sentinels.Pause()
+	if err != nil {
+		return op, err
+	}
+	if pause != nil && pause.Operation == op.ID {
+		return op, e.ports.Sentinels.SetPause(nil)
+	}
+	return op, nil
+}
+
+// Operation reads one operation, the running one as it stands this moment.
+func (e *Engine) Operation(id string) (Operation, error) {
+	op, err := e.ports.Records.Operation(id)
+	if err != nil {
+		return op, err
+	}
+	if cur := e.Current(); cur != nil && cur.ID == op.ID {
+		return *cur, nil
+	}
+	return op, nil
+}
+
+// Operations lists operations, newest first; see [Records].
+func (e *Engine) Operations(before uint64, limit int) ([]Operation, error) {
+	return e.ports.Records.Operations(before, limit)
+}
+
+// Current is the operation that runs, nil when none does.
+func (e *Engine) Current() *Operation {
+	e.mu.Lock()
+	r := e.current
+	e.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	op := r.snapshot()
+	return &op
+}
+
+// PlanAt compiles the plan that brings a host from base to target, as the agent does in
+// a deploy. It fetches nothing: both commits must be known.
+func (e *Engine) PlanAt(ctx context.Context, base, target, everything string) (*pipeline.Plan, error) {
+	config, err := e.ports.Trees.Pipeline(ctx, target)
+	if err != nil {
+		return nil, err
+	}
+	in := pipeline.Input{Base: base, Target: target, Everything: everything}
+	if everything == "" {
+		if in.Changes, err = e.ports.Commits.Changes(ctx, base, target); err != nil {
+			return nil, err
+		}
+	}
+	return pipeline.Compile(config, in)
+}
+
+// PlanNow is the plan of everything at the commit that is checked out: what the host
+// should look like. Diagnostics read stacks, environment and probes from it.
+func (e *Engine) PlanNow(ctx context.Context) (*pipeline.Plan, error) {
+	head, err := e.ports.Commits.Head(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return e.PlanAt(ctx, "", head, "diagnostics look at everything")
+}
+
+func short(sha string) string {
+	if len(sha) > 12 {
+		return sha[:12]
+	}
+	return sha
+}

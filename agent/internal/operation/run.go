@@ -1,0 +1,243 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+const (
+	// batchLines and batchEvery bound how long output lines wait for the disk. Everything
+	// else is on disk before it is published or acted on.
+	batchLines = 512
+	batchEvery = 100 * time.Millisecond
+)
+
+// run is one operation while it is worked on. Its recorder assigns sequence numbers,
+// batches output lines, writes to the journal, then wakes the watchers: in that order.
+type run struct {
+	engine *Engine
+	id     string
+	cancel context.CancelCauseFunc
+
+	verify chan struct{} // capacity 1: a verify request that waits needs no second one
+
+	mu      sync.Mutex
+	op      Operation
+	pending []Event // output lines not yet on disk
+	tails   map[string]*tail
+	broken  error // the journal failed; nothing may be recorded or done any more
+	ticker  *time.Timer
+}
+
+func newRun(e *Engine, op Operation, cancel context.CancelCauseFunc) *run {
+	r := &run{engine: e, id: op.ID, cancel: cancel, op: op, verify: make(chan struct{}, 1), tails: map[string]*tail{}}
+	r.ticker = time.AfterFunc(batchEvery, r.flushLater)
+	r.ticker.Stop()
+	return r
+}
+
+func (r *run) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ticker.Stop()
+	r.commit()
+}
+
+func (r *run) snapshot() Operation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.op.Clone()
+}
+
+func (r *run) state() State {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.op.State
+}
+
+func (r *run) requestVerify() {
+	select {
+	case r.verify <- struct{}{}:
+	default:
+	}
+}
+
+// record puts a fact on disk and then tells the watchers. When the journal fails the
+// work's context ends: nothing may happen that is not recorded.
+func (r *run) record(e Event) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stage(e)
+	return r.commit()
+}
+
+// output takes one line of a child. It returns when the line is buffered, or, when the
+// buffer is full, on disk: that is the child's back-pressure.
+func (r *run) output(stepID string, stream Stream, text string, truncated bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.tails[stepID]
+	if t == nil {
+		t = &tail{}
+		r.tails[stepID] = t
+	}
+	t.add(text)
+	if len(r.pending) == 0 {
+		r.ticker.Reset(batchEvery)
+	}
+	r.stage(Event{Output: &OutputLine{StepID: stepID, Stream: stream, Text: text, Truncated: truncated}})
+	if len(r.pending) >= batchLines {
+		_ = r.commit() // a broken journal has ended the work's context; the child is being killed
+	}
+}
+
+// outputTo is the Output of one step.
+func (r *run) outputTo(stepID string) Output {
+	return func(stream Stream, text string, truncated bool) { r.output(stepID, stream, text, truncated) }
+}
+
+// takeTail returns the last lines of a step's output and forgets them.
+func (r *run) takeTail(stepID string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.tails[stepID]
+	delete(r.tails, stepID)
+	if t == nil {
+		return nil
+	}
+	return t.lines()
+}
+
+func (r *run) flushLater() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_ = r.commit() // see output
+}
+
+// stage numbers an event; r.mu is held.
+func (r *run) stage(e Event) {
+	e.Sequence = r.op.LastSequence + uint64(len(r.pending)) + 1
+	e.Time = time.Now()
+	r.pending = append(r.pending, e)
+}
+
+// commit writes what is staged, folds it, wakes the watchers; r.mu is held.
+func (r *run) commit() error {
+	if r.broken != nil {
+		r.pending = nil
+		return r.broken
+	}
+	if len(r.pending) == 0 {
+		return nil
+	}
+	batch := r.pending
+	r.pending = nil
+	if err := r.engine.ports.Journal.Append(r.id, batch); err != nil {
+		r.broken = fault.Wrap(err, fault.Degraded, "JOURNAL_FAILED", "record what happened")
+		r.engine.log.Error("journal failed, the operation stops here", "operation", r.id, "error", err)
+		r.cancel(r.broken)
+		return r.broken
+	}
+	for _, e := range batch {
+		r.op.Apply(e)
+	}
+	r.engine.wake(r.id)
+	return nil
+}
+
+// enter records a state.
+func (r *run) enter(change StateChange) error { return r.record(Event{State: &change}) }
+
+// advance enters the state that follows the present one after an outcome.
+func (r *run) advance(outcome Outcome, change StateChange) error {
+	next, err := Next(r.state(), outcome)
+	if err != nil {
+		return fault.Wrap(err, fault.Internal, "BAD_TRANSITION", "choose the next state")
+	}
+	change.State = next
+	return r.enter(change)
+}
+
+func (r *run) warn(reason, message string) error {
+	return r.record(Event{Warning: &Warning{Reason: reason, Message: message}})
+}
+
+// step records the start and the end of one piece of work around do. The error it
+// returns names the step and carries the last lines of its output.
+func (r *run) step(ctx context.Context, id, title string, do func(context.Context, Output) (summary string, err error)) error {
+	if err := r.record(Event{StepStarted: &StepStarted{ID: id, Title: title}}); err != nil {
+		return err
+	}
+	started := time.Now()
+	summary, err := do(ctx, r.outputTo(id))
+	end := StepFinished{ID: id, Outcome: StepDone, Duration: time.Since(started), Summary: summary}
+	if shuttingDown(ctx) {
+		// The record stays open: whether the step's work is done is for recovery to find out.
+		return errShutdown
+	}
+	lines := r.takeTail(id)
+	if err != nil {
+		failure := failureOf(err)
+		failure.StepID, failure.OutputTail = id, lines
+		end.Outcome, end.Failure = StepFailed, failure
+		if errors.Is(context.Cause(ctx), errSibling) {
+			end.Outcome, end.Failure = StepInterrupted, nil
+		}
+		err = &stepError{failure: failure, cause: err}
+	}
+	if recordErr := r.record(Event{StepFinished: &end}); recordErr != nil {
+		return recordErr
+	}
+	return err
+}
+
+// stepError is an error that knows its step.
+type stepError struct {
+	failure *Failure
+	cause   error
+}
+
+func (e *stepError) Error() string { return e.cause.Error() }
+func (e *stepError) Unwrap() error { return e.cause }
+
+// failureOf turns an error into a record of it.
+func failureOf(err error) *Failure {
+	var s *stepError
+	if errors.As(err, &s) {
+		return s.failure
+	}
+	f := &Failure{Kind: fault.KindOf(err), Reason: fault.ReasonOf(err), Message: err.Error()}
+	var known *fault.Error
+	if errors.As(err, &known) {
+		f.Hint = known.Hint
+	}
+	if f.Reason == "" {
+		f.Reason = "INTERNAL"
+	}
+	return f
+}
+
+func shuttingDown(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errShutdown) }
+
+// tail keeps the last lines of a child's output.
+type tail struct {
+	ring [tailLines]string
+	n    int
+}
+
+func (t *tail) add(line string) {
+	t.ring[t.n%tailLines] = line
+	t.n++
+}
+
+func (t *tail) lines() []string {
+	if t.n <= tailLines {
+		return append([]string(nil), t.ring[:t.n]...)
+	}
+	at := t.n % tailLines
+	return append(append([]string(nil), t.ring[at:]...), t.ring[:at]...)
+}

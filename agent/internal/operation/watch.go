@@ -1,0 +1,85 @@
+package operation
+
+import (
+	"context"
+	"sync"
+)
+
+// broadcast wakes any number of waiters, each at least once after a change.
+type broadcast struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+func newBroadcast() *broadcast { return &broadcast{ch: make(chan struct{})} }
+
+// next returns a channel that is closed at the next change.
+func (b *broadcast) next() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ch
+}
+
+func (b *broadcast) wake() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	close(b.ch)
+	b.ch = make(chan struct{})
+}
+
+func (e *Engine) broadcastOf(id string) *broadcast {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.watchers[id]
+	if b == nil {
+		b = newBroadcast()
+		e.watchers[id] = b
+	}
+	return b
+}
+
+func (e *Engine) wake(id string) { e.broadcastOf(id).wake() }
+
+// watchPage is how many events one look at the journal takes: enough to stream a long
+// build log, little enough not to hold much memory for a slow watcher.
+const watchPage = 512
+
+// Watch calls deliver with the events of an operation after a sequence, in order and
+// without gaps, until the operation is terminal and everything is delivered, or ctx
+// ends. It reads from the journal only, so a slow watcher slows nobody. Once everything
+// recorded has been delivered, idle is asked with the operation's state whether to go on
+// waiting; nil means always.
+func (e *Engine) Watch(ctx context.Context, id string, after uint64, deliver func([]Event) error, idle func(State) bool) error {
+	b := e.broadcastOf(id)
+	for {
+		changed := b.next()
+		events, err := e.ports.Journal.Events(id, after, watchPage)
+		if err != nil {
+			return err
+		}
+		if len(events) > 0 {
+			if err := deliver(events); err != nil {
+				return err
+			}
+			after = events[len(events)-1].Sequence
+			continue
+		}
+		op, err := e.ports.Records.Operation(id)
+		if err != nil {
+			return err
+		}
+		if op.LastSequence > after {
+			continue
+		}
+		if op.State.Terminal() || (idle != nil && !idle(op.State)) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-e.shutdown.Done():
+			return context.Cause(e.shutdown)
+		}
+	}
+}
