@@ -12,7 +12,8 @@ usage: scripts/setup/test-deps.sh GROUP...   install what is missing of the grou
        scripts/setup/test-deps.sh --help
 
 groups: demo   git, and what the container images of demo and tests are made from: PostgreSQL, a static busybox
-        test   the demo group and a C compiler, which the race detector needs
+        unit   a C compiler, which the race detector needs
+        test   the two above
         lint   git, shellcheck, yamllint
 On macOS only the lint group can be missing (brew install shellcheck yamllint); demo and tests pull images.
 LANDFALL_NO_INSTALL=1 forbids every change. Exit codes: 0 all is there, 1 something is missing, 2 usage.
@@ -28,8 +29,8 @@ for argument in "$@"; do
 		exit 0
 		;;
 	--check) check_only=1 ;;
-	demo | lint) groups+=("$argument") ;;
-	test) groups+=(demo compiler) ;;
+	demo | unit | lint) groups+=("$argument") ;;
+	test) groups+=(demo unit) ;;
 	*)
 		usage >&2
 		exit 2
@@ -65,7 +66,7 @@ collect() {
 		postgres_server || packages+=(postgresql postgresql-client)
 		static_busybox || packages+=(busybox-static)
 		;;
-	compiler) need gcc gcc libc6-dev ;;
+	unit) need gcc gcc libc6-dev ;;
 	lint)
 		need git git ca-certificates
 		need shellcheck shellcheck
@@ -82,7 +83,8 @@ without_cluster() {
 	as_root mkdir -p "$folder"
 	echo "create_main_cluster = false" | as_root tee "$setting" >/dev/null
 	local status=0
-	"$@" || status=$?
+	# In a subshell, so that its failure ends there and the setting is taken back.
+	("$@") || status=$?
 	as_root rm -f "$setting"
 	return "$status"
 }
@@ -111,8 +113,9 @@ done
 if ((${#packages[@]} == 0)); then
 	exit 0
 fi
+refuse_changes "demo, tests or lint need: apt-get install ${packages[*]}"
+can_be_root || fail "demo, tests or lint need root or sudo for: apt-get install ${packages[*]}"
 if [[ " ${packages[*]} " == *" postgresql "* ]]; then
-	can_be_root || fail "demo and tests need root or sudo for: apt-get install ${packages[*]}"
 	without_cluster apt_install "for demo, tests or lint" "${packages[@]}"
 else
 	apt_install "for demo, tests or lint" "${packages[@]}"

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Run the tests with the race detector and print the coverage of everything that ran, real binaries included.
+set -euo pipefail
+
+usage() {
+	cat <<USAGE
+usage: scripts/lint/test.sh           every test; wants what \`make setup\` gives
+       scripts/lint/test.sh --unit    only tests that need no Docker Engine (go test -short, without scripts/)
+       scripts/lint/test.sh --help
+
+Writes coverage.out. GOCOVERDIR is set for the tests: an end-to-end test that builds the binaries with
+\`go build -cover -covermode=atomic\` and lets them inherit it adds what they executed to the total.
+USAGE
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+patterns=(./...)
+flags=(-race -covermode=atomic "-coverpkg=./agent/...,./coordinator/...,./shared/..." -timeout 20m)
+case ${1:-} in
+"") ;;
+--unit)
+	patterns=(./agent/... ./coordinator/... ./shared/...)
+	flags+=(-short)
+	;;
+-h | --help)
+	usage
+	exit 0
+	;;
+*)
+	usage >&2
+	exit 2
+	;;
+esac
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+mkdir "$folder/binaries"
+
+status=0
+# The warnings left out here only say that a package's tests do not touch every package that coverage is wanted of.
+CGO_ENABLED=1 GOCOVERDIR=$folder/binaries \
+	go test "${flags[@]}" -coverprofile="$folder/tests.out" "${patterns[@]}" || status=$?
+
+# Both profiles hold the same blocks; `go tool cover` adds up what stands twice. Generated code is nobody's to test.
+if [[ -n $(ls -A "$folder/binaries") ]]; then
+	go tool covdata textfmt -i "$folder/binaries" -o "$folder/binaries.out"
+fi
+if [[ -s $folder/tests.out ]]; then
+	{
+		echo "mode: atomic"
+		cat "$folder"/*.out | grep -v -e '^mode:' -e '\.pb\.go:'
+	} >coverage.out
+	go tool cover -func coverage.out | awk '$1 == "total:" { print "coverage of agent, coordinator and shared, tests and real binaries together: " $NF }'
+fi
+exit "$status"
