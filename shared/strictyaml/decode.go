@@ -27,7 +27,7 @@ func Decode(file string, data []byte, into any) (*Document, Problems) {
 		panic("strictyaml: Decode needs a pointer that is not nil")
 	}
 	root, problems := parse(file, data)
-	document := &Document{File: file, root: root}
+	document := newDocument(file, root)
 	if root == nil {
 		return document, problems
 	}
@@ -101,8 +101,7 @@ func (d *decoder) enter(node *yaml.Node, path string, depth int) bool {
 		return false
 	}
 	if d.budget--; d.budget < 0 {
-		d.stopped = true
-		d.fail(node, "", "", "the document is too large once its aliases are followed: more than %d values", maxNodes)
+		d.tooLarge(node)
 		return false
 	}
 	if depth > maxDepth {
@@ -111,6 +110,11 @@ func (d *decoder) enter(node *yaml.Node, path string, depth int) bool {
 		return false
 	}
 	return true
+}
+
+func (d *decoder) tooLarge(node *yaml.Node) {
+	d.stopped = true
+	d.fail(node, "", "", "the document is too large once its aliases are followed: more than %d values", maxNodes)
 }
 
 var (
@@ -174,7 +178,7 @@ func (d *decoder) structure(node *yaml.Node, target reflect.Value, path string, 
 	}
 	for _, name := range names {
 		if fields[name].required && !present[name] {
-			d.fail(node, path, "", "%sthe key %q is missing", prefix(path), name)
+			d.fail(node, join(path, name), "", "%sthe key %q is missing", prefix(path), name)
 		}
 	}
 }
@@ -239,6 +243,9 @@ func (d *decoder) pairs(node *yaml.Node, path string, depth int) []pair {
 		}
 	}
 	all := mergedPairs(node, &d.budget, maxDepth-depth)
+	if d.budget < 0 {
+		d.tooLarge(node)
+	}
 	return slices.DeleteFunc(all, func(p pair) bool { return p.key.Kind != yaml.ScalarNode })
 }
 

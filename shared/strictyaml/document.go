@@ -12,7 +12,32 @@ import (
 type Document struct {
 	File string
 
-	root *yaml.Node // nil when the file could not be parsed
+	root *yaml.Node                     // nil when the file could not be parsed
+	keys map[*yaml.Node]map[string]pair // of every mapping, merges resolved
+}
+
+// newDocument indexes the keys of every mapping below root.
+func newDocument(file string, root *yaml.Node) *Document {
+	d := &Document{File: file, root: root, keys: map[*yaml.Node]map[string]pair{}}
+	budget := maxNodes
+	var visit func(node *yaml.Node)
+	visit = func(node *yaml.Node) {
+		if node.Kind == yaml.MappingNode {
+			pairs := mergedPairs(node, &budget, maxDepth)
+			keys := make(map[string]pair, len(pairs))
+			for _, p := range pairs {
+				keys[p.key.Value] = p
+			}
+			d.keys[node] = keys
+		}
+		for _, child := range node.Content {
+			visit(child)
+		}
+	}
+	if root != nil {
+		visit(root)
+	}
+	return d
 }
 
 // At is where the value at path stands. Where the path does not exist it is the place
@@ -64,7 +89,7 @@ func (d *Document) Path(path ...string) string {
 		} else {
 			at = join(at, element)
 		}
-		_, node = child(node, element)
+		_, node = d.child(node, element)
 	}
 	return at
 }
@@ -72,7 +97,7 @@ func (d *Document) Path(path ...string) string {
 func (d *Document) find(path []string) (key, value *yaml.Node, found bool) {
 	key, value = d.root, d.root
 	for _, element := range path {
-		k, v := child(value, element)
+		k, v := d.child(value, element)
 		if v == nil {
 			return key, value, false
 		}
@@ -81,7 +106,7 @@ func (d *Document) find(path []string) (key, value *yaml.Node, found bool) {
 	return key, value, d.root != nil
 }
 
-func child(node *yaml.Node, element string) (key, value *yaml.Node) {
+func (d *Document) child(node *yaml.Node, element string) (key, value *yaml.Node) {
 	node = deref(node)
 	if node == nil {
 		return nil, nil
@@ -92,12 +117,8 @@ func child(node *yaml.Node, element string) (key, value *yaml.Node) {
 			return node.Content[i], node.Content[i]
 		}
 	case yaml.MappingNode:
-		budget := maxNodes
-		for _, p := range mergedPairs(node, &budget, maxDepth) {
-			if p.key.Value == element {
-				return p.key, p.value
-			}
-		}
+		p := d.keys[node][element]
+		return p.key, p.value
 	}
 	return nil, nil
 }

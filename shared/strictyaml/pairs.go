@@ -26,6 +26,7 @@ func isMergeKey(key *yaml.Node) bool {
 // budget bounds the work over all recursion, depth the recursion itself, so that a
 // mapping which merges itself ends.
 func mergedPairs(mapping *yaml.Node, budget *int, depth int) []pair {
+	*budget--
 	var pairs []pair
 	seen := map[string]bool{}
 	add := func(p pair) {

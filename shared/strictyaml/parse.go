@@ -16,7 +16,7 @@ import (
 // nodes, a handful of levels and a few kilobytes.
 const (
 	MaxBytes = 1 << 20 // of a file
-	maxNodes = 100_000 // visited, aliases counted every time they are followed
+	maxNodes = 20_000  // visited, aliases counted every time they are followed
 	maxDepth = 64      // levels of nesting
 )
 
