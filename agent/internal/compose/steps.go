@@ -1,0 +1,211 @@
+package compose
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+// Run implements operation.Runtime.
+func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, out operation.Output) (string, error) {
+	stack, ok := plan.Stack(step.Stack())
+	if !ok {
+		return "", fault.New(fault.Internal, "UNKNOWN_STACK", "the plan has no stack %q", step.Stack())
+	}
+	w := &work{Compose: c, ctx: ctx, plan: plan, stack: stack, out: out}
+	switch {
+	case step.Build != nil:
+		return w.build(*step.Build)
+	case step.Up != nil:
+		return w.up(*step.Up)
+	case step.Recreate != nil:
+		return w.recreate(*step.Recreate)
+	case step.Restart != nil:
+		return w.restart(*step.Restart)
+	case step.Exec != nil:
+		return w.exec(*step.Exec)
+	}
+	return "", fault.New(fault.Internal, "UNKNOWN_STEP", "Compose does not do %s steps", step.Kind())
+}
+
+// work is one step on one stack.
+type work struct {
+	*Compose
+	ctx   context.Context //nolint:containedctx // lives exactly as long as the one call it belongs to
+	plan  *pipeline.Plan
+	stack pipeline.Stack
+	out   operation.Output
+}
+
+// services expands patterns to the names that the checkout's compose files have now. No
+// pattern is no name: Compose then takes them all.
+func (w *work) services(patterns []string) ([]string, error) {
+	if len(patterns) == 0 {
+		return nil, nil
+	}
+	m, err := w.model(w.ctx, w.plan, w.stack)
+	if err != nil {
+		return nil, err
+	}
+	names := slices.Sorted(maps.Keys(m.Services))
+	found := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return !slices.ContainsFunc(patterns, func(p string) bool { return pipeline.MatchService(p, name) })
+	})
+	if len(found) == 0 {
+		return nil, fault.New(fault.Invalid, "UNKNOWN_SERVICE", "stack %s has no service %s; it has %s", w.stack.Name, strings.Join(patterns, ", "), strings.Join(names, " "))
+	}
+	return found, nil
+}
+
+func (w *work) build(b pipeline.Build) (string, error) {
+	names, err := w.services(b.Services)
+	if err != nil {
+		return "", err
+	}
+	args := []string{"build"}
+	if b.NoCache {
+		args = append(args, "--no-cache")
+	}
+	if b.Pull {
+		args = append(args, "--pull")
+	}
+	for _, key := range slices.Sorted(maps.Keys(b.Args)) {
+		args = append(args, "--build-arg", key+"="+b.Args[key])
+	}
+	_, err = w.run(w.ctx, command{
+		stack: w.stack, env: w.plan.Environment, args: append(append(args, "--"), names...), out: w.out,
+		deadline: w.deadlines.Build, silence: w.deadlines.NoProgress,
+	})
+	return strings.Join(names, " "), because(err, "BUILD_FAILED", "build of stack %s failed", w.stack.Name)
+}
+
+func (w *work) up(u pipeline.Up) (string, error) {
+	args := []string{"up", "--detach"}
+	for flag, set := range map[string]bool{"--no-deps": u.NoDeps, "--force-recreate": u.ForceRecreate, "--no-recreate": u.NoRecreate} {
+		if set {
+			args = append(args, flag)
+		}
+	}
+	slices.Sort(args[2:])
+	return w.change(u.Services, args, "UP_FAILED")
+}
+
+// recreate replaces containers and makes sure that it did: `up` alone leaves a container
+// as it is when only the content of a mounted file changed.
+func (w *work) recreate(r pipeline.Recreate) (string, error) {
+	args := []string{"up", "--detach", "--force-recreate"}
+	if r.NoDeps {
+		args = append(args, "--no-deps")
+	}
+	before, err := w.containers(r.Services)
+	if err != nil {
+		return "", err
+	}
+	summary, err := w.change(r.Services, args, "RECREATE_FAILED")
+	if err != nil {
+		return "", err
+	}
+	after, err := w.containers(r.Services)
+	if err != nil {
+		return "", err
+	}
+	for id, name := range before {
+		if _, same := after[id]; same {
+			return "", fault.New(fault.Failed, "NOT_RECREATED", "%s still has its old container %.12s", name, id)
+		}
+	}
+	return summary, nil
+}
+
+func (w *work) restart(r pipeline.Restart) (string, error) {
+	return w.change(r.Services, []string{"restart"}, "RESTART_FAILED")
+}
+
+// change runs a command that changes containers and says which it changed.
+func (w *work) change(patterns, args []string, reason string) (string, error) {
+	names, err := w.services(patterns)
+	if err != nil {
+		return "", err
+	}
+	before, err := w.containers(nil)
+	if err != nil {
+		return "", err
+	}
+	_, err = w.run(w.ctx, command{
+		stack: w.stack, env: w.plan.Environment, args: append(append(args, "--"), names...), out: w.out, deadline: w.deadlines.Up,
+	})
+	if err != nil {
+		return "", because(err, reason, "docker compose %s of stack %s failed", args[0], w.stack.Name)
+	}
+	after, err := w.containers(nil)
+	if err != nil {
+		return "", err
+	}
+	if args[0] == "restart" {
+		return "restarted " + strings.Join(names, " "), nil
+	}
+	return difference(before, after), nil
+}
+
+// containers maps the IDs of a stack's containers to their services.
+func (w *work) containers(patterns []string) (map[string]string, error) {
+	m, err := w.model(w.ctx, w.plan, w.stack)
+	if err != nil {
+		return nil, err
+	}
+	list, err := w.list(w.ctx, m.Name)
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for _, summary := range list {
+		service := summary.Labels[labelService]
+		if len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return pipeline.MatchService(p, service) }) {
+			found[summary.ID] = service
+		}
+	}
+	return found, nil
+}
+
+// difference says in one line what became of the containers.
+func difference(before, after map[string]string) string {
+	created, kept := map[string]bool{}, 0
+	for id, service := range after {
+		if _, old := before[id]; old {
+			kept++
+			continue
+		}
+		created[service] = true
+	}
+	if len(created) == 0 {
+		return fmt.Sprintf("nothing to change, %d containers kept", kept)
+	}
+	return fmt.Sprintf("new: %s; %d kept", strings.Join(slices.Sorted(maps.Keys(created)), " "), kept)
+}
+
+func (w *work) exec(e pipeline.Exec) (string, error) {
+	ctx, cancel := context.WithTimeout(w.ctx, w.deadlines.Up)
+	defer cancel()
+	code, err := w.Exec(ctx, w.plan, e, w.out)
+	if err != nil {
+		return "", err
+	}
+	if code != 0 {
+		return "", fault.New(fault.Failed, "EXEC_FAILED", "%s in %s ended with exit code %d", strings.Join(e.Command, " "), e.Service, code)
+	}
+	return "exit code 0", nil
+}
+
+// because names the step's own reason in front of a child's; nil stays nil.
+func because(err error, reason, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	return fault.Wrap(err, fault.KindOf(err), reason, format, args...)
+}
