@@ -43,7 +43,7 @@ type Options struct {
 	Credential *process.Credential // user to run as; nil is ourselves. See [AsOwner].
 	// Env is the child's environment; nil passes on the variables git and ssh need to
 	// reach a remote (HOME, PATH, agent sockets, proxies) and no GIT_ variable but
-	// GIT_SSH_COMMAND and those of git's environment configuration.
+	// GIT_SSH_COMMAND and the places of configuration files.
 	Env []string
 	// NoUserConfig ignores the user's and the system's git configuration. They are read
 	// by default because credentials, safe.directory and LFS filters live there.
@@ -66,6 +66,17 @@ func AsOwner(dir string) (Options, error) {
 		return Options{}, nil
 	}
 	return Options{Credential: credential, Env: owner.Environ()}, nil
+}
+
+// Find is the repository whose working tree holds dir, an absolute path. The error is
+// Invalid, NOT_A_REPOSITORY when there is none.
+func Find(ctx context.Context, dir string, options Options) (Repo, error) {
+	r := Repo{Dir: dir, Options: options}
+	out, err := r.do(ctx, run{
+		args: []string{"rev-parse", "--show-toplevel"}, env: []string{"GIT_CEILING_DIRECTORIES="}, limit: answerLimit,
+	})
+	r.Dir = strings.TrimSuffix(out, "\n")
+	return r, err
 }
 
 // passedOn are the variables that a nil Options.Env takes from our environment.
@@ -95,6 +106,7 @@ func (r Repo) environment(extra ...string) []string {
 		// OpenSSH asks for passwords and host keys through this program, which says no.
 		"SSH_ASKPASS=false", "SSH_ASKPASS_REQUIRE=force",
 		"GIT_OPTIONAL_LOCKS=0",
+		// A checkout that lost its .git must not be taken for a part of what is above it.
 		"GIT_CEILING_DIRECTORIES="+filepath.Dir(r.Dir))
 	return append(env, extra...)
 }

@@ -92,7 +92,7 @@ func (r Repo) listTree(ctx context.Context, sha, option string, paths ...string)
 		entries = append(entries, entry)
 		return err
 	}}
-	if _, err := r.do(ctx, run{args: args, stdout: fields.Write}); err != nil {
+	if _, err := r.do(ctx, run{args: args, stdout: fields.Write, env: []string{"GIT_LITERAL_PATHSPECS=1"}}); err != nil {
 		return nil, err
 	}
 	return entries, fields.Close()

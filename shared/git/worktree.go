@@ -3,7 +3,6 @@ package git
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -130,14 +129,11 @@ func (r Repo) WorktreeRemove(ctx context.Context, dir string) error {
 	}
 	if _, err := os.Lstat(dir); err == nil {
 		// Twice forced: a lock file of an interrupted add must not be in the way.
-		_, err := r.do(ctx, run{args: []string{"worktree", "remove", "--force", "--force", dir}})
-		if err != nil && ctx.Err() != nil {
-			return err
-		}
-		// A folder that git does not take for its worktree is a crashed add's; the
-		// folder must carry its mark, or be empty.
-		if err := removeLeftover(dir); err != nil {
-			return err
+		if _, err := r.do(ctx, run{args: []string{"worktree", "remove", "--force", "--force", dir}}); err != nil {
+			// A folder that git does not take for its worktree may be a crashed add's.
+			if err := r.removeLeftover(ctx, dir); err != nil {
+				return err
+			}
 		}
 	}
 	_, err := r.do(ctx, run{args: []string{"worktree", "prune", "--expire=now"}})
@@ -163,7 +159,7 @@ func (r Repo) checkSide(dir string) error {
 	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
 		return bad("it is not a folder")
 	}
-	if rel, err := filepath.Rel(real, main); err != nil || rel == "." || !strings.HasPrefix(rel, "..") {
+	if real == main || strings.HasPrefix(main, strings.TrimSuffix(real, "/")+"/") {
 		return bad("it holds the main working tree")
 	}
 	return nil
@@ -180,16 +176,21 @@ func (r Repo) owns(ctx context.Context, side Repo) bool {
 	return errors.Join(err1, err2) == nil && ours == theirs
 }
 
-// removeLeftover deletes a folder only when it is empty or was a linked worktree.
-func removeLeftover(dir string) error {
+// removeLeftover deletes a folder only when it is empty or carries the mark of a
+// linked worktree of r.
+func (r Repo) removeLeftover(ctx context.Context, dir string) error {
+	common, err := r.answer(ctx, "rev-parse", "--path-format=absolute", "--git-common-dir")
+	if err != nil {
+		return err
+	}
 	entries, err := os.ReadDir(dir)
 	if os.IsNotExist(err) {
 		return nil
 	}
 	if err == nil && len(entries) > 0 {
-		mark, statErr := os.Lstat(filepath.Join(dir, ".git"))
-		if statErr != nil || !mark.Mode().IsRegular() {
-			err = fmt.Errorf("it is not empty and was never a worktree")
+		mark, readErr := os.ReadFile(filepath.Join(dir, ".git"))
+		if readErr != nil || !strings.HasPrefix(string(mark), "gitdir: "+common+"/worktrees/") {
+			err = errors.New("it is not empty and no worktree of this repository")
 		}
 	}
 	if err == nil {
