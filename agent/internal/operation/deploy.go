@@ -100,6 +100,11 @@ func (d *deployment) prove(ctx context.Context) error {
 	if err := d.step(ctx, "prove/plan", "compile the plan", d.compile); err != nil {
 		return err
 	}
+	if err := d.step(ctx, "prove/checkout", "check the checkout for edits", func(ctx context.Context, _ Output) (string, error) {
+		return "", d.engine.ports.Checkout.Check(ctx, d.plan.Prepare)
+	}); err != nil {
+		return err
+	}
 	if err := d.step(ctx, "prove/compose", "check the compose files of the target", func(ctx context.Context, out Output) (string, error) {
 		tree, err := d.engine.ports.Trees.SideTree(ctx, d.plan.Target)
 		if err != nil {

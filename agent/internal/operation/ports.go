@@ -32,10 +32,13 @@ type Trees interface {
 	SideTree(ctx context.Context, sha string) (dir string, err error)
 }
 
-// Checkout is the working tree the stacks run from. Both methods may be repeated.
+// Checkout is the working tree the stacks run from. Every method may be repeated.
 type Checkout interface {
-	// Restore brings back tracked files that changed at run time and, with own, gives
-	// files to the checkout's owner. It refuses when other tracked files differ.
+	// Check refuses a tree in which somebody edited tracked files, other than those that
+	// change at run time: the reset would lose the edit.
+	Check(ctx context.Context, prepare pipeline.Prepare) error
+	// Restore brings back tracked files that changed at run time and, with Own, gives
+	// tracked files to the checkout's owner.
 	Restore(ctx context.Context, prepare pipeline.Prepare, out Output) (summary string, err error)
 	// Reset moves the working tree to exactly sha. Untracked files stay.
 	Reset(ctx context.Context, sha string, out Output) error

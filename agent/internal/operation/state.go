@@ -99,7 +99,7 @@ func ResultOf(state State, failure *Failure) error {
 		return nil
 	case FailedUntouched:
 		kind = fault.Failed
-		if failure != nil && (failure.Kind == fault.Refused || failure.Kind == fault.Invalid) {
+		if failure != nil && (failure.Kind == fault.Refused || failure.Kind == fault.Invalid || failure.Kind == fault.NotFound) {
 			kind = failure.Kind
 		}
 	case Cancelled:

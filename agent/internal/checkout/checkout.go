@@ -1,0 +1,196 @@
+// Package checkout is the git working tree that the stacks run from.
+//
+// It promises that git runs as the owner of the tree, that nothing untracked is ever
+// deleted, that a tracked file somebody edited is never lost silently: such a tree is
+// refused before anything is touched. Start reading at [Open].
+package checkout
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/git"
+	"ataraxis.dev/landfall/shared/pipeline"
+	"ataraxis.dev/landfall/shared/process"
+)
+
+// Settings say which tree, and what in it.
+type Settings struct {
+	Dir     string // absolute
+	Remote  string
+	Branch  string
+	Config  string // path of landfall.yaml inside the tree
+	SideDir string // folder for the side tree, outside Dir
+	Git     git.Options
+}
+
+// Checkout is one working tree. Safe for concurrent reading; the engine writes one at a time.
+type Checkout struct {
+	Settings
+	repo  git.Repo
+	owner *process.Owner
+	log   hclog.Logger
+}
+
+var (
+	_ operation.Commits  = (*Checkout)(nil)
+	_ operation.Trees    = (*Checkout)(nil)
+	_ operation.Checkout = (*Checkout)(nil)
+)
+
+// Open checks that the tree is there, is a git working tree, and that we may run git as
+// its owner. It changes nothing.
+func Open(ctx context.Context, s Settings, log hclog.Logger) (*Checkout, error) {
+	owner, err := process.LookupOwner(s.Dir)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "CHECKOUT_MISSING", "the checkout cannot be used").
+			WithHint("clone the repository to %s", s.Dir)
+	}
+	if owner.Credential() != nil && os.Geteuid() != 0 {
+		return nil, fault.New(fault.Invalid, "CHECKOUT_OWNER", "the checkout %s belongs to %s, but the agent runs as user %d", s.Dir, ownerName(owner), os.Geteuid()).
+			WithHint("run the agent as %s or as root, or give the checkout away: chown -R %d %s", ownerName(owner), os.Geteuid(), s.Dir)
+	}
+	s.Git.Credential, s.Git.Env = owner.Credential(), nil
+	if s.Git.Credential != nil {
+		s.Git.Env = owner.Environ()
+	}
+	c := &Checkout{Settings: s, repo: git.Repo{Dir: s.Dir, Options: s.Git}, owner: owner, log: log.Named("checkout")}
+	_, err = c.repo.Head(ctx)
+	return c, err
+}
+
+func ownerName(o *process.Owner) string {
+	if o.Name != "" {
+		return o.Name
+	}
+	return fmt.Sprintf("user %d", o.UID)
+}
+
+// Owner is the user the tree belongs to; children run as that user.
+func (c *Checkout) Owner() *process.Owner { return c.owner }
+
+// Head implements operation.Commits.
+func (c *Checkout) Head(ctx context.Context) (string, error) { return c.repo.Head(ctx) }
+
+// Fetch implements operation.Commits.
+func (c *Checkout) Fetch(ctx context.Context, target string, out operation.Output) (string, error) {
+	head, err := c.repo.Fetch(ctx, c.Remote, c.Branch, lines(out))
+	if err != nil {
+		return "", err
+	}
+	if err := c.repo.FetchCommit(ctx, c.Remote, target, lines(out)); err != nil {
+		if fault.ReasonOf(err) == "UNKNOWN_COMMIT" {
+			return "", fault.Wrap(err, fault.NotFound, "UNKNOWN_COMMIT", "neither the checkout nor %s has commit %s", c.Remote, target)
+		}
+		return "", err
+	}
+	return head, nil
+}
+
+// IsAncestor implements operation.Commits.
+func (c *Checkout) IsAncestor(ctx context.Context, a, b string) (bool, error) {
+	return c.repo.IsAncestor(ctx, a, b)
+}
+
+// Changes implements operation.Commits.
+func (c *Checkout) Changes(ctx context.Context, base, target string) ([]pipeline.Change, error) {
+	diff, err := c.repo.Diff(ctx, base, target)
+	if err != nil {
+		return nil, err
+	}
+	changes := make([]pipeline.Change, len(diff.Changes))
+	for i, d := range diff.Changes {
+		changes[i] = pipeline.Change{Status: d.Status, Path: d.Path}
+	}
+	return changes, nil
+}
+
+// Pipeline implements operation.Trees.
+func (c *Checkout) Pipeline(ctx context.Context, sha string) (*pipeline.Config, error) {
+	raw, err := c.repo.ReadFile(ctx, sha, c.Config)
+	if err != nil {
+		if fault.ReasonOf(err) == "NO_SUCH_FILE" {
+			return nil, fault.Wrap(err, fault.Invalid, "NO_CONFIG", "commit %.12s has no %s", sha, c.Config).
+				WithHint("write one with: landfall-coordinator init, and push it")
+		}
+		return nil, err
+	}
+	config, err := pipeline.Parse(c.Config, raw)
+	if err != nil {
+		return nil, err
+	}
+	if config.Branch != c.Branch {
+		return nil, fault.New(fault.Invalid, "OTHER_BRANCH", "%s deploys branch %q, this host follows %q", c.Config, config.Branch, c.Branch).
+			WithHint("make branch in agent.yaml and in %s the same", c.Config)
+	}
+	return config, c.checkTree(ctx, config, sha)
+}
+
+func (c *Checkout) checkTree(ctx context.Context, config *pipeline.Config, sha string) error {
+	entries, err := c.repo.ListTree(ctx, sha)
+	if err != nil {
+		return err
+	}
+	paths := make(map[string]bool, len(entries))
+	for _, e := range entries {
+		paths[e.Path] = true
+	}
+	return pipeline.CheckTree(config, func(path string) bool { return paths[path] })
+}
+
+// SideTree implements operation.Trees. The tree has the checkout's own folder name,
+// because Compose makes the project's name of it.
+func (c *Checkout) SideTree(ctx context.Context, sha string) (string, error) {
+	if err := os.MkdirAll(c.SideDir, 0o755); err != nil {
+		return "", fault.Wrap(err, fault.Failed, "SIDE_TREE", "make the folder for the side tree")
+	}
+	if c.Git.Credential != nil {
+		if err := os.Chown(c.SideDir, int(c.owner.UID), int(c.owner.GID)); err != nil {
+			return "", fault.Wrap(err, fault.Failed, "SIDE_TREE", "give the side tree to the checkout's owner")
+		}
+	}
+	side, err := c.repo.WorktreeReset(ctx, filepath.Join(c.SideDir, filepath.Base(c.Dir)), sha)
+	return side.Dir, err
+}
+
+// Reset implements operation.Checkout.
+func (c *Checkout) Reset(ctx context.Context, sha string, out operation.Output) error {
+	removed, err := c.repo.RemoveStaleLock(ctx, 0)
+	if err != nil && fault.ReasonOf(err) != "INDEX_LOCKED" {
+		return err
+	}
+	if removed {
+		out(operation.Stdout, "removed a stale index.lock", false)
+	}
+	return c.repo.ResetHard(ctx, sha, lines(out))
+}
+
+// Dirty lists the tracked files that differ from the commit that is checked out.
+func (c *Checkout) Dirty(ctx context.Context) ([]string, error) {
+	entries, err := c.repo.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, e := range entries {
+		if !e.Untracked() {
+			paths = append(paths, strings.ToValidUTF8(e.Path, "\uFFFD"))
+		}
+	}
+	return paths, nil
+}
+
+// lines gives a child's lines to an operation.
+func lines(out operation.Output) func(process.Line) {
+	if out == nil {
+		return nil
+	}
+	return func(l process.Line) { out(operation.Stream(l.Stream), l.Text, l.Truncated) }
+}
