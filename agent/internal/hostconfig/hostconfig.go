@@ -1,0 +1,206 @@
+// Package hostconfig reads agent.yaml: what this host allows.
+//
+// It promises that everything wrong with the file is reported at once with line and
+// column, that no value is out of range afterwards. It reads no other file but those that
+// agent.yaml names, to see that they are there. Start reading at [Load].
+package hostconfig
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/git"
+	"ataraxis.dev/landfall/shared/strictyaml"
+)
+
+// DefaultPath is where the agent looks for its configuration.
+const DefaultPath = "/etc/landfall/agent.yaml"
+
+// Config is agent.yaml with every default filled in.
+type Config struct {
+	Listen          string        `yaml:"listen"`
+	Socket          string        `yaml:"socket"`
+	Identity        string        `yaml:"identity"`
+	StateDir        string        `yaml:"state_dir"`
+	Checkout        string        `yaml:"checkout,required"`
+	Remote          string        `yaml:"remote"`
+	Branch          string        `yaml:"branch"`
+	Config          string        `yaml:"config"`
+	VerifyWithin    time.Duration `yaml:"verify_within"`
+	PauseTTL        time.Duration `yaml:"pause_ttl"`
+	RequireAncestry bool          `yaml:"require_ancestry"`
+	GitHub          *GitHub       `yaml:"github"`
+	Limits          Limits        `yaml:"limits"`
+	Deadlines       Deadlines     `yaml:"deadlines"`
+	Metrics         string        `yaml:"metrics"`
+}
+
+// GitHub is where convergence asks for the CI status.
+type GitHub struct {
+	Repository string `yaml:"repository,required"` // owner/name
+	TokenFile  string `yaml:"token_file,required"`
+}
+
+// Limits bound what an operation may take.
+type Limits struct {
+	BuildParallelism   int                 `yaml:"build_parallelism"` // steps side by side
+	MinFreeDisk        strictyaml.ByteSize `yaml:"min_free_disk"`
+	MinAvailableMemory strictyaml.ByteSize `yaml:"min_available_memory"`
+	JournalKeep        int                 `yaml:"journal_keep"` // ended operations
+}
+
+// Deadlines bound children.
+type Deadlines struct {
+	Fetch      time.Duration `yaml:"fetch"`
+	Build      time.Duration `yaml:"build"`
+	Migrate    time.Duration `yaml:"migrate"`
+	Up         time.Duration `yaml:"up"`
+	Probe      time.Duration `yaml:"probe"`
+	NoProgress time.Duration `yaml:"no_progress"` // silence after which a child counts as hung
+}
+
+// Default is what holds where agent.yaml says nothing.
+func Default() Config {
+	return Config{
+		Listen:          "0.0.0.0:7443",
+		Socket:          "/run/landfall/agent.sock",
+		Identity:        "/etc/landfall/identity",
+		StateDir:        "/var/lib/landfall",
+		Remote:          "origin",
+		Branch:          "main",
+		Config:          "landfall.yaml",
+		VerifyWithin:    15 * time.Minute,
+		PauseTTL:        4 * time.Hour,
+		RequireAncestry: true,
+		Limits:          Limits{BuildParallelism: 2, MinFreeDisk: 2 << 30, MinAvailableMemory: 512 << 20, JournalKeep: 200},
+		Deadlines: Deadlines{
+			Fetch: 2 * time.Minute, Build: 30 * time.Minute, Migrate: 10 * time.Minute, Up: 5 * time.Minute,
+			Probe: 2 * time.Minute, NoProgress: 5 * time.Minute,
+		},
+	}
+}
+
+// Load reads and checks the file. The error is Invalid and lists every problem.
+func Load(path string) (Config, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fault.Wrap(err, fault.Invalid, "CONFIG_MISSING", "read the configuration").
+			WithHint("write one, or name it with --config")
+	}
+	return Parse(path, raw)
+}
+
+// Parse is Load on content; file names it in problems.
+func Parse(file string, raw []byte) (Config, error) {
+	c := Default()
+	doc, problems := strictyaml.Decode(file, raw, &c)
+	k := &checker{doc: doc, problems: problems}
+	k.addresses(c)
+	k.folders(c)
+	k.names(c)
+	k.numbers(c)
+	if err := k.problems.Err(); err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+type checker struct {
+	doc      *strictyaml.Document
+	problems strictyaml.Problems
+}
+
+// bad reports a problem at a key, unless decoding has already found one there.
+func (k *checker) bad(format string, path []string, args ...any) {
+	p := k.doc.Problem(path, "", strings.Join(path, ".")+": "+format, args...)
+	for _, known := range k.problems {
+		if known.Line == p.Line && known.Column == p.Column {
+			return
+		}
+	}
+	k.problems = append(k.problems, p)
+	k.problems.Sort()
+}
+
+func (k *checker) addresses(c Config) {
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		k.bad("%q is no HOST:PORT", []string{"listen"}, c.Listen)
+	}
+	if c.Metrics == "" {
+		return
+	}
+	host, _, err := net.SplitHostPort(c.Metrics)
+	ip := net.ParseIP(host)
+	switch {
+	case err != nil:
+		k.bad("%q is no HOST:PORT", []string{"metrics"}, c.Metrics)
+	case host != "localhost" && (ip == nil || !ip.IsLoopback()):
+		k.bad("metrics are served without authentication, so %s must be a loopback address", []string{"metrics"}, host)
+	}
+}
+
+func (k *checker) folders(c Config) {
+	for key, dir := range map[string]string{"socket": c.Socket, "identity": c.Identity, "state_dir": c.StateDir, "checkout": c.Checkout} {
+		if dir != "" && (!filepath.IsAbs(dir) || dir != filepath.Clean(dir)) {
+			k.bad("%q is not a clean absolute path", []string{key}, dir)
+		}
+	}
+	if c.Config != "" && !filepath.IsLocal(c.Config) {
+		k.bad("%q is not a path inside the checkout", []string{"config"}, c.Config)
+	}
+	if c.Checkout != "" && inside(c.StateDir, c.Checkout) {
+		k.bad("state_dir must not lie inside the checkout", []string{"state_dir"})
+	}
+	if c.GitHub != nil && c.GitHub.TokenFile != "" {
+		if _, err := os.Stat(c.GitHub.TokenFile); err != nil {
+			k.bad("%v", []string{"github", "token_file"}, err)
+		}
+	}
+}
+
+func inside(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+func (k *checker) names(c Config) {
+	if err := git.CheckBranch(c.Branch); err != nil {
+		k.bad("%v", []string{"branch"}, err)
+	}
+	if c.Remote == "" || strings.HasPrefix(c.Remote, "-") || strings.ContainsAny(c.Remote, " \t\n:") {
+		k.bad("%q is not the name of a remote", []string{"remote"}, c.Remote)
+	}
+	if c.GitHub != nil && strings.Count(c.GitHub.Repository, "/") != 1 {
+		k.bad("%q is not OWNER/NAME", []string{"github", "repository"}, c.GitHub.Repository)
+	}
+}
+
+func (k *checker) numbers(c Config) {
+	for _, d := range []struct {
+		value time.Duration
+		path  []string
+	}{
+		{c.VerifyWithin, []string{"verify_within"}},
+		{c.PauseTTL, []string{"pause_ttl"}},
+		{c.Deadlines.Fetch, []string{"deadlines", "fetch"}},
+		{c.Deadlines.Build, []string{"deadlines", "build"}},
+		{c.Deadlines.Migrate, []string{"deadlines", "migrate"}},
+		{c.Deadlines.Up, []string{"deadlines", "up"}},
+		{c.Deadlines.Probe, []string{"deadlines", "probe"}},
+		{c.Deadlines.NoProgress, []string{"deadlines", "no_progress"}},
+	} {
+		if d.value <= 0 {
+			k.bad("must be more than nothing", d.path)
+		}
+	}
+	if c.Limits.BuildParallelism < 1 || c.Limits.BuildParallelism > 64 {
+		k.bad("must be 1 to 64, not %d", []string{"limits", "build_parallelism"}, c.Limits.BuildParallelism)
+	}
+	if c.Limits.JournalKeep < 1 {
+		k.bad("must be at least 1, not %d", []string{"limits", "journal_keep"}, c.Limits.JournalKeep)
+	}
+}

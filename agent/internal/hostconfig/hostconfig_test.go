@@ -1,0 +1,88 @@
+package hostconfig
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/strictyaml"
+)
+
+func TestContractExampleParses(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Parse("agent.yaml", []byte(strings.ReplaceAll(`listen: 0.0.0.0:7443
+socket: /run/landfall/agent.sock
+identity: /etc/landfall/identity
+state_dir: /var/lib/landfall
+checkout: /srv/chris-os
+remote: origin
+branch: main
+config: landfall.yaml
+verify_within: 15m
+pause_ttl: 4h
+require_ancestry: true
+github: {repository: owner/name, token_file: TOKEN}
+limits: {build_parallelism: 2, min_free_disk: 2GiB, min_available_memory: 512MiB, journal_keep: 200}
+deadlines: {fetch: 2m, build: 30m, migrate: 10m, up: 5m, probe: 2m, no_progress: 5m}
+metrics: 127.0.0.1:9464
+`, "TOKEN", token)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	if c.Deadlines != want.Deadlines || c.Limits != want.Limits || c.VerifyWithin != 15*time.Minute || c.PauseTTL != 4*time.Hour {
+		t.Errorf("the contract's example differs from the defaults: %+v", c)
+	}
+	if c.Checkout != "/srv/chris-os" || c.GitHub.Repository != "owner/name" {
+		t.Errorf("not read: %+v", c)
+	}
+}
+
+func TestEveryProblemIsReportedAtOnceWithItsPlace(t *testing.T) {
+	_, err := Parse("agent.yaml", []byte(`listen: nowhere
+state_dir: /srv/fleet/state
+checkout: /srv/fleet
+remote: "-x"
+branch: "a..b"
+config: ../landfall.yaml
+verify_within: 15 parsecs
+verify_witin: 1m
+github: {repository: name, token_file: /does/not/exist}
+limits: {build_parallelism: 0, min_free_disk: 2, journal_keep: 0}
+deadlines: {up: 0s}
+metrics: 10.0.0.1:9464
+`))
+	var problems strictyaml.Problems
+	if !errors.As(err, &problems) {
+		t.Fatalf("no list of problems: %v", err)
+	}
+	if fault.ExitCode(err) != 2 {
+		t.Errorf("exit code %d", fault.ExitCode(err))
+	}
+	for _, want := range []string{
+		"agent.yaml:1:9: ", "agent.yaml:2:12: ", "agent.yaml:4:9: ", "agent.yaml:5:9: ", "agent.yaml:6:9: ", "agent.yaml:7:16: ",
+		"agent.yaml:8:1: ", "verify_within", "agent.yaml:9:22: ", "agent.yaml:9:40: ", "agent.yaml:10:29: ",
+		"agent.yaml:10:47: ", "agent.yaml:10:64: ", "agent.yaml:11:17: ", "agent.yaml:12:10: ",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in:\n%v", want, err)
+		}
+	}
+}
+
+func TestCheckoutIsRequiredAndMissingFileSaysWhatToDo(t *testing.T) {
+	if _, err := Parse("agent.yaml", []byte("branch: main\n")); err == nil || !strings.Contains(err.Error(), "checkout") {
+		t.Errorf("got %v", err)
+	}
+	_, err := Load(filepath.Join(t.TempDir(), "none.yaml"))
+	if fault.ReasonOf(err) != "CONFIG_MISSING" || fault.ExitCode(err) != 2 {
+		t.Errorf("got %v", err)
+	}
+}
