@@ -122,7 +122,7 @@ start_by_hand() {
 	wait_for_engine || {
 		say "dockerd did not come up; the last lines of its log:"
 		tail -n 15 "$log" | sed 's/^/setup:   /' >&2
-		fail "no Docker Engine answers; the usual reason is a container or machine without the rights to run one"
+		fail "no Docker Engine answers; inside a container dockerd often lacks the rights it needs, elsewhere its log names the cause"
 	}
 }
 

@@ -44,9 +44,17 @@ fi
 
 packages=()
 
+# want PACKAGE...: put each on the list once.
+want() {
+	local package
+	for package in "$@"; do
+		[[ " ${packages[*]-} " == *" $package "* ]] || packages+=("$package")
+	done
+}
+
 # need COMMAND PACKAGE...: want the packages unless the command is there.
 need() {
-	command -v "$1" >/dev/null || packages+=("${@:2}")
+	command -v "$1" >/dev/null || want "${@:2}"
 }
 
 postgres_server() {
@@ -63,8 +71,8 @@ collect() {
 	case $1 in
 	demo)
 		need git git ca-certificates
-		postgres_server || packages+=(postgresql postgresql-client)
-		static_busybox || packages+=(busybox-static)
+		postgres_server || want postgresql postgresql-client
+		static_busybox || want busybox-static
 		;;
 	unit) need gcc gcc libc6-dev ;;
 	lint)

@@ -67,7 +67,7 @@ build() {
 	folder=$cache/bin/$name-$version
 	if [[ ! -x $folder/$name ]]; then
 		command -v go >/dev/null || fail "go is not installed; see https://go.dev/doc/install"
-		echo "building $name $version from its Go module (once; some take 2 to 3 minutes on a small machine) ..." >&2
+		echo "building $name $version from its Go module (once; on a small machine that may take some minutes) ..." >&2
 		started=$SECONDS
 		mkdir -p "$folder"
 		# Built beside its place and renamed into it, so that nobody ever runs half a binary and two builds at
