@@ -53,7 +53,10 @@ func Compile(c *Config, in Input) (*Plan, error) {
 	if err := k.steps(p); err != nil {
 		return nil, err
 	}
-	return p, k.failure()
+	if err := k.failure(); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // compiler holds what the parts of one compilation share.
