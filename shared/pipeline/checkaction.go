@@ -190,11 +190,11 @@ func (c *checker) variables(p place, text string) {
 	var unknown unknownVariable
 	switch {
 	case errors.As(err, &unknown):
-		suggestion := strictyaml.Suggest(unknown.name, VariableNames())
-		if suggestion != "" {
-			suggestion = "${" + suggestion + "}"
+		if near := strictyaml.Suggest(unknown.name, VariableNames()); near != "" {
+			c.fail(p, "${"+near+"}", "%s", unknown)
+			return
 		}
-		c.fail(p, suggestion, "%s; write $${ for the characters themselves", unknown)
+		c.fail(p, "", "%s (known: %s); write $${ for the characters themselves", unknown, strings.Join(VariableNames(), ", "))
 	case err != nil:
 		c.fail(p, "", "%s", err)
 	}

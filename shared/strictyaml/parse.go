@@ -73,7 +73,11 @@ func next(decoder *yaml.Decoder) (node *yaml.Node, err error) {
 }
 
 var (
-	syntaxError   = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+	syntaxError = regexp.MustCompile(`(?s)^yaml: (?:line (\d+): )?(.*)$`)
+	// parserError matches the errors of the library's parser, which counts lines from 0
+	// where its scanner counts from 1.
+	parserError = regexp.MustCompile(`^(did not find expected (',' or|'-' indicator|<|key$|node content)` +
+		`|found duplicate %|found incompatible YAML|found undefined tag handle)`)
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
 
@@ -93,6 +97,9 @@ func syntaxProblem(file string, data []byte, err error) Problem {
 		return p
 	}
 	if line, err := strconv.Atoi(m[1]); err == nil {
+		if parserError.MatchString(m[2]) {
+			line++
+		}
 		p.Line = line
 		lines := bytes.Split(data, []byte("\n"))
 		if line <= len(lines) {

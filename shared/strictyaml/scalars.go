@@ -24,7 +24,7 @@ func ParseDuration(text string) (time.Duration, error) {
 	for rest != "" {
 		m := durationPart.FindStringSubmatch(rest)
 		switch {
-		case m == nil:
+		case m == nil, m[2] == "" && m[0] != rest:
 			return 0, fmt.Errorf("%q is not a duration: %s", text, want)
 		case m[2] == "":
 			return 0, fmt.Errorf("duration %q has no unit: %s", text, want)
