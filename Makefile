@@ -34,7 +34,7 @@ cross: ## build both binaries for linux/arm64, linux/amd64 and darwin/arm64 into
 	done
 
 .PHONY: setup
-setup: ## make Docker Engine, docker compose and the tests' system packages available (says what it installs)
+setup: ## make a Docker Engine, docker compose and what tests need answer (says what it installs or starts)
 	@scripts/setup/test-deps.sh test
 	@scripts/setup/engine.sh
 	@scripts/setup/compose.sh
@@ -45,10 +45,14 @@ test: setup ## set up, then run every test, end-to-end included, with -race; pri
 
 .PHONY: test-unit
 test-unit: ## run the tests that need no Docker Engine
+	@scripts/setup/test-deps.sh unit
 	@scripts/lint/test.sh --unit
 
 .PHONY: demo
-demo: setup ## deploy a real Compose fleet on this machine, watch it, clean up
+demo: ## deploy a real Compose fleet on this machine, watch it, clean up
+	@scripts/setup/test-deps.sh demo
+	@scripts/setup/engine.sh
+	@scripts/setup/compose.sh
 	@scripts/demo/demo.sh
 
 .PHONY: bench

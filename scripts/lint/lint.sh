@@ -78,7 +78,10 @@ check_go() {
 }
 
 check_module() {
-	go mod tidy -diff
+	go mod tidy -diff || {
+		echo "go.mod or go.sum does not fit the imports; run: go mod tidy" >&2
+		return 1
+	}
 }
 
 failed=()

@@ -11,11 +11,12 @@ usage: scripts/setup/test-deps.sh GROUP...   install what is missing of the grou
        scripts/setup/test-deps.sh --check GROUP...   only report, change nothing
        scripts/setup/test-deps.sh --help
 
-groups: demo   git, and what the container images of demo and tests are made from: PostgreSQL, a static busybox
-        unit   a C compiler, which the race detector needs
+groups: demo   git, curl
+        unit   git, and a C compiler, which the race detector needs
         test   the two above
         lint   git, shellcheck, yamllint
-On macOS only the lint group can be missing (brew install shellcheck yamllint); demo and tests pull images.
+What the container images of demo and tests are made from is not installed: scripts/images unpacks it aside.
+On macOS it only says what is missing.
 LANDFALL_NO_INSTALL=1 forbids every change. Exit codes: 0 all is there, 1 something is missing, 2 usage.
 USAGE
 }
@@ -42,8 +43,6 @@ if ((${#groups[@]} == 0)); then
 	exit 2
 fi
 
-packages=()
-
 # want PACKAGE...: put each on the list once.
 want() {
 	local package
@@ -57,24 +56,16 @@ need() {
 	command -v "$1" >/dev/null || want "${@:2}"
 }
 
-postgres_server() {
-	compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null
-}
-
-# Inside an image FROM scratch only a static busybox runs.
-static_busybox() {
-	local path
-	path=$(command -v busybox) && ! ldd "$path" >/dev/null 2>&1
-}
-
 collect() {
 	case $1 in
 	demo)
 		need git git ca-certificates
-		postgres_server || want postgresql postgresql-client
-		static_busybox || want busybox-static
+		need curl curl ca-certificates
 		;;
-	unit) need gcc gcc libc6-dev ;;
+	unit)
+		need git git ca-certificates
+		need gcc gcc libc6-dev
+		;;
 	lint)
 		need git git ca-certificates
 		need shellcheck shellcheck
@@ -83,48 +74,28 @@ collect() {
 	esac
 }
 
-# Debian's postgresql makes and starts a database on this machine when it is installed. Only its programs are wanted:
-# its own configuration folder is asked to leave that out, for as long as the installation takes.
-without_cluster() {
-	local folder=/etc/postgresql-common/createcluster.d
-	local setting=$folder/landfall-no-cluster.conf
-	as_root mkdir -p "$folder"
-	echo "create_main_cluster = false" | as_root tee "$setting" >/dev/null
-	local status=0
-	# In a subshell, so that its failure ends there and the setting is taken back.
-	("$@") || status=$?
-	as_root rm -f "$setting"
-	return "$status"
+# What is missing of all groups, afresh.
+packages=()
+collect_all() {
+	local group
+	packages=()
+	for group in "${groups[@]}"; do
+		collect "$group"
+	done
 }
 
-if [[ $(uname -s) == Darwin ]]; then
-	if [[ " ${groups[*]} " == *" lint "* ]] && ! { command -v shellcheck && command -v yamllint; } >/dev/null; then
-		fail "lint needs shellcheck and yamllint: brew install shellcheck yamllint"
-	fi
-	exit 0
-fi
-
-for group in "${groups[@]}"; do
-	collect "$group"
-done
+collect_all
 if ((${#packages[@]} == 0)); then
 	exit 0
+fi
+if [[ $(uname -s) == Darwin ]]; then
+	fail "missing; on macOS run: xcode-select --install (git, gcc), brew install shellcheck yamllint. In Debian's words: ${packages[*]}"
 fi
 if ((check_only)); then
 	fail "missing: ${packages[*]}"
 fi
 one_at_a_time packages
-packages=()
-for group in "${groups[@]}"; do
-	collect "$group"
-done
-if ((${#packages[@]} == 0)); then
-	exit 0
-fi
-refuse_changes "demo, tests or lint need: apt-get install ${packages[*]}"
-can_be_root || fail "demo, tests or lint need root or sudo for: apt-get install ${packages[*]}"
-if [[ " ${packages[*]} " == *" postgresql "* ]]; then
-	without_cluster apt_install "for demo, tests or lint" "${packages[@]}"
-else
-	apt_install "for demo, tests or lint" "${packages[@]}"
+collect_all
+if ((${#packages[@]})); then
+	apt_install "for $*" "${packages[@]}"
 fi
