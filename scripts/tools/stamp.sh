@@ -25,6 +25,9 @@ prefix=$(git rev-parse --show-prefix 2>/dev/null) || exit 0
 commit=$(git rev-parse --verify --quiet HEAD) || exit 0
 
 version=$(git describe --tags --always --dirty --match 'v*')
+if [[ $version == *-dirty ]]; then
+	commit+=-dirty
+fi
 date=$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)
 stamp=ataraxis.dev/landfall/shared/version
 echo "-X $stamp.Version=$version -X $stamp.Commit=$commit -X $stamp.Date=$date"
