@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ataraxis.dev/landfall/agent/internal/checkout"
+	"ataraxis.dev/landfall/agent/internal/compose"
+	"ataraxis.dev/landfall/agent/internal/host"
+	"ataraxis.dev/landfall/agent/internal/hostconfig"
+	"ataraxis.dev/landfall/agent/internal/journal"
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/probe"
+	"ataraxis.dev/landfall/agent/internal/script"
+	"ataraxis.dev/landfall/agent/internal/server"
+	"ataraxis.dev/landfall/shared/git"
+	"ataraxis.dev/landfall/shared/identity"
+)
+
+// configDeadline bounds `docker compose config`, which reads files and nothing else.
+const configDeadline = time.Minute
+
+// agent is one assembled agent: adapters, engine, server.
+type agent struct {
+	journal *journal.Journal
+	compose *compose.Compose
+	engine  *operation.Engine
+	server  *server.Server
+}
+
+// tree opens the checkout.
+func tree(ctx context.Context, c hostconfig.Config, log hclog.Logger) (*checkout.Checkout, error) {
+	return checkout.Open(ctx, checkout.Settings{
+		Dir: c.Checkout, Remote: c.Remote, Branch: c.Branch, Config: c.Config, SideDir: filepath.Join(c.StateDir, "side"),
+		Git: git.Options{FetchDeadline: c.Deadlines.Fetch, NoProgress: c.Deadlines.NoProgress},
+	}, log)
+}
+
+// runtime opens Compose for a checkout.
+func runtime(c hostconfig.Config, tree *checkout.Checkout, log hclog.Logger) (*compose.Compose, error) {
+	return compose.New(c.Checkout, tree.Owner(), compose.Deadlines{
+		Config: configDeadline, Build: c.Deadlines.Build, Up: c.Deadlines.Up, NoProgress: c.Deadlines.NoProgress,
+	}, log)
+}
+
+// assemble opens everything the agent needs. On an error nothing stays open.
+func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source, log hclog.Logger) (_ *agent, err error) {
+	tree, err := tree(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	a := &agent{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.close())
+		}
+	}()
+	if a.journal, err = journal.Open(c.StateDir, c.Limits.JournalKeep, log); err != nil {
+		return nil, err
+	}
+	if a.compose, err = runtime(c, tree, log); err != nil {
+		return nil, err
+	}
+	prober := probe.New(a.compose)
+	a.engine = operation.New(operation.Ports{
+		Commits: tree, Trees: tree, Checkout: tree,
+		Runtime: a.compose,
+		Scripts: script.New(c.Checkout, tree.Owner(), script.Deadlines{
+			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,
+		}, log),
+		Prober:  prober,
+		Gauge:   host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)},
+		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal,
+	}, operation.Policy{
+		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
+	}, log)
+	a.server = server.New(server.Config{
+		Engine: a.engine, Inspector: a.compose, Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
+		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
+		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(),
+	}, log)
+	return a, nil
+}
+
+// close closes what is open, the engine first: it still writes to the journal.
+func (a *agent) close() error {
+	if a.engine != nil {
+		a.engine.Close()
+	}
+	var errs []error
+	if a.compose != nil {
+		errs = append(errs, a.compose.Close())
+	}
+	if a.journal != nil {
+		errs = append(errs, a.journal.Close())
+	}
+	return errors.Join(errs...)
+}

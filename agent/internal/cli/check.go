@@ -1,0 +1,152 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"ataraxis.dev/landfall/agent/internal/checkout"
+	"ataraxis.dev/landfall/agent/internal/host"
+	"ataraxis.dev/landfall/agent/internal/hostconfig"
+	"ataraxis.dev/landfall/shared/command"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/git"
+	"ataraxis.dev/landfall/shared/identity"
+)
+
+// checkOptions are the flags of check.
+type checkOptions struct {
+	config string
+	format string
+}
+
+// AddFlags declares the flags.
+func (o *checkOptions) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", hostconfig.DefaultPath, "agent.yaml")
+	f.StringVar(&o.format, "format", "text", "text or json")
+}
+
+func newCheckCommand(streams command.Streams) *cobra.Command {
+	o := &checkOptions{}
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Check agent.yaml and the host, change nothing",
+		Long: "Check agent.yaml and what it names: identity, git, checkout, landfall.yaml, Docker Engine, Compose,\n" +
+			"disk and memory. Every finding comes with what to do. Nothing is changed." + command.ExitCodes(0, 1, 2),
+		Example: "  landfall-agent check --config /etc/landfall/agent.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runCheck(cmd.Context(), *o, streams)
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// finding is the result of one check.
+type finding struct {
+	Check  string `json:"check"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+// checkTimeout bounds each check that asks somebody else.
+const checkTimeout = 15 * time.Second
+
+func runCheck(ctx context.Context, o checkOptions, streams command.Streams) error {
+	c, err := hostconfig.Load(o.config)
+	if err != nil {
+		return err
+	}
+	var findings []finding
+	add := func(name string, detail string, err error) {
+		f := finding{Check: name, OK: err == nil, Detail: detail}
+		if err != nil {
+			f.Detail = err.Error()
+		}
+		findings = append(findings, f)
+	}
+	add("agent.yaml", o.config, nil)
+	checkIdentity(c, add)
+	checkHost(ctx, c, add)
+	return printFindings(findings, o.format, streams.Out)
+}
+
+func checkIdentity(c hostconfig.Config, add func(string, string, error)) {
+	source, err := identity.OpenRole(c.Identity, identity.Options{}, identity.RoleAgent)
+	if err != nil {
+		add("identity", "", err)
+		return
+	}
+	who := source.Identity().Principal
+	add("identity", fmt.Sprintf("%s, valid until %s", who, who.NotAfter.UTC().Format(time.DateOnly)), nil)
+}
+
+func checkHost(ctx context.Context, c hostconfig.Config, add func(string, string, error)) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	log := hclog.NewNullLogger()
+	version, err := git.Repo{Dir: "/"}.Version(ctx)
+	add("git", version, err)
+	tree, err := tree(ctx, c, log)
+	if err != nil {
+		add("checkout", "", err)
+		return
+	}
+	checkTree(ctx, tree, add)
+	runtime, err := runtime(c, tree, log)
+	if err != nil {
+		add("engine", "", err)
+		return
+	}
+	engine, compose, err := runtime.Version(ctx)
+	add("engine", fmt.Sprintf("Docker Engine %s, Compose %s", engine, compose), errors.Join(err, runtime.Close()))
+	gauge := host.Gauge{Dirs: []string{c.Checkout}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
+	add("disk and memory", "above the limits", gauge.Check(ctx))
+}
+
+func checkTree(ctx context.Context, tree *checkout.Checkout, add func(string, string, error)) {
+	head, err := tree.Head(ctx)
+	add("checkout", fmt.Sprintf("%s at %.12s", tree.Dir, head), err)
+	if err != nil {
+		return
+	}
+	config, err := tree.Pipeline(ctx, head)
+	if err != nil {
+		add(tree.Config, "", err)
+		return
+	}
+	add(tree.Config, fmt.Sprintf("%d stacks, %d flags", len(config.Stacks), len(config.Flags)), nil)
+}
+
+// printFindings prints the findings; one that is not good is the command's error.
+func printFindings(findings []finding, format string, out io.Writer) error {
+	var bad []string
+	for _, f := range findings {
+		if !f.OK {
+			bad = append(bad, f.Check)
+		}
+		switch {
+		case format == "json":
+			if err := json.NewEncoder(out).Encode(f); err != nil {
+				return err
+			}
+		case f.OK:
+			_, _ = fmt.Fprintf(out, "ok    %s: %s\n", f.Check, f.Detail)
+		default:
+			_, _ = fmt.Fprintf(out, "FAIL  %s: %s\n", f.Check, f.Detail)
+		}
+	}
+	if len(bad) > 0 {
+		return fault.New(fault.Failed, "CHECK_FAILED", "not good: %s", strings.Join(bad, ", "))
+	}
+	return nil
+}

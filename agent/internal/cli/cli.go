@@ -1,0 +1,38 @@
+// Package cli is the command line of landfall-agent.
+//
+// It wires the adapters to the engine and decides nothing itself. One file per
+// subcommand; start reading at [Run], then serve.go.
+package cli
+
+import (
+	"context"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"ataraxis.dev/landfall/shared/command"
+	"ataraxis.dev/landfall/shared/version"
+)
+
+// Run runs the program and returns its exit code.
+func Run(args []string, streams command.Streams) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return command.Run(ctx, newRoot(streams), args, streams)
+}
+
+func newRoot(streams command.Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "landfall-agent",
+		Short: "Execute deploys on this host",
+		Long: "landfall-agent runs on the host that is deployed to. It executes what landfall-coordinator\n" +
+			"asks for over mutually authenticated gRPC and keeps the durable record of it.",
+		Version: version.Version,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate(version.String() + "\n")
+	root.AddCommand(newServeCommand(streams), newCheckCommand(streams), newVersionCommand(streams))
+	return root
+}

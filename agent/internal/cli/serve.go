@@ -1,0 +1,142 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"ataraxis.dev/landfall/agent/internal/hostconfig"
+	"ataraxis.dev/landfall/shared/command"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/version"
+)
+
+// serveOptions are the flags of serve.
+type serveOptions struct {
+	config   string
+	logLevel string
+}
+
+// AddFlags declares the flags.
+func (o *serveOptions) AddFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", hostconfig.DefaultPath, "agent.yaml")
+	f.StringVar(&o.logLevel, "log-level", "info", "trace, debug, info, warn or error")
+}
+
+func newServeCommand(streams command.Streams) *cobra.Command {
+	o := &serveOptions{}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the coordinator until stopped",
+		Long: "Serve the coordinator over mutually authenticated gRPC until SIGTERM or SIGINT. An operation\n" +
+			"that runs then is left in the journal, and the next start takes it up." + command.ExitCodes(0, 1, 2, 5, 7),
+		Example: "  landfall-agent serve --config /etc/landfall/agent.yaml",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runServe(cmd.Context(), *o, streams)
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+func runServe(ctx context.Context, o serveOptions, streams command.Streams) error {
+	log, err := newLogger(o.logLevel, streams)
+	if err != nil {
+		return err
+	}
+	c, err := hostconfig.Load(o.config)
+	if err != nil {
+		return err
+	}
+	source, err := identity.OpenRole(c.Identity, identity.Options{Report: func(err error) { log.Warn("identity", "error", err) }}, identity.RoleAgent)
+	if err != nil {
+		return err
+	}
+	a, err := assemble(ctx, c, source, log)
+	if err != nil {
+		return err
+	}
+	err = serve(ctx, a, c, log)
+	return errors.Join(err, a.close())
+}
+
+// serve recovers, listens, tells systemd, and serves until ctx ends.
+func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger) error {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fault.Wrap(err, fault.Invalid, "PORT_IN_USE", "listen").WithHint("another agent may be running; find it with: ss -ltnp")
+		}
+		return fault.Wrap(err, fault.Invalid, "LISTEN", "listen")
+	}
+	if err := a.engine.Start(); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	log.Info("serving", "address", listener.Addr().String(), "version", version.Version, "checkout", c.Checkout, "state_dir", c.StateDir)
+	if c.Metrics != "" {
+		log.Warn("metrics are configured, but this version serves none", "address", c.Metrics)
+	}
+	done := make(chan error, 1)
+	go func() { done <- a.server.Serve(listener) }()
+	tell(log, daemon.SdNotifyReady+"\nSTATUS=serving on "+listener.Addr().String())
+
+	alive, stop := watchdog(log)
+	defer stop()
+	for {
+		select {
+		case err := <-done:
+			return fault.Wrap(err, fault.Internal, "SERVE", "the server ended")
+		case <-alive:
+			tell(log, daemon.SdNotifyWatchdog)
+		case <-ctx.Done():
+			log.Info("stopping")
+			tell(log, daemon.SdNotifyStopping)
+			a.engine.Close()
+			a.server.Stop()
+			<-done
+			return nil
+		}
+	}
+}
+
+// tell notifies systemd; without systemd it does nothing (sd_notify(3)).
+func tell(log hclog.Logger, state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		log.Warn("systemd cannot be told", "error", err)
+	}
+}
+
+// watchdog ticks twice as often as systemd wants to hear from us (sd_watchdog_enabled(3));
+// without a watchdog it never ticks.
+func watchdog(log hclog.Logger) (<-chan time.Time, func()) {
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil {
+		log.Warn("the watchdog's interval cannot be read", "error", err)
+	}
+	if interval <= 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(interval / 2)
+	return t.C, t.Stop
+}
+
+// newLogger logs to stderr: JSON when journald listens there (JOURNAL_STREAM, systemd.exec(5)), text else.
+func newLogger(level string, streams command.Streams) (hclog.Logger, error) {
+	l := hclog.LevelFromString(level)
+	if l == hclog.NoLevel {
+		return nil, fault.New(fault.Invalid, "USAGE", "%q is no log level", level).WithHint("use trace, debug, info, warn or error")
+	}
+	return hclog.New(&hclog.LoggerOptions{
+		Name: "landfall-agent", Level: l, Output: streams.Err, JSONFormat: os.Getenv("JOURNAL_STREAM") != "",
+	}), nil
+}

@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"regexp"
+	"slices"
+
+	"google.golang.org/grpc"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+var (
+	commandID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+	commit    = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
+	digest    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+)
+
+// deployService implements DeployService.
+type deployService struct {
+	landfallv1.UnimplementedDeployServiceServer
+	*Server
+}
+
+// Execute reads commands in one goroutine and streams the events of the operation they
+// belong to in this one. The stream's end never touches the operation.
+func (d deployService) Execute(stream grpc.BidiStreamingServer[landfallv1.ExecuteRequest, landfallv1.ExecuteResponse]) error {
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
+	x := &execution{deployService: d, stream: stream, accepted: make(chan acceptance), closed: make(chan struct{})}
+	go x.receive(ctx, cancel)
+	return x.send(ctx)
+}
+
+// execution is one Execute stream.
+type execution struct {
+	deployService
+	stream   grpc.BidiStreamingServer[landfallv1.ExecuteRequest, landfallv1.ExecuteResponse]
+	accepted chan acceptance
+	closed   chan struct{} // the caller has closed its side
+}
+
+// acceptance is one command that was accepted.
+type acceptance struct {
+	commandID string
+	operation operation.Operation
+	repeated  bool
+	after     uint64 // where its events start
+}
+
+// receive carries out commands until the caller closes its side, ends the stream or
+// sends one that is refused: that refusal is the stream's result.
+func (x *execution) receive(ctx context.Context, cancel context.CancelCauseFunc) {
+	for {
+		req, err := x.stream.Recv()
+		if errors.Is(err, io.EOF) {
+			close(x.closed)
+			return
+		}
+		if err != nil {
+			cancel(err)
+			return
+		}
+		a, err := x.command(ctx, req)
+		if err != nil {
+			cancel(err)
+			return
+		}
+		select {
+		case x.accepted <- a:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// send acknowledges commands and streams events. Only this goroutine sends.
+func (x *execution) send(ctx context.Context) error {
+	var a acceptance
+	select {
+	case a = <-x.accepted:
+	case <-x.closed:
+		return fault.New(fault.Invalid, "NO_COMMAND", "the stream was closed without a command")
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := x.acknowledge(a); err != nil {
+		return err
+	}
+	id, after := a.operation.ID, a.after
+	for {
+		// A further command interrupts the watch between two batches, and the watch goes
+		// on from where it was: its acknowledgement must not wait for the next event.
+		watch, interrupt := context.WithCancel(ctx)
+		next := make(chan acceptance, 1)
+		listening := make(chan struct{})
+		go func() {
+			defer close(listening)
+			select {
+			case more := <-x.accepted:
+				next <- more
+				interrupt()
+			case <-watch.Done():
+			}
+		}()
+		err := x.engine.Watch(watch, id, after, func(events []operation.Event) error {
+			batch, err := batchOf(id, events)
+			if err != nil {
+				return err
+			}
+			after = events[len(events)-1].Sequence
+			return x.stream.Send(&landfallv1.ExecuteResponse{Payload: &landfallv1.ExecuteResponse_Batch{Batch: batch}})
+		}, x.stay)
+		interrupt()
+		<-listening
+		select {
+		case more := <-next:
+			if more.operation.ID != id {
+				id, after = more.operation.ID, more.after
+			}
+			if err := x.acknowledge(more); err != nil {
+				return err
+			}
+			continue
+		default:
+		}
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+}
+
+// stay says whether to wait for more events of an operation that has none: an
+// operation that awaits a command from a caller who has closed its side gets none.
+func (x *execution) stay(state operation.State) bool {
+	if state != operation.AwaitingVerify {
+		return true
+	}
+	select {
+	case <-x.closed:
+		return false
+	default:
+		return true
+	}
+}
+
+func (x *execution) acknowledge(a acceptance) error {
+	return x.stream.Send(&landfallv1.ExecuteResponse{Payload: &landfallv1.ExecuteResponse_Accepted{Accepted: &landfallv1.CommandAccepted{
+		CommandId: a.commandID, Operation: operationOf(a.operation), RepeatedCommand: a.repeated,
+	}}})
+}
+
+// command authorises, validates and carries out one command.
+func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteRequest) (acceptance, error) {
+	who := principalFrom(ctx)
+	name, roles := commandRule(req)
+	if !slices.Contains(roles, who.Role) {
+		d.log.Warn("denied", "command", name, "who", who.String())
+		return acceptance{}, denied(who, "Execute with "+name)
+	}
+	if !commandID.MatchString(req.GetCommandId()) {
+		return acceptance{}, fault.New(fault.Invalid, "BAD_COMMAND_ID", "command_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+	}
+	a := acceptance{commandID: req.GetCommandId()}
+	var err error
+	switch c := req.GetCommand().(type) {
+	case *landfallv1.ExecuteRequest_Deploy:
+		a.operation, a.repeated, err = d.deploy(who.String(), req.GetCommandId(), c.Deploy)
+	case *landfallv1.ExecuteRequest_Verify:
+		a.operation, err = d.engine.Verify(c.Verify.GetOperationId())
+	case *landfallv1.ExecuteRequest_Finish:
+		a.operation, err = d.engine.Finish(c.Finish.GetOperationId())
+		a.after = a.operation.LastSequence
+	case *landfallv1.ExecuteRequest_Attach:
+		a.operation, err = d.attach(c.Attach.GetOperationId())
+		a.after = c.Attach.GetAfterSequence()
+	default:
+		err = fault.New(fault.Unimplemented, "NOT_YET", "this agent does not carry out %s commands yet", name).
+			WithHint("a newer version will; see CHANGELOG.md")
+	}
+	d.log.Info("command", "command", name, "who", who.String(), "command_id", req.GetCommandId(), "operation", a.operation.ID, "error", err)
+	return a, err
+}
+
+func (d deployService) deploy(who, id string, c *landfallv1.DeployCommand) (operation.Operation, bool, error) {
+	switch {
+	case !commit.MatchString(c.GetTargetSha()):
+		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_SHA", "target_sha must be a full commit SHA in lower case")
+	case c.GetBaseSha() != "" && !commit.MatchString(c.GetBaseSha()):
+		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_SHA", "base_sha must be a full commit SHA in lower case, or empty")
+	case c.GetBaseSha() == "" && c.GetEverythingReason() == "":
+		return operation.Operation{}, false, fault.New(fault.Invalid, "NO_BASE", "without base_sha everything_reason must say why every flag is set")
+	case !digest.MatchString(c.GetPlanDigest()):
+		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_DIGEST", "plan_digest must be sha256: and 64 hex digits")
+	}
+	return d.engine.Deploy(operation.DeployRequest{
+		CommandID: id, Requester: who, Target: c.GetTargetSha(), Base: c.GetBaseSha(), Everything: c.GetEverythingReason(),
+		PlanDigest: c.GetPlanDigest(), AllowOlder: c.GetAllowOlder(),
+	})
+}
+
+// attach finds the operation to watch: the one named, else the one that runs.
+func (d deployService) attach(id string) (operation.Operation, error) {
+	if id == "" {
+		if current := d.engine.Current(); current != nil {
+			return *current, nil
+		}
+	}
+	return d.engine.Operation(id)
+}

@@ -1,0 +1,92 @@
+package server
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// gitopsService implements GitOpsService on the sentinel files.
+type gitopsService struct {
+	landfallv1.UnimplementedGitOpsServiceServer
+	*Server
+}
+
+// maxPause is the longest pause that may be asked for. Paused forever is as bad as never paused.
+const maxPause = 30 * 24 * time.Hour
+
+func (g gitopsService) Pause(ctx context.Context, req *landfallv1.PauseRequest) (*landfallv1.PauseResponse, error) {
+	reason, ttl := strings.TrimSpace(req.GetReason()), g.pauseTTL
+	if req.GetTtl() != nil {
+		ttl = req.GetTtl().AsDuration()
+	}
+	switch {
+	case reason == "" || len(reason) > 500:
+		return nil, fault.New(fault.Invalid, "BAD_REASON", "a pause needs a reason of at most 500 bytes")
+	case ttl <= 0 || ttl > maxPause:
+		return nil, fault.New(fault.Invalid, "BAD_TTL", "a pause lasts more than nothing and at most %s", maxPause)
+	}
+	now := time.Now()
+	who := principalFrom(ctx).String()
+	if err := g.sentinels.SetPause(&operation.Pause{Reason: reason, Owner: who, Created: now, Expires: now.Add(ttl)}); err != nil {
+		return nil, err
+	}
+	g.log.Info("paused", "who", who, "reason", reason, "ttl", ttl)
+	status, err := g.status()
+	return &landfallv1.PauseResponse{Status: status}, err
+}
+
+func (g gitopsService) Resume(ctx context.Context, _ *landfallv1.ResumeRequest) (*landfallv1.ResumeResponse, error) {
+	if current := g.engine.Current(); current != nil {
+		return nil, fault.New(fault.Refused, "HOST_LOCKED", "%s runs and needs the pause", current.ID).WithHint("wait for its end")
+	}
+	pause, err := g.sentinels.Pause()
+	if err != nil {
+		return nil, err
+	}
+	if err := g.sentinels.SetPause(nil); err != nil {
+		return nil, err
+	}
+	g.log.Info("resumed", "who", principalFrom(ctx).String(), "was_paused", pause != nil)
+	status, err := g.status()
+	return &landfallv1.ResumeResponse{Status: status, WasPaused: pause != nil}, err
+}
+
+func (g gitopsService) Unblock(ctx context.Context, _ *landfallv1.UnblockRequest) (*landfallv1.UnblockResponse, error) {
+	blocked, err := g.sentinels.Blocked()
+	if err != nil {
+		return nil, err
+	}
+	if err := g.sentinels.SetBlocked(nil); err != nil {
+		return nil, err
+	}
+	resp := &landfallv1.UnblockResponse{}
+	if blocked != nil {
+		resp.UnblockedSha = blocked.SHA
+	}
+	g.log.Info("unblocked", "who", principalFrom(ctx).String(), "sha", resp.GetUnblockedSha())
+	resp.Status, err = g.status()
+	return resp, err
+}
+
+func (g gitopsService) GetGitOps(context.Context, *landfallv1.GetGitOpsRequest) (*landfallv1.GetGitOpsResponse, error) {
+	status, err := g.status()
+	return &landfallv1.GetGitOpsResponse{Status: status}, err
+}
+
+// status reads both sentinels.
+func (s *Server) status() (*landfallv1.GitOpsStatus, error) {
+	pause, err := s.sentinels.Pause()
+	if err != nil {
+		return nil, err
+	}
+	blocked, err := s.sentinels.Blocked()
+	if err != nil {
+		return nil, err
+	}
+	return gitopsOf(pause, blocked), nil
+}
