@@ -1,0 +1,108 @@
+package identity
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// ClientCredentials are gRPC's transport credentials of a client; each connection, so
+// each reconnection too, uses the files as they are then.
+func (s *Source) ClientCredentials() credentials.TransportCredentials {
+	return &clientCredentials{source: s}
+}
+
+type clientCredentials struct {
+	source     *Source
+	serverName string
+}
+
+func (c *clientCredentials) now() credentials.TransportCredentials {
+	config := c.source.ClientTLS()
+	config.ServerName = c.serverName
+	return credentials.NewTLS(config)
+}
+
+func (c *clientCredentials) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return c.now().ClientHandshake(ctx, authority, conn)
+}
+
+func (c *clientCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	return nil, nil, fault.New(fault.Internal, ReasonWrongRole, "client credentials cannot serve")
+}
+
+func (c *clientCredentials) Info() credentials.ProtocolInfo { return c.now().Info() }
+
+func (c *clientCredentials) Clone() credentials.TransportCredentials {
+	clone := *c
+	return &clone
+}
+
+// OverrideServerName is a deprecated part of gRPC's interface; grpc.WithAuthority replaces it.
+func (c *clientCredentials) OverrideServerName(name string) error {
+	c.serverName = name
+	return nil
+}
+
+// ServerCredentials are gRPC's transport credentials of an agent. They report every peer
+// that was turned away.
+func (s *Source) ServerCredentials() credentials.TransportCredentials {
+	return &serverCredentials{TransportCredentials: credentials.NewTLS(s.ServerTLS()), report: s.options.Report}
+}
+
+type serverCredentials struct {
+	credentials.TransportCredentials
+	report func(error)
+}
+
+// linger is how long a refused connection stays open for the client to read why.
+const linger = 500 * time.Millisecond
+
+// ServerHandshake waits for a refused client to hang up before gRPC closes the
+// connection: closed with unread bytes, the reset could overtake the alert that says why.
+func (c *serverCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	secured, info, err := c.TransportCredentials.ServerHandshake(conn)
+	if err == nil {
+		return secured, info, nil
+	}
+	if conn.SetReadDeadline(time.Now().Add(linger)) == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxFile))
+	}
+	c.report(fault.Wrap(err, fault.Unauthenticated, reasonOf(err), "a connection from %s was refused", conn.RemoteAddr()))
+	return nil, nil, err
+}
+
+func (c *serverCredentials) Clone() credentials.TransportCredentials {
+	return &serverCredentials{TransportCredentials: c.TransportCredentials.Clone(), report: c.report}
+}
+
+// Keep-alive: a connection whose other end vanished (power, Wi-Fi) is noticed within
+// Time + Timeout. The client's Time must not be below the server's MinTime, or the
+// server hangs up with "too many pings" (gRPC, A8); and not below 10 s, which grpc-go enforces.
+const (
+	keepaliveTime    = 20 * time.Second
+	keepaliveTimeout = 10 * time.Second
+	keepaliveMinTime = 10 * time.Second
+)
+
+// KeepaliveClient is for grpc.WithKeepaliveParams.
+func KeepaliveClient() keepalive.ClientParameters {
+	return keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}
+}
+
+// KeepaliveServer is for grpc.KeepaliveParams. Connections are never closed for their age:
+// a deploy may last longer than any limit.
+func KeepaliveServer() keepalive.ServerParameters {
+	return keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}
+}
+
+// KeepaliveEnforcement is for grpc.KeepaliveEnforcementPolicy.
+func KeepaliveEnforcement() keepalive.EnforcementPolicy {
+	return keepalive.EnforcementPolicy{MinTime: keepaliveMinTime, PermitWithoutStream: true}
+}
