@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/system.sh"
 
 usage() {
-	cat <<USAGE
+  cat <<USAGE
 usage: scripts/setup/test-deps.sh GROUP...   install what is missing of the groups
        scripts/setup/test-deps.sh --check GROUP...   only report, change nothing
        scripts/setup/test-deps.sh --help
@@ -24,78 +24,78 @@ USAGE
 check_only=0
 groups=()
 for argument in "$@"; do
-	case $argument in
-	-h | --help)
-		usage
-		exit 0
-		;;
-	--check) check_only=1 ;;
-	demo | unit | lint) groups+=("$argument") ;;
-	test) groups+=(demo unit) ;;
-	*)
-		usage >&2
-		exit 2
-		;;
-	esac
+  case $argument in
+  -h | --help)
+    usage
+    exit 0
+    ;;
+  --check) check_only=1 ;;
+  demo | unit | lint) groups+=("$argument") ;;
+  test) groups+=(demo unit) ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+  esac
 done
 if ((${#groups[@]} == 0)); then
-	usage >&2
-	exit 2
+  usage >&2
+  exit 2
 fi
 
 # want PACKAGE...: put each on the list once.
 want() {
-	local package
-	for package in "$@"; do
-		[[ " ${packages[*]-} " == *" $package "* ]] || packages+=("$package")
-	done
+  local package
+  for package in "$@"; do
+    [[ " ${packages[*]-} " == *" $package "* ]] || packages+=("$package")
+  done
 }
 
 # need COMMAND PACKAGE...: want the packages unless the command is there.
 need() {
-	command -v "$1" >/dev/null || want "${@:2}"
+  command -v "$1" >/dev/null || want "${@:2}"
 }
 
 collect() {
-	case $1 in
-	demo)
-		need git git ca-certificates
-		need curl curl ca-certificates
-		;;
-	unit)
-		need git git ca-certificates
-		need gcc gcc libc6-dev
-		;;
-	lint)
-		need git git ca-certificates
-		need shellcheck shellcheck
-		need yamllint yamllint
-		;;
-	esac
+  case $1 in
+  demo)
+    need git git ca-certificates
+    need curl curl ca-certificates
+    ;;
+  unit)
+    need git git ca-certificates
+    need gcc gcc libc6-dev
+    ;;
+  lint)
+    need git git ca-certificates
+    need shellcheck shellcheck
+    need yamllint yamllint
+    ;;
+  esac
 }
 
 # What is missing of all groups, afresh.
 packages=()
 collect_all() {
-	local group
-	packages=()
-	for group in "${groups[@]}"; do
-		collect "$group"
-	done
+  local group
+  packages=()
+  for group in "${groups[@]}"; do
+    collect "$group"
+  done
 }
 
 collect_all
 if ((${#packages[@]} == 0)); then
-	exit 0
+  exit 0
 fi
 if [[ $(uname -s) == Darwin ]]; then
-	fail "missing; on macOS run: xcode-select --install (git, gcc), brew install shellcheck yamllint. In Debian's words: ${packages[*]}"
+  fail "missing; on macOS run: xcode-select --install (git, gcc), brew install shellcheck yamllint. In Debian's words: ${packages[*]}"
 fi
 if ((check_only)); then
-	fail "missing: ${packages[*]}"
+  fail "missing: ${packages[*]}"
 fi
 one_at_a_time packages
 collect_all
 if ((${#packages[@]})); then
-	apt_install "for $*" "${packages[@]}"
+  apt_install "for $*" "${packages[@]}"
 fi

@@ -8,13 +8,13 @@ set -euo pipefail
 case ${1:-} in
 "") ;;
 -h | --help)
-	echo "usage: scripts/tools/stamp.sh   print -X flags for go build -ldflags"
-	exit 0
-	;;
+  echo "usage: scripts/tools/stamp.sh   print -X flags for go build -ldflags"
+  exit 0
+  ;;
 *)
-	echo "stamp.sh: unexpected argument $1; see --help" >&2
-	exit 2
-	;;
+  echo "stamp.sh: unexpected argument $1; see --help" >&2
+  exit 2
+  ;;
 esac
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -26,7 +26,7 @@ commit=$(git rev-parse --verify --quiet HEAD) || exit 0
 
 version=$(git describe --tags --always --dirty --match 'v*')
 if [[ $version == *-dirty ]]; then
-	commit+=-dirty
+  commit+=-dirty
 fi
 date=$(TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)
 stamp=ataraxis.dev/landfall/shared/version
