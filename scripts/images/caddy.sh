@@ -7,7 +7,7 @@ set -euo pipefail
 
 need_engine
 salt=$arch
-tag=$prefix-caddy:$(hash_of "$here/lib.sh" "$here/caddy.sh" "$repo"/scripts/demo/service/*.go)
+tag=$prefix-caddy:$(hash_of "$here/lib.sh" "$here/caddy.sh" "${service_sources[@]}")
 if ! have_image "$tag"; then
   work_folder
   root=$work/image/root

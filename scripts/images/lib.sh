@@ -2,7 +2,7 @@
 # Shared by the image builders of this folder: sourced, never run. A builder prints the image's
 # name on stdout and what it does on stderr; an image is named after a hash of its recipe, so a
 # second run finds it and does nothing.
-# shellcheck disable=SC2034 # here and repo are used by the scripts that source this file
+# shellcheck disable=SC2034 # here, repo and service_sources are used by the scripts that source this file
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 repo=$(cd "$here/../.." && pwd)
@@ -88,7 +88,8 @@ build_image() { # TAG FOLDER
   say "built $1 ($(docker image inspect -f '{{.Size}}' "$1" | awk '{ printf "%.1f MB", $1 / 1e6 }'), ${SECONDS} s)"
 }
 
-# The demo's service program, for the engine's processor.
+# The demo's service program, for the engine's processor, and what it is made of.
+service_sources=("$repo"/scripts/demo/service/{main,handler,tcp}.go)
 build_service() { # FILE
   (cd "$repo" && CGO_ENABLED=0 GOOS=linux GOARCH=$arch go build -trimpath -ldflags='-s -w' -o "$1" ./scripts/demo/service)
 }

@@ -6,7 +6,7 @@ set -euo pipefail
 
 need_engine
 salt=$arch
-tag=$prefix-base:$(hash_of "$here/lib.sh" "$here/service.sh" "$repo"/scripts/demo/service/*.go)
+tag=$prefix-base:$(hash_of "$here/lib.sh" "$here/service.sh" "${service_sources[@]}")
 if ! have_image "$tag"; then
   work_folder
   build_service "$work/service"
