@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -64,18 +65,30 @@ type serverCredentials struct {
 // linger is how long a refused connection stays open for the client to read why.
 const linger = 500 * time.Millisecond
 
-// ServerHandshake waits for a refused client to hang up before gRPC closes the
-// connection: closed with unread bytes, the reset could overtake the alert that says why.
 func (c *serverCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	secured, info, err := c.TransportCredentials.ServerHandshake(conn)
-	if err == nil {
-		return secured, info, nil
+	polite := &lingeringConn{Conn: conn}
+	secured, info, err := c.TransportCredentials.ServerHandshake(polite)
+	if err != nil {
+		c.report(fault.Wrap(err, fault.Unauthenticated, reasonOf(err), "a connection from %s was refused", conn.RemoteAddr()))
+		return nil, nil, err
 	}
-	if conn.SetReadDeadline(time.Now().Add(linger)) == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(conn, maxFile))
+	polite.accepted.Store(true)
+	return secured, info, nil
+}
+
+// lingeringConn waits for a refused client to hang up before it closes. Closed with
+// unread bytes, the connection would be reset, and the reset could overtake the alert
+// that tells the client why.
+type lingeringConn struct {
+	net.Conn
+	accepted atomic.Bool
+}
+
+func (c *lingeringConn) Close() error {
+	if !c.accepted.Load() && c.SetReadDeadline(time.Now().Add(linger)) == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, maxFile))
 	}
-	c.report(fault.Wrap(err, fault.Unauthenticated, reasonOf(err), "a connection from %s was refused", conn.RemoteAddr()))
-	return nil, nil, err
+	return c.Conn.Close()
 }
 
 func (c *serverCredentials) Clone() credentials.TransportCredentials {

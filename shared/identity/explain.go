@@ -20,7 +20,7 @@ type handshakeFailure struct {
 var handshakeFailures = [...]handshakeFailure{
 	{
 		text: "remote error: tls: certificate required", reason: ReasonMissing,
-		message: "the agent at %s wants a certificate and got none",
+		message: "the agent at %s wants a certificate of its CA and got none",
 		hint:    "name an identity by --identity or LANDFALL_IDENTITY",
 	},
 	{

@@ -29,8 +29,8 @@ type Source struct {
 
 	mu     sync.Mutex
 	good   *Identity
-	loaded fingerprint // of the files behind good
-	failed fingerprint // of files that were refused already
+	loaded fingerprint  // of the files behind good
+	failed *fingerprint // of files that were refused already; may be nil
 }
 
 // fingerprint tells whether files were replaced without reading them.
@@ -64,16 +64,16 @@ func (s *Source) Identity() *Identity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.look()
-	if now == s.loaded || now == s.failed {
+	if now == s.loaded || (s.failed != nil && now == *s.failed) {
 		return s.good
 	}
 	id, err := s.load()
 	if err != nil {
-		s.failed = now
+		s.failed = &now
 		s.options.Report(fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "the replaced identity in %s is not used", s.dir))
 		return s.good
 	}
-	s.good, s.loaded = id, now
+	s.good, s.loaded, s.failed = id, now, nil
 	return id
 }
 
@@ -139,7 +139,9 @@ func (s *Source) ClientTLS() *tls.Config {
 	id := s.Identity()
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: protocols[:], Time: s.options.Now,
-		Certificates: []tls.Certificate{id.Certificate},
+		// Sent even when the agent names other CAs: it then says that it does not know
+		// ours, where Certificates would send nothing and hear only that one is required.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &id.Certificate, nil },
 		// The standard verification: chain, validity, serverAuth usage, host name.
 		RootCAs: id.pool,
 		VerifyConnection: func(state tls.ConnectionState) error {
