@@ -212,20 +212,25 @@ func (c *checker) cycles(names []string) {
 
 // cycleFrom returns the shortest way along `after` from start back to itself, or nil.
 func (c *checker) cycleFrom(start string) []string {
-	ways := [][]string{{start}}
-	seen := map[string]bool{}
-	for len(ways) > 0 {
-		way := ways[0]
-		ways = ways[1:]
-		for _, next := range c.config.Actions[way[len(way)-1]].After {
+	from := map[string]string{} // action -> the one it was reached from
+	for queue := []string{start}; len(queue) > 0; queue = queue[1:] {
+		for _, next := range c.config.Actions[queue[0]].After {
 			if next == start {
-				return way
+				return wayTo(queue[0], start, from)
 			}
-			if !seen[next] {
-				seen[next] = true
-				ways = append(ways, append(slices.Clone(way), next))
+			if _, seen := from[next]; !seen {
+				from[next] = queue[0]
+				queue = append(queue, next)
 			}
 		}
 	}
 	return nil
+}
+
+func wayTo(end, start string, from map[string]string) []string {
+	way := []string{end}
+	for way[0] != start {
+		way = slices.Insert(way, 0, from[way[0]])
+	}
+	return way
 }

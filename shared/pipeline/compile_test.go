@@ -330,6 +330,47 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
+// TestNoChangeDeploysNothing deploys a commit a second time.
+func TestNoChangeDeploysNothing(t *testing.T) {
+	config, _ := fleet(t, "reference")
+	plan := mustCompile(t, config, Input{Base: target, Target: target})
+	if plan.AnyDeploy || len(plan.SetFlags()) > 0 || len(plan.StepsIn(PhaseBuild)) > 0 || len(plan.StepsIn(PhaseApply)) > 0 {
+		t.Errorf("plan %+v", plan)
+	}
+}
+
+// TestLargeConfigurationsAreCheap parses and compiles the longest chain of actions that
+// the bounds of strictyaml let through, closed to a cycle and open.
+func TestLargeConfigurationsAreCheap(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("version: 1\nproject: p\nstacks: {s: {}}\nflags: {f: {paths: [\"**\"], actions: [")
+	const count = 1000
+	for i := range count {
+		fmt.Fprintf(&text, "a%d, ", i)
+	}
+	text.WriteString("]}}\nactions:\n")
+	for i := 1; i < count; i++ {
+		fmt.Fprintf(&text, "  a%d: {after: [a%d], steps: [{restart: {stack: s}}]}\n", i, i-1)
+	}
+	open := text.String() + "  a0: [{restart: {stack: s}}]\n"
+	closed := text.String() + fmt.Sprintf("  a0: {after: [a%d], steps: [{restart: {stack: s}}]}\n", count-1)
+	start := time.Now()
+	config, err := Parse("open.yaml", []byte(open))
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := mustCompile(t, config, Input{Target: target, Everything: "test"})
+	if last := plan.Steps[count-1]; last.ID != "apply/a999/1" || len(last.After) != 1 {
+		t.Errorf("last step %+v", last)
+	}
+	if _, err := Parse("closed.yaml", []byte(closed)); err == nil || strings.Count(err.Error(), "cycle") != 1 {
+		t.Errorf("the cycle: %.200v", err)
+	}
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
+
 func TestPlanLookups(t *testing.T) {
 	config, _ := fleet(t, "small")
 	plan := mustCompile(t, config, Input{Target: target, Everything: "test"})
@@ -357,10 +398,11 @@ func TestPlanLookups(t *testing.T) {
 func FuzzCompile(f *testing.F) {
 	f.Add("dashboard/api/x\ncaddy/y\nnew\nMakefile", uint64(1), false)
 	f.Add("\xff\nweb/a\nweb/a\n!", uint64(2), true)
+	reference, _ := fleet(f, "reference")
+	small, _ := fleet(f, "small")
 	f.Fuzz(func(t *testing.T, paths string, seed uint64, everything bool) {
 		random := rand.New(rand.NewPCG(seed, 0))
-		for _, name := range []string{"reference", "small"} {
-			config, _ := fleet(t, name)
+		for _, config := range []*Config{reference, small} {
 			in := Input{Base: base, Target: target, Changes: changes(strings.Split(paths, "\n")...)}
 			if everything {
 				in.Everything = "fuzz"

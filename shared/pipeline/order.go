@@ -18,31 +18,35 @@ type orderedAction struct {
 // where that leaves a choice, those that bring up a whole stack first, then by name.
 // `after` never selects an action, but it orders through one that is not selected.
 func orderActions[V any](c *Config, selected map[string]V) ([]orderedAction, error) {
-	waiting := map[string]map[string]bool{}
+	after := map[string]map[string]bool{} // action -> selected actions before it
+	waits := map[string]int{}             // action -> how many of them are not over yet
 	for name := range selected {
-		after := map[string]bool{}
-		collectAfter(c, name, after)
-		if after[name] {
+		before := map[string]bool{}
+		collectAfter(c, name, before)
+		if before[name] {
 			return nil, fault.New(fault.Invalid, "CONFIG_INVALID", "action %s is after itself", name)
 		}
-		maps.DeleteFunc(after, func(other string, _ bool) bool { _, chosen := selected[other]; return !chosen })
-		waiting[name] = after
+		maps.DeleteFunc(before, func(other string, _ bool) bool { _, chosen := selected[other]; return !chosen })
+		after[name], waits[name] = before, len(before)
 	}
 	var order []orderedAction
-	done := map[string]bool{}
-	for len(waiting) > 0 {
+	for len(waits) > 0 {
 		var ready []string
-		for name, after := range waiting {
-			if covers(done, after) {
+		for name, open := range waits {
+			if open == 0 {
 				ready = append(ready, name)
 			}
 		}
 		next := slices.MinFunc(ready, func(a, b string) int {
 			return cmp.Or(cmp.Compare(rank(c, a), rank(c, b)), cmp.Compare(a, b))
 		})
-		order = append(order, orderedAction{next, waiting[next]})
-		done[next] = true
-		delete(waiting, next)
+		order = append(order, orderedAction{next, after[next]})
+		delete(waits, next)
+		for name := range waits {
+			if after[name][next] {
+				waits[name]--
+			}
+		}
 	}
 	return order, nil
 }
@@ -55,15 +59,6 @@ func collectAfter(c *Config, name string, found map[string]bool) {
 			collectAfter(c, other, found)
 		}
 	}
-}
-
-func covers(set, subset map[string]bool) bool {
-	for name := range subset {
-		if !set[name] {
-			return false
-		}
-	}
-	return true
 }
 
 // rank puts actions that bring up a whole stack before those on single services: what
@@ -103,12 +98,12 @@ func chain(parts []part, project func(stack string) string) []Step {
 			}
 			toucher[name] = p.name
 		}
-		before := maps.Clone(direct)
-		for other := range direct {
-			maps.Copy(before, ancestors[other])
-		}
+		nearest, before := nearestOf(direct, names, ancestors)
 		ancestors[p.name] = before
-		first := afterIDs(direct, names, ancestors, last)
+		var first []string
+		for _, other := range nearest {
+			first = append(first, last[other])
+		}
 		for i, step := range p.steps {
 			step.After = first
 			if i > 0 {
@@ -136,18 +131,17 @@ func projects(steps []Step, project func(stack string) string) []string {
 	return touched
 }
 
-// afterIDs lists the last steps of the direct predecessors, in plan order, without
-// those that another predecessor waits for anyway.
-func afterIDs(direct map[string]bool, names []string, ancestors map[string]map[string]bool, last map[string]string) []string {
-	var ids []string
-	for _, name := range names {
-		implied := false
-		for other := range direct {
-			implied = implied || ancestors[other][name]
-		}
-		if direct[name] && !implied {
-			ids = append(ids, last[name])
+// nearestOf leaves out of direct, a set of the actions in names, those that another one
+// waits for anyway. before is everything that is then waited for, also indirectly.
+func nearestOf(direct map[string]bool, names []string, ancestors map[string]map[string]bool) (nearest []string, before map[string]bool) {
+	before = map[string]bool{}
+	for _, name := range slices.Backward(names) { // an action comes after all that it waits for
+		if direct[name] && !before[name] {
+			nearest = append(nearest, name)
+			before[name] = true
+			maps.Copy(before, ancestors[name])
 		}
 	}
-	return ids
+	slices.Reverse(nearest)
+	return nearest, before
 }
