@@ -54,7 +54,7 @@ func (c *checker) name(p place, what, name string) {
 func (c *checker) keys(p place, what string, names []string) {
 	for _, name := range names {
 		if !namePattern.MatchString(name) {
-			c.failKey(p.in(name), "", "%q is not a valid %s name: %s", name, what, nameRule)
+			c.failKey(p.in(name), "%q is not a valid %s name: %s", name, what, nameRule)
 		}
 	}
 }
@@ -125,7 +125,7 @@ func (c *checker) path(p place, file string) {
 func (c *checker) environment(p place, values map[string]string) {
 	for name, value := range values {
 		if !variablePattern.MatchString(name) {
-			c.failKey(p.in(name), "", "%q is not a valid environment variable name", name)
+			c.failKey(p.in(name), "%q is not a valid environment variable name", name)
 		}
 		c.variables(p.in(name), value)
 	}
@@ -196,7 +196,7 @@ func (c *checker) flags() {
 	for name, flag := range c.config.Flags {
 		p := at("flags", name)
 		if slices.Contains(reservedFlags, name) {
-			c.failKey(p, "", "the name is taken by an output of detect-changes: choose another")
+			c.failKey(p, "the name is taken by an output of detect-changes: choose another")
 		}
 		if len(flag.Paths) == 0 {
 			c.fail(p.in("paths"), "", "a flag without paths is never set")

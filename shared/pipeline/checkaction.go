@@ -55,7 +55,7 @@ func (c *checker) buildsFirst(name string, action ActionConfig) {
 		case step.touches() && toucher < 0:
 			toucher = i
 		case step.Build != nil && toucher >= 0:
-			c.failKey(stepPlace(name, action, i).in("build"), "",
+			c.failKey(stepPlace(name, action, i).in("build"),
 				"a build must come before the steps that touch containers: move it above step %d, or into an action of its own", toucher+1)
 		}
 	}
@@ -73,8 +73,13 @@ func (s StepConfig) verbs() []string {
 		name string
 		set  bool
 	}{
-		{"script", s.Script != nil}, {"build", s.Build != nil}, {"up", s.Up != nil},
-		{"recreate", s.Recreate != nil}, {"restart", s.Restart != nil}, {"exec", s.Exec != nil}, {"wait", s.Wait != nil},
+		{"script", s.Script != nil},
+		{"build", s.Build != nil},
+		{"up", s.Up != nil},
+		{"recreate", s.Recreate != nil},
+		{"restart", s.Restart != nil},
+		{"exec", s.Exec != nil},
+		{"wait", s.Wait != nil},
 	} {
 		if v.set {
 			verbs = append(verbs, v.name)

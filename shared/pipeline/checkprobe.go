@@ -84,7 +84,7 @@ func (c *checker) http(p place, probe *HTTPConfig) {
 	}
 	for name, value := range probe.Headers {
 		if !headerPattern.MatchString(name) {
-			c.failKey(p.in("headers", name), "", "%q is not a valid header name", name)
+			c.failKey(p.in("headers", name), "%q is not a valid header name", name)
 		}
 		if strings.ContainsFunc(value, control) {
 			c.fail(p.in("headers", name), "", "a header value must be one line")

@@ -134,7 +134,9 @@ const (
 func parsePattern(text string) ([]atom, error) {
 	var atoms []atom
 	for i := 0; i < len(text); {
-		a, size, err := atom{}, 1, error(nil)
+		var a atom
+		var size int
+		var err error
 		switch text[i] {
 		case '*':
 			a, size = wildcard(text, i)

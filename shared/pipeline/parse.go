@@ -145,9 +145,9 @@ func (c *checker) fail(p place, suggestion, format string, args ...any) {
 }
 
 // failKey is fail at the key itself instead of its value.
-func (c *checker) failKey(p place, suggestion, format string, args ...any) {
+func (c *checker) failKey(p place, format string, args ...any) {
 	if !c.isBroken(p...) {
-		c.add(c.doc.KeyProblem(p, suggestion, format, args...))
+		c.add(c.doc.KeyProblem(p, "", format, args...))
 	}
 }
 
