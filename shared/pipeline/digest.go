@@ -12,7 +12,7 @@ import (
 // Digest is "sha256:" with 64 hexadecimal digits over everything the agent will do.
 // What only explains the plan (flags, causes, paths, counts) is left out, so that both
 // sides agree on the deed even where they tell the story differently. It is the same
-// after the plan has travelled as JSON or protobuf. The panic guards against a Plan
+// after the plan has travelled as JSON (TestDigestSurvivesJSON). The panic guards against a Plan
 // made by hand whose probe JSON is no JSON.
 func (p *Plan) Digest() string {
 	deed := *p
