@@ -3,6 +3,8 @@ package operation
 import (
 	"context"
 	"sync"
+
+	"ataraxis.dev/landfall/shared/fault"
 )
 
 // broadcast wakes any number of waiters, each at least once after a change.
@@ -79,7 +81,7 @@ func (e *Engine) Watch(ctx context.Context, id string, after uint64, deliver fun
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-e.shutdown.Done():
-			return context.Cause(e.shutdown)
+			return fault.New(fault.Unreachable, "SHUTTING_DOWN", "the agent is stopping; the operation is taken up by its next start")
 		}
 	}
 }

@@ -1,0 +1,146 @@
+// Package agentclient is the coordinator's end of the connection to the agent.
+//
+// It promises that a broken connection loses no event and repeats none, that a command
+// is carried out once however often it has to be sent, that whatever goes wrong comes back
+// as a fault that says what to do. Start reading at [Dial], then [Session].
+package agentclient
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/fault/rpcerr"
+	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/version"
+)
+
+// ProtocolVersion is the version of landfall.v1 that this coordinator speaks.
+const ProtocolVersion = 1
+
+// callTimeout bounds a call that only looks.
+const callTimeout = 20 * time.Second
+
+// maxReceive bounds one message from the agent: a batch of 512 lines of 16 KiB.
+const maxReceive = 32 << 20
+
+// Client is one connection to one agent. Safe for concurrent use; the caller closes it.
+type Client struct {
+	address     string
+	conn        *grpc.ClientConn
+	deploy      landfallv1.DeployServiceClient
+	gitops      landfallv1.GitOpsServiceClient
+	diagnostics landfallv1.DiagnosticsServiceClient
+}
+
+// Dial prepares a connection with the identity in a folder. The network is first used by
+// the first call. The error is about the address or the identity.
+func Dial(address, identityDir string) (*Client, error) {
+	if address == "" {
+		return nil, fault.New(fault.Invalid, "NO_AGENT", "which agent?").WithHint("name it with --agent HOST:PORT or LANDFALL_AGENT")
+	}
+	if identityDir == "" {
+		return nil, fault.New(fault.Invalid, "NO_IDENTITY", "which identity?").WithHint("name its folder with --identity DIR or LANDFALL_IDENTITY")
+	}
+	source, err := identity.OpenRole(identityDir, identity.Options{}, identity.RoleDeployer, identity.RoleOperator, identity.RoleObserver)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient("passthrough:///"+address,
+		grpc.WithTransportCredentials(source.ClientCredentials()),
+		grpc.WithKeepaliveParams(identity.KeepaliveClient()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
+		grpc.WithUserAgent("landfall-coordinator/"+version.Version),
+	)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "BAD_ADDRESS", "agent %q", address)
+	}
+	return &Client{
+		address: address, conn: conn,
+		deploy:      landfallv1.NewDeployServiceClient(conn),
+		gitops:      landfallv1.NewGitOpsServiceClient(conn),
+		diagnostics: landfallv1.NewDiagnosticsServiceClient(conn),
+	}, nil
+}
+
+// Close ends the connection; operations go on.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Address is what was dialled.
+func (c *Client) Address() string { return c.address }
+
+// explain turns what a call returned into a fault that names the agent.
+func (c *Client) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	f := rpcerr.FromError(err)
+	if k := fault.KindOf(f); k == fault.Unreachable || k == fault.Unauthenticated {
+		return identity.ExplainHandshake(f, c.address)
+	}
+	return f
+}
+
+// look makes one unary call with a deadline of its own.
+func look[Req, Resp any](ctx context.Context, c *Client, call func(context.Context, Req, ...grpc.CallOption) (Resp, error), req Req) (Resp, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	resp, err := call(ctx, req)
+	return resp, c.explain(err)
+}
+
+// Host asks for the host and checks that both sides speak the same protocol.
+func (c *Client) Host(ctx context.Context) (*landfallv1.Host, error) {
+	resp, err := look(ctx, c, c.diagnostics.GetHost, &landfallv1.GetHostRequest{})
+	if err != nil {
+		return nil, err
+	}
+	if v := resp.GetHost().GetProtocolVersion(); v != ProtocolVersion {
+		return nil, fault.New(fault.Refused, "PROTOCOL_VERSION", "the agent (%s) speaks protocol %d, this coordinator (%s) speaks %d",
+			resp.GetHost().GetAgentVersion(), v, version.Version, ProtocolVersion).WithHint("install the same version on both sides")
+	}
+	return resp.GetHost(), nil
+}
+
+// Services lists the services of the stacks, all when none is named.
+func (c *Client) Services(ctx context.Context, stacks []string) ([]*landfallv1.Service, error) {
+	resp, err := look(ctx, c, c.diagnostics.ListServices, &landfallv1.ListServicesRequest{Stacks: stacks})
+	return resp.GetServices(), err
+}
+
+// Probe runs probes once, all when none is named.
+func (c *Client) Probe(ctx context.Context, names []string) ([]*landfallv1.ProbeResult, error) {
+	resp, err := look(ctx, c, c.diagnostics.Probe, &landfallv1.ProbeRequest{Names: names})
+	return resp.GetResults(), err
+}
+
+// Operations lists at most limit operations, newest first.
+func (c *Client) Operations(ctx context.Context, limit int) ([]*landfallv1.Operation, error) {
+	resp, err := look(ctx, c, c.diagnostics.ListOperations, &landfallv1.ListOperationsRequest{PageSize: int32(limit)})
+	return resp.GetOperations(), err
+}
+
+// Operation reads one operation with its plan; "" is the newest.
+func (c *Client) Operation(ctx context.Context, id string) (*landfallv1.Operation, *landfallv1.Plan, error) {
+	resp, err := look(ctx, c, c.diagnostics.GetOperation, &landfallv1.GetOperationRequest{OperationId: id})
+	return resp.GetOperation(), resp.GetPlan(), err
+}
+
+// Pause pauses convergence; see the protocol.
+func (c *Client) Pause(ctx context.Context, req *landfallv1.PauseRequest) (*landfallv1.GitOpsStatus, error) {
+	resp, err := look(ctx, c, c.gitops.Pause, req)
+	return resp.GetStatus(), err
+}
+
+// Resume lets convergence run again.
+func (c *Client) Resume(ctx context.Context) (*landfallv1.ResumeResponse, error) {
+	return look(ctx, c, c.gitops.Resume, &landfallv1.ResumeRequest{})
+}
+
+// Unblock removes the blocked SHA.
+func (c *Client) Unblock(ctx context.Context) (*landfallv1.UnblockResponse, error) {
+	return look(ctx, c, c.gitops.Unblock, &landfallv1.UnblockRequest{})
+}

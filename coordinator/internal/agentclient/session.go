@@ -1,0 +1,235 @@
+package agentclient
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// Watcher hears of an operation's events, each once, in order.
+type Watcher interface {
+	Event(operationID string, e *landfallv1.Event)
+	// Warn tells of trouble with the connection.
+	Warn(text string)
+}
+
+const (
+	// retryFirst and retryMost bound the pause between two attempts to re-attach.
+	retryFirst = 200 * time.Millisecond
+	retryMost  = 5 * time.Second
+	// patience is how long the agent may stay away before we give up watching: longer
+	// than a reboot of a small machine. The operation does not depend on it.
+	patience = 5 * time.Minute
+)
+
+// Session follows one operation over as many connections as it takes. Not safe for
+// concurrent use.
+type Session struct {
+	client  *Client
+	watcher Watcher
+
+	operation string
+	state     landfallv1.OperationState
+	last      uint64 // sequence of the last event delivered
+
+	stream grpc.BidiStreamingClient[landfallv1.ExecuteRequest, landfallv1.ExecuteResponse]
+	cancel context.CancelFunc
+}
+
+// Session starts without an operation; [Session.Send] or [Session.Attach] gives it one.
+func (c *Client) Session(w Watcher) *Session { return &Session{client: c, watcher: w} }
+
+// Close ends the stream; the operation goes on.
+func (s *Session) Close() {
+	if s.cancel != nil {
+		s.cancel()
+	}
+	s.stream, s.cancel = nil, nil
+}
+
+// OperationID is the operation that is followed, "" before there is one.
+func (s *Session) OperationID() string { return s.operation }
+
+// State is the state that the delivered events have led to.
+func (s *Session) State() landfallv1.OperationState { return s.state }
+
+// NewCommandID makes an identifier for a command.
+func NewCommandID(kind string) string { return kind + "-" + rand.Text() }
+
+// Send sends a command and returns when the agent has recorded it. After a broken
+// connection it is sent again: the same command_id is the same command. An agent that does not answer
+// the first time is an error at once.
+func (s *Session) Send(ctx context.Context, req *landfallv1.ExecuteRequest) error {
+	return s.retry(ctx, func() error {
+		fresh := s.stream == nil
+		if err := s.open(ctx); err != nil {
+			if s.operation == "" {
+				return &giveUp{err} // nothing was sent: the person should hear of it now
+			}
+			return err
+		}
+		if fresh && s.operation != "" {
+			if err := s.resume(); err != nil {
+				return err
+			}
+		}
+		return s.roundTrip(req)
+	})
+}
+
+// Attach follows an operation from after an event on; "" is the running one.
+func (s *Session) Attach(ctx context.Context, operation string, after uint64) error {
+	s.operation, s.last = operation, after
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	return s.resume()
+}
+
+// Follow delivers events until the operation is terminal or until says that its state
+// is enough. It re-attaches as often as it must.
+func (s *Session) Follow(ctx context.Context, until func(landfallv1.OperationState) bool) error {
+	for !Terminal(s.state) && !until(s.state) {
+		err := s.retry(ctx, func() error {
+			if s.stream == nil {
+				if err := s.open(ctx); err != nil {
+					return err
+				}
+				if err := s.resume(); err != nil {
+					return err
+				}
+			}
+			return s.receive()
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// giveUp is an error that is not worth another attempt.
+type giveUp struct{ error }
+
+func (g *giveUp) Unwrap() error { return g.error }
+
+// retry repeats do while the agent cannot be reached.
+func (s *Session) retry(ctx context.Context, do func() error) error {
+	pause, since := retryFirst, time.Now()
+	for {
+		err := do()
+		var final *giveUp
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			s.Close()
+			return context.Cause(ctx)
+		case errors.As(err, &final):
+			s.Close()
+			return final.error
+		case fault.KindOf(err) != fault.Unreachable || time.Since(since) > patience:
+			s.Close()
+			return err
+		}
+		s.Close()
+		s.watcher.Warn(fmt.Sprintf("connection to %s lost, trying again: %v", s.client.address, err))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		pause = min(2*pause, retryMost)
+	}
+}
+
+// open makes a stream when there is none.
+func (s *Session) open(ctx context.Context) error {
+	if s.stream != nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	stream, err := s.client.deploy.Execute(ctx)
+	if err != nil {
+		cancel()
+		return s.client.explain(err)
+	}
+	s.stream, s.cancel = stream, cancel
+	return nil
+}
+
+// resume attaches a new stream to the operation after the last event we have.
+func (s *Session) resume() error {
+	return s.roundTrip(&landfallv1.ExecuteRequest{
+		CommandId: NewCommandID("attach"),
+		Command:   &landfallv1.ExecuteRequest_Attach{Attach: &landfallv1.AttachCommand{OperationId: s.operation, AfterSequence: s.last}},
+	})
+}
+
+// roundTrip sends a command and takes what comes until its acknowledgement.
+func (s *Session) roundTrip(req *landfallv1.ExecuteRequest) error {
+	if err := s.stream.Send(req); err != nil && !errors.Is(err, io.EOF) {
+		return s.client.explain(err) // io.EOF means that Recv knows why
+	}
+	for {
+		acknowledged, err := s.take(req.GetCommandId())
+		if err != nil || acknowledged {
+			return err
+		}
+	}
+}
+
+// receive takes one message.
+func (s *Session) receive() error {
+	_, err := s.take("")
+	return err
+}
+
+// take receives one message: events are delivered, the acknowledgement of a command is reported.
+func (s *Session) take(commandID string) (acknowledged bool, err error) {
+	resp, err := s.stream.Recv()
+	if errors.Is(err, io.EOF) {
+		return false, fault.New(fault.Unreachable, "STREAM_ENDED", "the agent ended the stream")
+	}
+	if err != nil {
+		return false, s.client.explain(err)
+	}
+	switch p := resp.GetPayload().(type) {
+	case *landfallv1.ExecuteResponse_Accepted:
+		op := p.Accepted.GetOperation()
+		s.operation = op.GetId()
+		if op.GetLastSequence() <= s.last {
+			s.state = op.GetState() // no event that is still to come tells it
+		}
+		return p.Accepted.GetCommandId() == commandID, nil
+	case *landfallv1.ExecuteResponse_Batch:
+		return false, s.deliver(p.Batch)
+	}
+	return false, nil
+}
+
+// deliver hands events on, exactly once and without a gap.
+func (s *Session) deliver(batch *landfallv1.EventBatch) error {
+	for _, e := range batch.GetEvents() {
+		switch {
+		case e.GetSequence() <= s.last:
+			continue
+		case e.GetSequence() != s.last+1:
+			return fault.New(fault.Internal, "EVENT_GAP", "event %d of %s follows event %d", e.GetSequence(), batch.GetOperationId(), s.last)
+		}
+		s.last = e.GetSequence()
+		if change := e.GetStateChanged(); change != nil {
+			s.state = change.GetState()
+		}
+		s.watcher.Event(batch.GetOperationId(), e)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+// Package changes finds out what a deploy changes: the paths between the commit that runs and the target.
+//
+// It promises an exact answer or everything, never a guess: a base that is missing,
+// unknown or unreachable sets every flag and says why. Start reading at [Detect].
+package changes
+
+import (
+	"context"
+
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/git"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+// Set is what lies between two commits.
+type Set struct {
+	Base       string // full commit SHA; "" when there is none
+	Head       string // full commit SHA
+	Everything string // why every flag is set; "" when the paths decide
+	Diff       git.Diff
+}
+
+// Detect compares base with head in a clone. base is the stamp of the host, "" before the first deploy. A
+// base that the clone lacks, as in a shallow one, is fetched from remote.
+func Detect(ctx context.Context, repo git.Repo, remote, base, head string) (Set, error) {
+	set := Set{Base: base, Head: head}
+	if base == "" {
+		set.Everything = "nothing was deployed here yet"
+		return set, nil
+	}
+	diff, err := repo.Diff(ctx, base, head)
+	if fault.ReasonOf(err) == "UNKNOWN_COMMIT" {
+		if fetchErr := repo.FetchCommit(ctx, remote, base, nil); fetchErr != nil {
+			set.Everything = "the commit that runs, " + base + ", is not in the repository (force-push?)"
+			return set, nil //nolint:nilerr // no base is a result: everything changed
+		}
+		diff, err = repo.Diff(ctx, base, head)
+	}
+	if err != nil {
+		return Set{}, err
+	}
+	set.Diff = diff
+	return set, nil
+}
+
+// Input is the set as the input of a plan.
+func (s Set) Input() pipeline.Input {
+	in := pipeline.Input{Base: s.Base, Target: s.Head, Everything: s.Everything}
+	for _, c := range s.Diff.Changes {
+		in.Changes = append(in.Changes, pipeline.Change{Status: c.Status, Path: c.Path})
+	}
+	return in
+}

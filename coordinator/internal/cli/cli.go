@@ -1,0 +1,59 @@
+// Package cli is the command line of landfall-coordinator.
+//
+// A command is an options struct, its flags, and a run function; the rooms beside this
+// one do the work. One file per subcommand; start reading at [Run], then runcmd.go.
+package cli
+
+import (
+	"context"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"ataraxis.dev/landfall/shared/command"
+	"ataraxis.dev/landfall/shared/version"
+)
+
+// Run runs the program and returns its exit code.
+func Run(args []string, streams Streams) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	return command.Run(ctx, newRoot(streams), args, streams)
+}
+
+func newRoot(streams Streams) *cobra.Command {
+	g := &globals{streams: streams}
+	root := &cobra.Command{
+		Use:   "landfall-coordinator",
+		Short: "Deploy a Docker Compose monorepo to its host",
+		Long: "landfall-coordinator decides what a commit changes and tells the agent on the host to deploy it,\n" +
+			"over mutually authenticated gRPC. It keeps no state of its own.",
+		Version: version.Version,
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate(version.String() + "\n")
+	g.AddFlags(root.PersistentFlags())
+	root.AddGroup(&cobra.Group{ID: groupDeploy, Title: "Deploy:"}, &cobra.Group{ID: groupLook, Title: "Look:"},
+		&cobra.Group{ID: groupAct, Title: "Act:"}, &cobra.Group{ID: groupSetUp, Title: "Set up:"})
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupDeploy, newRunCommand(g), newPlanCommand(g), newDeployCommand(g), newVerifyCommand(g))
+	add(groupLook, newStatusCommand(g), newHistoryCommand(g), newShowCommand(g), newAttachCommand(g), newProbeCommand(g))
+	add(groupAct, newPauseCommand(g), newResumeCommand(g), newUnblockCommand(g))
+	add(groupSetUp, newIdentityCommand(streams), newVersionCommand(g))
+	return root
+}
+
+// The groups of the help text.
+const (
+	groupDeploy = "deploy"
+	groupLook   = "look"
+	groupAct    = "act"
+	groupSetUp  = "setup"
+)

@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"ataraxis.dev/landfall/coordinator/internal/agentclient"
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/command"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// runOptions are the flags of run.
+type runOptions struct {
+	deployOptions
+	noGate bool
+}
+
+// AddFlags declares the flags.
+func (o *runOptions) AddFlags(f *pflag.FlagSet) {
+	o.deployOptions.AddFlags(f)
+	f.BoolVar(&o.noGate, "no-gate", false, "do not wait for CI")
+}
+
+func newRunCommand(g *globals) *cobra.Command {
+	o := &runOptions{}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Deploy a commit, verify it, let convergence go on: the main job",
+		Long: "Deploy a commit from end to end: compare it with what runs, compile the plan, let the agent carry it out,\n" +
+			"verify, write the stamp, resume convergence. Ctrl-C stops watching, not the deploy." +
+			command.ExitCodes(0, 1, 2, 5, 6, 7, 130),
+		Example: "  landfall-coordinator run --no-gate\n  landfall-coordinator run --no-gate --sha 1a2b3c4d --agent caroline:7443 --identity ~/.config/landfall/atlas",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkFormat(*o.format, "text", "json"); err != nil {
+				return err
+			}
+			if !o.noGate {
+				return fault.New(fault.Invalid, "NO_GATE", "this version has no CI gate yet").WithHint("see to it that CI is green, then add --no-gate")
+			}
+			return g.follow(cmd.Context(), func(ctx context.Context, f *following) error { return f.run(ctx, *o) })
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// run deploys, verifies and finishes.
+func (f *following) run(ctx context.Context, o runOptions) error {
+	started, err := f.deploy(ctx, o.deployOptions)
+	if err != nil || !started {
+		return err
+	}
+	if err := f.session.Follow(ctx, awaitsVerify); err != nil {
+		return err
+	}
+	if agentclient.Terminal(f.session.State()) {
+		return f.report(ctx, *o.format, "")
+	}
+	if err := f.verify(ctx, f.session.OperationID()); err != nil {
+		return err
+	}
+	if f.session.State() != landfallv1.OperationState_OPERATION_STATE_SUCCEEDED {
+		return f.report(ctx, *o.format, "")
+	}
+	if err := f.finish(ctx); err != nil {
+		return err
+	}
+	return f.report(ctx, *o.format, "convergence resumed")
+}
+
+// verify asks for the judgement of an operation and follows it to the end.
+func (f *following) verify(ctx context.Context, id string) error {
+	err := f.session.Send(ctx, &landfallv1.ExecuteRequest{
+		CommandId: agentclient.NewCommandID("verify"),
+		Command:   &landfallv1.ExecuteRequest_Verify{Verify: &landfallv1.VerifyCommand{OperationId: id}},
+	})
+	if err != nil {
+		return err
+	}
+	return f.session.Follow(ctx, func(landfallv1.OperationState) bool { return false })
+}
+
+// finish ends a successful deploy: its pause goes, convergence goes on.
+func (f *following) finish(ctx context.Context) error {
+	f.session.Close() // the stream has ended with the operation
+	return f.session.Send(ctx, &landfallv1.ExecuteRequest{
+		CommandId: agentclient.NewCommandID("finish"),
+		Command:   &landfallv1.ExecuteRequest_Finish{Finish: &landfallv1.FinishCommand{OperationId: f.session.OperationID()}},
+	})
+}
