@@ -38,12 +38,8 @@ type CA struct {
 // Certificate is the CA's own certificate.
 func (ca *CA) Certificate() *x509.Certificate { return ca.cert }
 
-// CreateCA makes a CA in dir (ca.pem, ca-key.pem), valid for ten years from now. It
-// never overwrites: the error is then Invalid, IDENTITY_EXISTS.
-func CreateCA(dir string, now time.Time) (*CA, error) {
-	if err := refuseExisting(dir, fileCA, fileCAKey); err != nil {
-		return nil, err
-	}
+// NewCA makes a CA in memory, valid for ten years from now.
+func NewCA(now time.Time) (*CA, error) {
 	key, err := newKey()
 	if err != nil {
 		return nil, err
@@ -63,12 +59,20 @@ func CreateCA(dir string, now time.Time) (*CA, error) {
 	if err != nil {
 		return nil, err
 	}
-	keyPEM, err := encodeKey(key)
-	if err != nil {
-		return nil, err
+	return &CA{cert: cert, key: key}, nil
+}
+
+// WriteNew writes the CA into dir (ca.pem, ca-key.pem), which it makes. It never
+// overwrites: the error is then Invalid, IDENTITY_EXISTS.
+func (ca *CA) WriteNew(dir string) error {
+	if err := refuseExisting(dir, fileCA, fileCAKey); err != nil {
+		return err
 	}
-	files := []file{{fileCAKey, keyPEM, 0o600}, {fileCA, encodeCert(cert), 0o644}}
-	return &CA{cert: cert, key: key}, writeFiles(dir, files)
+	key, err := encodeKey(ca.key)
+	if err != nil {
+		return err
+	}
+	return writeFiles(dir, []file{{fileCAKey, key, 0o600}, {fileCA, encodeCert(ca.cert), 0o644}})
 }
 
 // OpenCA reads the CA of dir.

@@ -17,8 +17,9 @@ import (
 func TestCA(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "ca")
-	ca, err := identity.CreateCA(dir, noon)
+	ca, err := identity.NewCA(noon)
 	requireNoError(t, err)
+	requireNoError(t, ca.WriteNew(dir))
 	cert := ca.Certificate()
 	if !cert.IsCA || cert.MaxPathLen != 0 || !cert.MaxPathLenZero || cert.KeyUsage != x509.KeyUsageCertSign {
 		t.Errorf("CA %v, path length %d, usage %b", cert.IsCA, cert.MaxPathLen, cert.KeyUsage)
@@ -36,8 +37,7 @@ func TestCA(t *testing.T) {
 	if !reopened.Certificate().Equal(cert) {
 		t.Error("the reopened CA is another one")
 	}
-	_, err = identity.CreateCA(dir, noon)
-	requireFault(t, err, fault.Invalid, identity.ReasonExists)
+	requireFault(t, ca.WriteNew(dir), fault.Invalid, identity.ReasonExists)
 
 	requireNoError(t, os.Chmod(filepath.Join(dir, "ca-key.pem"), 0o604))
 	_, err = identity.OpenCA(dir)

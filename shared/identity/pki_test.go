@@ -47,8 +47,9 @@ type authority struct {
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
 	dir := t.TempDir()
-	ca, err := identity.CreateCA(filepath.Join(dir, "ca"), noon.Add(-24*time.Hour))
+	ca, err := identity.NewCA(noon.Add(-24 * time.Hour))
 	requireNoError(t, err)
+	requireNoError(t, ca.WriteNew(filepath.Join(dir, "ca")))
 	return &authority{t: t, ca: ca, dir: dir}
 }
 
