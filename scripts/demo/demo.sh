@@ -37,6 +37,8 @@ done
 # Under Actions the demo must not write into the job's own outputs, nor speak to GitHub or Discord.
 unset GITHUB_ACTIONS GITHUB_OUTPUT GITHUB_STEP_SUMMARY GITHUB_TOKEN DISCORD_WEBHOOK_URL
 unset COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES LANDFALL_CONFIG LANDFALL_AGENT LANDFALL_IDENTITY
+# Compose would warn of a missing buildx at every build.
+export COMPOSE_BAKE=false
 # Git without the user's settings: hooks, signing and names must not matter.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 export GIT_AUTHOR_NAME='Demo Developer' GIT_AUTHOR_EMAIL=developer@localhost
@@ -80,6 +82,7 @@ finish() {
   [ "$purge" = 0 ] || remove_base_images
   rm -rf "$demo"
   report_leftovers || code=$((code ? code : 1))
+  case $code in 0 | 130 | 143) ;; *) code=1 ;; esac
   exit "$code"
 }
 
@@ -124,11 +127,15 @@ trap 'exit 143' TERM
 
 # --- steps ------------------------------------------------------------------------------------
 
+# bash 3.2, which a Mac has, knows whole seconds only
+now() { local t=${EPOCHREALTIME:-$(date +%s)}; printf '%s' "${t/,/.}"; }
+
 timed() { # LABEL COMMAND...
-  local label=$1 began=$EPOCHREALTIME
+  local label=$1 began
+  began=$(now)
   shift
-  "$@"
-  timings+=$(awk -v l="$label" -v a="${began/,/.}" -v b="${EPOCHREALTIME/,/.}" 'BEGIN { printf "  %-34s %6.1f s", l, b - a }')$'\n'
+  "$@" || return
+  timings+=$(awk -v l="$label" -v a="$began" -v b="$(now)" 'BEGIN { printf "  %-34s %6.1f s", l, b - a }')$'\n'
 }
 
 prepare_machine() {
@@ -221,10 +228,11 @@ push() { # SUBJECT : commits what lies in the developer's clone
 
 # Deploys $sha and checks which containers were replaced: exactly the named services.
 deploy() { # LABEL SERVICES...
-  local label=$1 changed
+  local label=$1 changed code=0
   shift
   fleet_containers "$project" >"$demo/before"
-  timed "$label" as_role deployer run --no-gate --sha "$sha" --config "$demo/developer/landfall.yaml"
+  timed "$label" as_role deployer run --no-gate --sha "$sha" --config "$demo/developer/landfall.yaml" || code=$?
+  [ "$code" = 0 ] || fail "the deployment ended with exit code $code"
   fleet_containers "$project" >"$demo/after"
   changed=$(changed_services "$demo/before" "$demo/after")
   [ "$changed" = "$*" ] || fail "replaced containers: '$changed', expected: '$*'"
