@@ -28,7 +28,7 @@ Exit codes:
 func newIdentityCommand(streams Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "identity",
-		Short: "keep the private CA and the certificates of agent and clients",
+		Short: "Keep the private CA and the certificates of agent and clients",
 		Long: `Keep the private CA and the certificates by which agent and clients prove who they are.
 
 An identity is a folder with ca.pem, cert.pem and key.pem. The CA's folder holds
@@ -99,7 +99,7 @@ func newIdentityInit(streams Streams) *cobra.Command {
 	o := &identityInit{}
 	cmd := &cobra.Command{
 		Use:   "init",
-		Short: "make the CA and, with --host, the agent's identity",
+		Short: "Make the CA and, with --host, the agent's identity",
 		Long: `Make the private CA in DIR/ca, valid for ten years, and with --host the identity of
 the agent in DIR/agent. Nothing is ever overwritten. The folders made are printed.
 ` + identityExitCodes,
@@ -166,7 +166,7 @@ func newIdentityIssue(streams Streams) *cobra.Command {
 	o := &identityIssue{}
 	cmd := &cobra.Command{
 		Use:   "issue NAME --role ROLE",
-		Short: "issue a new identity",
+		Short: "Issue a new identity",
 		Long: `Issue a new identity of the CA in DIR/ca and print its folder.
 
 Roles: an observer looks; a deployer also deploys, verifies and rolls back; an operator
@@ -226,7 +226,7 @@ func newIdentityRenew(streams Streams) *cobra.Command {
 	o := &identityRenew{}
 	cmd := &cobra.Command{
 		Use:   "renew NAME|DIR",
-		Short: "replace an identity by one with the same role, name and hosts",
+		Short: "Replace an identity by one with the same role, name and hosts",
 		Long: `Replace the certificate and the key of an identity in place; role, name and hosts stay.
 NAME is looked for below DIR of --dir. A running agent or coordinator that uses the folder
 takes the new files up at its next connection.

@@ -30,7 +30,7 @@ func newIdentityShow(streams Streams) *cobra.Command {
 	o := &identityShow{}
 	cmd := &cobra.Command{
 		Use:   "show [DIR|CERT.PEM]",
-		Short: "say what an identity is and whether it can be used",
+		Short: "Say what an identity is and whether it can be used",
 		Long: `Say whose a certificate is, where it may be used, until when, and whether chain and key
 are in order. Without an argument everything below DIR of --dir is shown.
 ` + identityExitCodes,
@@ -125,8 +125,8 @@ func describeText(d identity.Description) string {
 	row("serial", "%s", d.Serial)
 	row("issuer", "%s", d.Issuer)
 	row("fingerprint", "sha256 %s", d.Fingerprint)
-	row("chain", "%s", verdict(d.ChainOK, d.ChainError))
-	row("key", "%s", verdict(d.KeyOK, d.KeyError))
+	row("chain", "%s", okOr(d.ChainOK, d.ChainError))
+	row("key", "%s", okOr(d.KeyOK, d.KeyError))
 	return b.String()
 }
 
@@ -141,7 +141,7 @@ func daysText(days int) string {
 	}
 }
 
-func verdict(ok bool, why string) string {
+func okOr(ok bool, why string) string {
 	if ok {
 		return "ok"
 	}
