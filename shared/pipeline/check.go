@@ -187,7 +187,7 @@ func (c *checker) migrate() {
 		c.fail(p.in("services"), "", "name the services that must be up before migrating")
 	}
 	if c.doc.Has(p.in("probe")...) {
-		c.refer(p.in("probe"), "probe", m.Needs.Probe, c.probeNames)
+		c.waitable(p.in("probe"), m.Needs.Probe)
 	}
 }
 

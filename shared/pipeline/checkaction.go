@@ -133,7 +133,7 @@ func (c *checker) step(p place, step StepConfig) {
 		c.exec(p.in("exec"), s)
 	}
 	if s := step.Wait; s != nil {
-		c.refer(p.in("wait", "probe"), "probe", s.Probe, c.probeNames)
+		c.waitable(p.in("wait", "probe"), s.Probe)
 		c.positive(p.in("wait", "timeout"), int64(s.Timeout))
 	}
 }

@@ -18,6 +18,7 @@ func (c *checker) verify() {
 	for name, probe := range c.config.Verify.Probes {
 		p := at("verify", "probes", name)
 		c.oneOf(p, "probe", probe.kinds(), "containers, postgres, http, tcp")
+		c.referAll(p.in("when"), "flag", probe.When, c.flagNames)
 		if k := probe.Containers; k != nil {
 			c.referAll(p.in("containers", "stacks"), "stack", k.Stacks, c.stackNames)
 		}
@@ -31,6 +32,14 @@ func (c *checker) verify() {
 			c.address(p.in("tcp", "address"), k.Address)
 			c.positive(p.in("tcp", "timeout"), int64(k.Timeout))
 		}
+	}
+}
+
+// waitable checks a probe that a step waits for: it must be there whatever changed.
+func (c *checker) waitable(p place, name string) {
+	c.refer(p, "probe", name, c.probeNames)
+	if len(c.config.Verify.Probes[name].When) > 0 {
+		c.fail(p, "", "probe %q has `when`, so it is not always there to wait for", name)
 	}
 }
 

@@ -43,7 +43,6 @@ func Compile(c *Config, in Input) (*Plan, error) {
 		Base: in.Base, Target: in.Target, Everything: in.Everything,
 		Environment: k.stringMap(c.Environment),
 		Prepare:     Prepare{Reset: slices.Clone(c.Prepare.Reset), Own: c.Prepare.Own},
-		Rollback:    Rollback{Probes: slices.Sorted(slices.Values(c.Rollback.Probes))},
 	}
 	if err := k.detect(p); err != nil {
 		return nil, err
@@ -87,13 +86,22 @@ func cleanPaths(paths []string) []string {
 func (k *compiler) probes(p *Plan) {
 	v := k.config.Verify
 	p.Verify = Verify{Deadline: v.Deadline, Soak: v.Soak}
+	set := p.SetFlags()
 	for _, name := range sortedKeys(v.Probes) {
+		when := v.Probes[name].When
+		if len(when) > 0 && !slices.ContainsFunc(when, func(flag string) bool { return slices.Contains(set, flag) }) {
+			continue
+		}
 		p.Verify.Probes = append(p.Verify.Probes, k.probe(name, v.Probes[name]))
 	}
+	p.Rollback.Probes = slices.DeleteFunc(slices.Sorted(slices.Values(k.config.Rollback.Probes)), func(name string) bool {
+		_, there := p.Probe(name)
+		return !there
+	})
 }
 
 func (k *compiler) probe(name string, from ProbeConfig) Probe {
-	to := Probe{Name: name}
+	to := Probe{Name: name, When: slices.Sorted(slices.Values(from.When))}
 	if q := from.Containers; q != nil {
 		stacks := slices.Sorted(slices.Values(q.Stacks))
 		if len(stacks) == 0 {

@@ -154,6 +154,9 @@ type VerifyConfig struct {
 
 // ProbeConfig has exactly one kind set.
 type ProbeConfig struct {
+	// When names flags; the probe is asked only after a deploy that set one of them. An
+	// answer that must name the target's commit is true only where the deploy built it.
+	When       []string          `yaml:"when"`
 	Containers *ContainersConfig `yaml:"containers"`
 	Postgres   *PostgresConfig   `yaml:"postgres"`
 	HTTP       *HTTPConfig       `yaml:"http"`

@@ -164,6 +164,7 @@ type Migrate struct {
 // Probe is one question asked of the running fleet. Exactly one kind is set.
 type Probe struct {
 	Name       string           `json:"name"`
+	When       []string         `json:"when,omitempty"` // flags that it depends on, sorted; one of them is set
 	Containers *ContainersProbe `json:"containers,omitempty"`
 	Postgres   *PostgresProbe   `json:"postgres,omitempty"`
 	HTTP       *HTTPProbe       `json:"http,omitempty"`

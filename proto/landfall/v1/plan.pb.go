@@ -1259,6 +1259,8 @@ type ProbeSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Name in landfall.yaml.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Flags that it depends on, in name order; it is in the plan because one of them is set. Empty means always.
+	When []string `protobuf:"bytes,6,rep,name=when,proto3" json:"when,omitempty"`
 	// What is looked at.
 	//
 	// Types that are valid to be assigned to Check:
@@ -1307,6 +1309,13 @@ func (x *ProbeSpec) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *ProbeSpec) GetWhen() []string {
+	if x != nil {
+		return x.When
+	}
+	return nil
 }
 
 func (x *ProbeSpec) GetCheck() isProbeSpec_Check {
@@ -1748,9 +1757,10 @@ const file_landfall_v1_plan_proto_rawDesc = "" +
 	"\fVerification\x125\n" +
 	"\bdeadline\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12-\n" +
 	"\x04soak\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04soak\x12.\n" +
-	"\x06probes\x18\x03 \x03(\v2\x16.landfall.v1.ProbeSpecR\x06probes\"\xfb\x01\n" +
+	"\x06probes\x18\x03 \x03(\v2\x16.landfall.v1.ProbeSpecR\x06probes\"\x8f\x02\n" +
 	"\tProbeSpec\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12>\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04when\x18\x06 \x03(\tR\x04when\x12>\n" +
 	"\n" +
 	"containers\x18\x02 \x01(\v2\x1c.landfall.v1.ContainersProbeH\x00R\n" +
 	"containers\x128\n" +

@@ -95,7 +95,7 @@ func verificationOf(v pipeline.Verify) (*landfallv1.Verification, error) {
 }
 
 func probeOf(p pipeline.Probe) (*landfallv1.ProbeSpec, error) {
-	out := &landfallv1.ProbeSpec{Name: p.Name}
+	out := &landfallv1.ProbeSpec{Name: p.Name, When: p.When}
 	switch {
 	case p.Containers != nil:
 		out.Check = &landfallv1.ProbeSpec_Containers{Containers: &landfallv1.ContainersProbe{Stacks: p.Containers.Stacks}}
