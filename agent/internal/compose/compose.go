@@ -46,8 +46,9 @@ type Compose struct {
 	deadlines Deadlines
 	log       hclog.Logger
 
-	mu     sync.Mutex
-	models map[string]cachedModel
+	mu       sync.Mutex
+	models   map[string]cachedModel
+	projects map[string]*sync.Mutex // stacks may share a compose project: one change of a project at a time
 }
 
 var (
@@ -62,7 +63,7 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "ENGINE_ADDRESS", "read DOCKER_HOST")
 	}
-	return &Compose{dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), models: map[string]cachedModel{}}, nil
+	return &Compose{dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), models: map[string]cachedModel{}, projects: map[string]*sync.Mutex{}}, nil
 }
 
 // Close ends the connection to the engine.
@@ -219,11 +220,17 @@ func (c *Compose) model(ctx context.Context, plan *pipeline.Plan, stack pipeline
 	return m, nil
 }
 
-// forget drops rendered configurations: the tree they were read from changes.
-func (c *Compose) forget() {
+// project locks a compose project for one change: two `up` at once would both make its networks.
+func (c *Compose) project(name string) (unlock func()) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	clear(c.models)
+	m := c.projects[name]
+	if m == nil {
+		m = &sync.Mutex{}
+		c.projects[name] = m
+	}
+	c.mu.Unlock()
+	m.Lock()
+	return m.Unlock
 }
 
 // render renders the configuration of a stack in a directory, "" being the checkout.

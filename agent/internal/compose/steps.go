@@ -133,6 +133,11 @@ func (w *work) change(patterns, args []string, reason string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	m, err := w.model(w.ctx, w.plan, w.stack)
+	if err != nil {
+		return "", err
+	}
+	defer w.project(m.Name)()
 	before, err := w.containers(nil)
 	if err != nil {
 		return "", err
