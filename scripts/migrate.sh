@@ -592,7 +592,7 @@ status() {
     { n[$1]++; name = $3; sub(/\.sql$/, "", name); sub(/^[0-9]+_/, "", name) }
     format == "json" { printf "{\"version\":%s,\"state\":%s,\"file\":%s,\"recorded_checksum\":%s,\"file_checksum\":%s,\"applied_at\":%s}\n", q($2), q($1), q($3), q($4), q($5), q($6); next }
     NR == 1 { printf "%-10s %-9s %-28s %s\n", "VERSION", "STATE", "APPLIED", "DESCRIPTION" }
-    { printf "%-10s %-9s %-28s %s\n", $2, $1, $6 == "" ? "-" : substr($6, 1, 25), name == "" ? "-" : name }
+    { printf "%-10s %-9s %-28s %s\n", $2, $1, ($6 == "" ? "-" : substr($6, 1, 25)), (name == "" ? "-" : name) }
     END { if (format == "text") printf "%d applied, %d pending, %d drifted, %d without file\n", n["applied"] + n["adopt"], n["pending"] + n["late"], n["drifted"], n["fileless"] }
   ' "$work/plan"
   [ "$(count drifted)" = 0 ] || exit 3
