@@ -45,7 +45,7 @@ func TestClassify(t *testing.T) {
 		})
 	}
 	deadline := &process.Error{Cause: process.CauseDeadline}
-	if err := classify(deadline, "fetch", "/srv/checkout"); err != error(deadline) {
+	if err := classify(deadline, "fetch", "/srv/checkout"); !errors.Is(err, deadline) || fault.ReasonOf(err) != "" {
 		t.Errorf("a deadline became %v", err)
 	}
 }

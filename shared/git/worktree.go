@@ -152,14 +152,14 @@ func (r Repo) checkSide(dir string) error {
 	if err != nil {
 		main = filepath.Clean(r.Dir)
 	}
-	real := dir
+	resolved := dir
 	if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
-		real = filepath.Join(parent, filepath.Base(dir))
+		resolved = filepath.Join(parent, filepath.Base(dir))
 	}
 	if info, err := os.Lstat(dir); err == nil && !info.IsDir() {
 		return bad("it is not a folder")
 	}
-	if real == main || strings.HasPrefix(main, strings.TrimSuffix(real, "/")+"/") {
+	if resolved == main || strings.HasPrefix(main, strings.TrimSuffix(resolved, "/")+"/") {
 		return bad("it holds the main working tree")
 	}
 	return nil

@@ -30,16 +30,20 @@ func (c *clientCredentials) now() credentials.TransportCredentials {
 	return credentials.NewTLS(config)
 }
 
+// ClientHandshake verifies the agent with the files as they are now.
 func (c *clientCredentials) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return c.now().ClientHandshake(ctx, authority, conn)
 }
 
+// ServerHandshake always fails: a client does not serve.
 func (c *clientCredentials) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	return nil, nil, fault.New(fault.Internal, ReasonWrongRole, "client credentials cannot serve")
 }
 
+// Info names the protocol.
 func (c *clientCredentials) Info() credentials.ProtocolInfo { return c.now().Info() }
 
+// Clone shares the source.
 func (c *clientCredentials) Clone() credentials.TransportCredentials {
 	clone := *c
 	return &clone
@@ -65,6 +69,7 @@ type serverCredentials struct {
 // linger is how long a refused connection stays open for the client to read why.
 const linger = 500 * time.Millisecond
 
+// ServerHandshake verifies a client and reports one that is turned away.
 func (c *serverCredentials) ServerHandshake(conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	polite := &lingeringConn{Conn: conn}
 	secured, info, err := c.TransportCredentials.ServerHandshake(polite)
@@ -84,6 +89,7 @@ type lingeringConn struct {
 	accepted atomic.Bool
 }
 
+// Close waits at most linger, and not at all for an accepted client.
 func (c *lingeringConn) Close() error {
 	if !c.accepted.Load() && c.SetReadDeadline(time.Now().Add(linger)) == nil {
 		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, maxFile))
@@ -91,6 +97,7 @@ func (c *lingeringConn) Close() error {
 	return c.Conn.Close()
 }
 
+// Clone shares the source.
 func (c *serverCredentials) Clone() credentials.TransportCredentials {
 	return &serverCredentials{TransportCredentials: c.TransportCredentials.Clone(), report: c.report}
 }

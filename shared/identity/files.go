@@ -216,7 +216,7 @@ func read(path string) ([]byte, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, unreadable(path, err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // read only: closing cannot lose anything
 	info, err := f.Stat()
 	if err != nil {
 		return nil, nil, unreadable(path, err)

@@ -198,7 +198,7 @@ func TestPlaintextOnEitherSide(t *testing.T) {
 func TestExplainHandshakeLeavesTheRest(t *testing.T) {
 	t.Parallel()
 	other := errors.New("dial tcp 127.0.0.1:1: connect: connection refused")
-	if got := identity.ExplainHandshake(other, "x"); got != other {
+	if got := identity.ExplainHandshake(other, "x"); !errors.Is(got, other) || fault.ReasonOf(got) != "" {
 		t.Errorf("got %v", got)
 	}
 	if got := identity.ExplainHandshake(nil, "x"); got != nil {

@@ -18,7 +18,8 @@ func waitExit(pid int) {
 	var siginfo [16]uint64 // siginfo_t is 104 bytes; its content is not needed
 	for {
 		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, idTypePID, uintptr(pid),
-			uintptr(unsafe.Pointer(&siginfo)), wExited|wNoWait, 0, 0)
+			uintptr(unsafe.Pointer(&siginfo)), //nolint:gosec // G103: the kernel fills a buffer that lives on our stack
+			wExited|wNoWait, 0, 0)
 		if errno != syscall.EINTR {
 			return
 		}
