@@ -177,11 +177,10 @@ start_by_hand() {
 }
 
 issue_identities() {
-  local name
-  "$coordinator" identity init --dir "$demo/ca"
-  "$coordinator" identity issue agent --dir "$demo/ca" --out "$demo/identity/agent" --role agent --host 127.0.0.1 --host localhost
-  for name in deployer observer; do
-    "$coordinator" identity issue "demo-$name" --dir "$demo/ca" --out "$demo/identity/$name" --role "$name"
+  local role
+  shown "$coordinator" identity init --dir "$demo/identity" --host 127.0.0.1 --host localhost
+  for role in deployer observer; do
+    shown "$coordinator" identity issue "$role" --role "$role" --dir "$demo/identity"
   done
 }
 
@@ -280,14 +279,10 @@ docs_only() {
 }
 
 look_around() {
-  local last
   heading "Looking around, as an observer"
   as_role observer status
   as_role observer history
-  last=$(cd "$demo/developer" && "$coordinator" history --format json --agent "127.0.0.1:$agent_port" --identity "$demo/identity/observer" |
-    sed -n 's/.*"id":"\([^"]*\)".*/\1/p' | head -n 1)
-  [ -n "$last" ] || fail "history names no operation"
-  as_role observer show "$last"
+  as_role observer show
   with_grpcurl
 }
 
