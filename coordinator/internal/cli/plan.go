@@ -72,7 +72,7 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if *o.format == "json" {
 		return console.WriteJSON(g.streams.Out, wire)
 	}
-	return console.WritePlan(g.streams.Out, wire, *o.format, g.style())
+	return console.WritePlan(g.streams.Out, wire, console.PlanFormat(*o.format), g.style())
 }
 
 // planBase is --base, else the stamp of the host.
