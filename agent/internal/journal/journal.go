@@ -153,6 +153,19 @@ func (j *Journal) Create(first operation.Event) (op operation.Operation, created
 	return op, created, failed(err)
 }
 
+// Known implements operation.Journal.
+func (j *Journal) Known(commandID string) (op operation.Operation, known bool, err error) {
+	err = j.db.View(func(tx *bbolt.Tx) error {
+		key := tx.Bucket(bucketCommands).Get([]byte(commandID))
+		if key == nil {
+			return nil
+		}
+		known = true
+		return load(tx, key, &op)
+	})
+	return op, known, failed(err)
+}
+
 func (j *Journal) index(tx *bbolt.Tx, op operation.Operation) error {
 	if err := tx.Bucket(bucketIDs).Put([]byte(op.ID), number(op.Number)); err != nil {
 		return err

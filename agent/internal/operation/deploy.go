@@ -25,7 +25,11 @@ type deployment struct {
 // drive takes a deploy from its present state to a terminal one.
 func (d *deployment) drive(ctx context.Context) {
 	for !d.state().Terminal() {
-		if err := d.work(ctx, d.state()); err != nil {
+		err := d.work(ctx, d.state())
+		if err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx) // work that heeds no context must not lead into the next state
+		}
+		if err != nil {
 			d.end(ctx, err)
 			return
 		}

@@ -47,10 +47,10 @@ type Engine struct {
 	stop     context.CancelCauseFunc
 	group    sync.WaitGroup
 
+	starting sync.Mutex // held while an operation is created and launched: one at a time
 	mu       sync.Mutex
 	current  *run
-	watchers map[string]*broadcast // by operation, while somebody may still append to it
-	reserved bool                  // an operation is being created
+	changed  *broadcast // one for all watchers, since one operation at a time changes anything
 }
 
 // errShutdown is the cause of the work's context when the agent stops.
@@ -62,7 +62,7 @@ func New(ports Ports, policy Policy, log hclog.Logger) *Engine {
 	return &Engine{
 		ports: ports, policy: policy, log: log.Named("engine"),
 		shutdown: ctx, stop: stop,
-		watchers: map[string]*broadcast{},
+		changed: newBroadcast(),
 	}
 }
 
@@ -72,7 +72,9 @@ func (e *Engine) Start() error { return e.recoverUnfinished() }
 // Close stops the running operation's children and waits. The record stays as it is,
 // for the next start: stopping the agent is not cancelling the operation.
 func (e *Engine) Close() {
+	e.starting.Lock() // an operation is launched before this, or not at all
 	e.stop(errShutdown)
+	e.starting.Unlock()
 	e.group.Wait()
 }
 
@@ -100,46 +102,34 @@ func (e *Engine) Deploy(req DeployRequest) (op Operation, repeated bool, err err
 
 // begin records an operation by its first event and runs work for it.
 func (e *Engine) begin(first Event, work func(context.Context, *run)) (Operation, bool, error) {
-	if op, known, err := e.reserve(first); known || err != nil {
-		return op, known, err
+	e.starting.Lock()
+	defer e.starting.Unlock()
+	if e.shutdown.Err() != nil {
+		return Operation{}, false, fault.New(fault.Unreachable, "SHUTTING_DOWN", "the agent is stopping")
+	}
+	if current := e.Current(); current != nil {
+		return e.occupied(*current, first.Accepted.CommandID)
 	}
 	first.Sequence, first.Time = 1, time.Now()
 	op, created, err := e.ports.Journal.Create(first)
 	if err != nil || !created {
-		e.unreserve()
-		return op, err == nil && !created, err
+		return op, err == nil, err
 	}
 	return e.launch(op, work), false, nil
 }
 
-// reserve takes the host for an operation that is about to be created. A command that
-// is known already is answered even while the host is taken.
-func (e *Engine) reserve(first Event) (Operation, bool, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.shutdown.Err() != nil {
-		return Operation{}, false, fault.New(fault.Unreachable, "SHUTTING_DOWN", "the agent is stopping")
+// occupied answers a command while an operation runs. One that is known already is
+// answered all the same: whoever lost the answer and asks again must not be refused.
+func (e *Engine) occupied(current Operation, commandID string) (Operation, bool, error) {
+	if current.CommandID == commandID {
+		return current, true, nil
 	}
-	if e.current == nil && !e.reserved {
-		e.reserved = true
-		return Operation{}, false, nil
-	}
-	if e.current == nil {
-		return Operation{}, false, fault.New(fault.Refused, "HOST_LOCKED", "the host is locked by an operation that is just starting").WithHint("try again in a moment")
-	}
-	op := e.current.snapshot()
-	if op.CommandID == first.Accepted.CommandID {
-		return op, true, nil
+	if op, known, err := e.ports.Journal.Known(commandID); known || err != nil {
+		return op, known, err
 	}
 	return Operation{}, false, fault.New(fault.Refused, "HOST_LOCKED",
-		"the host is locked by %s (%s of %s by %s, %s)", op.ID, op.Kind, short(op.Target), op.Requester, op.State).
-		WithHint("watch it with: landfall-coordinator attach %s", op.ID)
-}
-
-func (e *Engine) unreserve() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.reserved = false
+		"the host is locked by %s (%s of %s by %s, %s)", current.ID, current.Kind, short(current.Target), current.Requester, current.State).
+		WithHint("watch it with: landfall-coordinator attach %s", current.ID)
 }
 
 // launch runs work for a recorded operation in its own goroutine.
@@ -147,7 +137,7 @@ func (e *Engine) launch(op Operation, work func(context.Context, *run)) Operatio
 	ctx, cancel := context.WithCancelCause(e.shutdown)
 	r := newRun(e, op, cancel)
 	e.mu.Lock()
-	e.current, e.reserved = r, false
+	e.current = r
 	e.mu.Unlock()
 	e.group.Add(1)
 	go func() {
@@ -160,6 +150,7 @@ func (e *Engine) launch(op Operation, work func(context.Context, *run)) Operatio
 		e.mu.Lock()
 		e.current = nil
 		e.mu.Unlock()
+		e.changed.wake() // who watches an operation that is left unfinished must not wait for more
 		e.log.Info("operation left", "operation", op.ID, "state", final.State, "events", final.LastSequence)
 	}()
 	return op

@@ -78,6 +78,8 @@ type Journal interface {
 	// Create records a new operation by its first event. When the command is known
 	// already it returns that operation and created is false.
 	Create(first Event) (op Operation, created bool, err error)
+	// Known finds the operation of a command.
+	Known(commandID string) (op Operation, known bool, err error)
 	// Append records events whose sequences follow the last one.
 	Append(id string, events []Event) error
 	// Events reads at most limit events after a sequence, in order.

@@ -16,9 +16,10 @@ func (e *Engine) recoverUnfinished() error {
 	if err != nil {
 		return err
 	}
-	for _, op := range left {
+	for i, op := range left {
 		e.log.Warn("unfinished operation found", "operation", op.ID, "state", op.State)
-		if op.State == AwaitingVerify || op.State == Verifying {
+		// Only the newest says what runs; an older one is there when its end could not be recorded.
+		if newest := i == len(left)-1; newest && (op.State == AwaitingVerify || op.State == Verifying) {
 			plan, err := e.Plan(op.ID)
 			if err != nil {
 				return err

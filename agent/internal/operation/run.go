@@ -145,7 +145,7 @@ func (r *run) commit() error {
 	for _, e := range batch {
 		r.op.Apply(e)
 	}
-	r.engine.wake(r.id)
+	r.engine.changed.wake()
 	return nil
 }
 

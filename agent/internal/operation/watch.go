@@ -29,19 +29,6 @@ func (b *broadcast) wake() {
 	b.ch = make(chan struct{})
 }
 
-func (e *Engine) broadcastOf(id string) *broadcast {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	b := e.watchers[id]
-	if b == nil {
-		b = newBroadcast()
-		e.watchers[id] = b
-	}
-	return b
-}
-
-func (e *Engine) wake(id string) { e.broadcastOf(id).wake() }
-
 // watchPage is how many events one look at the journal takes: enough to stream a long
 // build log, little enough not to hold much memory for a slow watcher.
 const watchPage = 512
@@ -50,11 +37,12 @@ const watchPage = 512
 // without gaps, until the operation is terminal and everything is delivered, or ctx
 // ends. It reads from the journal only, so a slow watcher slows nobody. Once everything
 // recorded has been delivered, idle is asked with the operation's state whether to go on
-// waiting; nil means always.
+// waiting; nil means always. An operation that nobody works on, because its record
+// could not be kept, is Degraded/NOT_RUNNING instead of a wait without end.
 func (e *Engine) Watch(ctx context.Context, id string, after uint64, deliver func([]Event) error, idle func(State) bool) error {
-	b := e.broadcastOf(id)
 	for {
-		changed := b.next()
+		// Both before reading: what is written afterwards is announced on changed.
+		changed, worked := e.changed.next(), e.worksOn(id)
 		events, err := e.ports.Journal.Events(id, after, watchPage)
 		if err != nil {
 			return err
@@ -76,6 +64,10 @@ func (e *Engine) Watch(ctx context.Context, id string, after uint64, deliver fun
 		if op.State.Terminal() || (idle != nil && !idle(op.State)) {
 			return nil
 		}
+		if !worked && e.shutdown.Err() == nil {
+			return fault.New(fault.Degraded, "NOT_RUNNING", "%s stands in %s and nobody works on it", op.ID, op.State).
+				WithHint("look at the agent's log, then restart the agent: it ends what was left")
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -84,4 +76,14 @@ func (e *Engine) Watch(ctx context.Context, id string, after uint64, deliver fun
 			return fault.New(fault.Unreachable, "SHUTTING_DOWN", "the agent is stopping; the operation is taken up by its next start")
 		}
 	}
+}
+
+// worksOn reports whether the operation is the one that runs. It waits for one that is
+// in the journal but not launched yet.
+func (e *Engine) worksOn(id string) bool {
+	e.starting.Lock()
+	defer e.starting.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.current != nil && e.current.id == id
 }
