@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -187,10 +188,19 @@ func (c *Checkout) Dirty(ctx context.Context) ([]string, error) {
 	return paths, nil
 }
 
+// progressLine is one of git's progress lines on their way to 100 %. Git draws them over one another; in a
+// record they are noise.
+var progressLine = regexp.MustCompile(`^(remote: )?[A-Z][a-z]+ (objects|deltas): +\d+% .*[^.]$`)
+
 // lines gives a child's lines to an operation.
 func lines(out operation.Output) func(process.Line) {
 	if out == nil {
 		return nil
 	}
-	return func(l process.Line) { out(operation.Stream(l.Stream), l.Text, l.Truncated) }
+	return func(l process.Line) {
+		text := strings.TrimRight(l.Text, " ")
+		if !progressLine.MatchString(text) {
+			out(operation.Stream(l.Stream), text, l.Truncated)
+		}
+	}
 }

@@ -29,7 +29,6 @@ func newRoot(streams command.Streams) *cobra.Command {
 		Long: "landfall-agent runs on the host that is deployed to. It executes what landfall-coordinator\n" +
 			"asks for over mutually authenticated gRPC and keeps the durable record of it.",
 		Version: version.Version,
-		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate(version.String() + "\n")

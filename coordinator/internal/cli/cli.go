@@ -30,7 +30,6 @@ func newRoot(streams Streams) *cobra.Command {
 		Long: "landfall-coordinator decides what a commit changes and tells the agent on the host to deploy it,\n" +
 			"over mutually authenticated gRPC. It keeps no state of its own.",
 		Version: version.Version,
-		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate(version.String() + "\n")

@@ -86,8 +86,9 @@ func (f *following) verify(ctx context.Context, id string) error {
 
 // finish ends a successful deploy: its pause goes, convergence goes on.
 func (f *following) finish(ctx context.Context) error {
-	f.session.Close() // the stream has ended with the operation
-	return f.session.Send(ctx, &landfallv1.ExecuteRequest{
+	done := f.client.Session(f.show) // a session of its own: the operation's stream has ended with it
+	defer done.Close()
+	return done.Send(ctx, &landfallv1.ExecuteRequest{
 		CommandId: agentclient.NewCommandID("finish"),
 		Command:   &landfallv1.ExecuteRequest_Finish{Finish: &landfallv1.FinishCommand{OperationId: f.session.OperationID()}},
 	})
