@@ -37,8 +37,6 @@ done
 # Under Actions the demo must not write into the job's own outputs, nor speak to GitHub or Discord.
 unset GITHUB_ACTIONS GITHUB_OUTPUT GITHUB_STEP_SUMMARY GITHUB_TOKEN DISCORD_WEBHOOK_URL
 unset COMPOSE_FILE COMPOSE_PROJECT_NAME COMPOSE_PROFILES LANDFALL_CONFIG LANDFALL_AGENT LANDFALL_IDENTITY
-# Compose would warn of a missing buildx at every build.
-export COMPOSE_BAKE=false
 # Git without the user's settings: hooks, signing and names must not matter.
 export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 export GIT_AUTHOR_NAME='Demo Developer' GIT_AUTHOR_EMAIL=developer@localhost
@@ -54,8 +52,10 @@ fail() {
   exit 1
 }
 shown() { # prints a command as one would type it, then runs it
-  printf '%s$ %s%s\n' "$bold" "${*//"$repo/bin/"/}" "$plain"
-  "$@"
+  local command=$1
+  shift
+  printf '%s$ %s%s\n' "$bold" "${command##*/} $*" "$plain"
+  "$command" "$@"
 }
 
 demo=$(mktemp -d "${TMPDIR:-/tmp}/landfall-demo.XXXXXX")
@@ -173,7 +173,7 @@ start_by_hand() {
     cd metrics
     docker compose --progress quiet up -d --build --wait
   )
-  fleet_containers "$project" | sed 's/^/  /'
+  fleet_containers "$project" | awk '{ printf "  %-10s %.12s %s\n", $1, $2, $3 }'
 }
 
 issue_identities() {
@@ -254,7 +254,7 @@ code_change() {
   deploy 'deploy: code change' api
   [ "$(ask_fleet /api/)" = "$new" ] || fail "the api still says: $(ask_fleet /api/)"
   proved "through Caddy the api said '$old' and now says '$new'"
-  ask_fleet /api/version | grep -q "\"built_from\":\"$sha\"" || fail "the api was not built from $sha: $(ask_fleet /api/version)"
+  ask_fleet /api/version | grep -q "\"sha\":\"$sha\"" || fail "the api was not built from $sha: $(ask_fleet /api/version)"
   proved "its /version names ${sha:0:12} as the commit it was built from"
 }
 

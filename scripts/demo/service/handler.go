@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -39,12 +38,10 @@ func readText(file string) string {
 	return string(text)
 }
 
-// version is the answer of /version. BuiltFrom is the commit of the image; SHA that of the
-// checkout the fleet runs from, which also moves when a deployment rebuilds nothing.
+// version is the answer of /version. SHA is the commit that the image was built from.
 type version struct {
-	Name      string `json:"name"`
-	SHA       string `json:"sha"`
-	BuiltFrom string `json:"built_from"`
+	Name string `json:"name"`
+	SHA  string `json:"sha"`
 }
 
 func handler(o options) http.Handler {
@@ -54,11 +51,7 @@ func handler(o options) http.Handler {
 		_, _ = w.Write([]byte(readText(o.message)))
 	})
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
-		v := version{Name: o.name, SHA: o.builtFrom, BuiltFrom: o.builtFrom}
-		if o.repository != "" {
-			v.SHA = head(o.repository)
-		}
-		answer(w, http.StatusOK, v)
+		answer(w, http.StatusOK, version{Name: o.name, SHA: o.builtFrom})
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if state(o.message) == unhealthy {
@@ -83,24 +76,4 @@ func answer(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // a client that has gone away is not our concern
-}
-
-// head resolves HEAD of a git folder as gitrepository-layout(5) describes it: a commit, or
-// "ref: NAME" with the commit in a file of that name or in packed-refs. It returns "" where
-// there is none.
-func head(repository string) string {
-	text := strings.TrimSpace(readText(filepath.Join(repository, "HEAD")))
-	name, symbolic := strings.CutPrefix(text, "ref: ")
-	if !symbolic {
-		return text
-	}
-	if sha := strings.TrimSpace(readText(filepath.Join(repository, filepath.FromSlash(name)))); sha != "" {
-		return sha
-	}
-	for line := range strings.Lines(readText(filepath.Join(repository, "packed-refs"))) {
-		if sha, found := strings.CutSuffix(strings.TrimSpace(line), " "+name); found {
-			return sha
-		}
-	}
-	return ""
 }

@@ -25,7 +25,7 @@ import (
 // usageExit is the exit code for wrong arguments, as in the field's other tools.
 const usageExit = 2
 
-const usage = `usage: service serve [--name N] [--listen :8080] [--message FILE] [--repository DIR] [--upstream URL] [--tcp]
+const usage = `usage: service serve [--name N] [--listen :8080] [--message FILE] [--upstream URL] [--tcp]
        service health URL        exit 0 when http://HOST/PATH answers 2xx, or tcp://HOST:PORT answers PING
        service once [--upstream URL]   wait until the upstream answers, then exit 0
 `
@@ -74,16 +74,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 
 // options are the flags of all subcommands with the commit the image was built from.
 type options struct {
-	name, listen, message, repository, upstream string
-	tcp                                         bool
-	builtFrom                                   string
+	name, listen, message, upstream string
+	tcp                             bool
+	builtFrom                       string
 }
 
 func (o *options) addFlags(f *flag.FlagSet) {
 	f.StringVar(&o.name, "name", "service", "name in answers and logs")
 	f.StringVar(&o.listen, "listen", ":8080", "address to listen on")
 	f.StringVar(&o.message, "message", "", "file shown at /; its first line may ask for a fault, see state")
-	f.StringVar(&o.repository, "repository", "", "git folder of the checkout; its HEAD is the sha in /version")
 	f.StringVar(&o.upstream, "upstream", "", "URL that must answer for /ready, or before once ends")
 	f.BoolVar(&o.tcp, "tcp", false, "answer PING lines over TCP instead of HTTP")
 }
