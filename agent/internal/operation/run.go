@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
@@ -210,15 +211,26 @@ func failureOf(err error) *Failure {
 	if errors.As(err, &s) {
 		return s.failure
 	}
-	f := &Failure{Kind: fault.KindOf(err), Reason: fault.ReasonOf(err), Message: err.Error()}
-	var known *fault.Error
-	if errors.As(err, &known) {
-		f.Hint = known.Hint
+	f := &Failure{Kind: fault.KindOf(err), Reason: fault.ReasonOf(err), Message: err.Error(), Hint: hintOf(err)}
+	if f.Hint != "" {
+		f.Message = strings.TrimSuffix(f.Message, " ("+f.Hint+")") // it would be told twice
 	}
 	if f.Reason == "" {
 		f.Reason = "INTERNAL"
 	}
 	return f
+}
+
+// hintOf is the outermost hint in the chain, "" when nobody gave one.
+func hintOf(err error) string {
+	var f *fault.Error
+	for errors.As(err, &f) {
+		if f.Hint != "" {
+			return f.Hint
+		}
+		err = f.Err
+	}
+	return ""
 }
 
 func shuttingDown(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errShutdown) }
