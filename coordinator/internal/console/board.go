@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -25,8 +24,8 @@ type finding struct {
 // runningStep is a step between its start and its end.
 type runningStep struct {
 	operation, id, title string
-	started              time.Time
-	last                 string // last line of output
+	started              time.Time // by the agent's clock
+	last                 string    // last line of output
 }
 
 // label names a step by identifier and title.
@@ -35,6 +34,14 @@ func (s *runningStep) label() string {
 		return s.id
 	}
 	return s.id + ": " + s.title
+}
+
+// name is what a person calls the step.
+func (s *runningStep) name() string {
+	if s.title == "" {
+		return s.id
+	}
+	return s.title
 }
 
 func (b *board) start(operation string, f *landfallv1.StepStarted, at time.Time) *runningStep {
@@ -73,17 +80,9 @@ func (b *board) find(operation, id string) *runningStep {
 	return nil
 }
 
-// end takes what an operation left behind off the board and returns it.
-func (b *board) end(operation string) []*runningStep {
-	var left []*runningStep
-	b.running = slices.DeleteFunc(b.running, func(s *runningStep) bool {
-		if s.operation == operation {
-			left = append(left, s)
-			return true
-		}
-		return false
-	})
-	return left
+// end takes the steps that an operation left behind off the board.
+func (b *board) end(operation string) {
+	b.running = slices.DeleteFunc(b.running, func(s *runningStep) bool { return s.operation == operation })
 }
 
 // prefix tells whose output a line is: the step's identifier when several run.
@@ -122,45 +121,4 @@ func (b *board) unseen(f *landfallv1.Failure) bool {
 	}
 	b.told[id] = true
 	return true
-}
-
-// stopwatch gives the time since the beginning of the output. Events carry the agent's
-// clock and notes ours, so each operation is anchored at the moment its first event came;
-// the result never runs backwards.
-type stopwatch struct {
-	clock   func() time.Time
-	began   time.Time
-	anchors map[string]anchor
-	last    time.Duration
-}
-
-// anchor ties the agent's clock to ours.
-type anchor struct {
-	event time.Time     // time of the first event, by the agent's clock
-	since time.Duration // what the stopwatch showed when it came
-}
-
-func newStopwatch(clock func() time.Time) stopwatch {
-	return stopwatch{clock: clock, began: clock(), anchors: map[string]anchor{}}
-}
-
-// at is the time of an event.
-func (s *stopwatch) at(operation string, event time.Time) string {
-	if event.IsZero() {
-		return s.now()
-	}
-	a, ok := s.anchors[operation]
-	if !ok {
-		a = anchor{event, max(s.last, s.clock().Sub(s.began))}
-		s.anchors[operation] = a
-	}
-	return s.show(a.since + event.Sub(a.event))
-}
-
-// now is the time of something of our own.
-func (s *stopwatch) now() string { return s.show(s.clock().Sub(s.began)) }
-
-func (s *stopwatch) show(d time.Duration) string {
-	s.last = max(s.last, d)
-	return fmt.Sprintf("%7.1fs", s.last.Seconds())
 }

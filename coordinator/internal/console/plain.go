@@ -113,7 +113,7 @@ func (l *lines) tell(operationID string, e *landfallv1.Event) []line {
 	case *landfallv1.Event_Accepted:
 		return []line{{text: acceptedLine(operationID, f.Accepted), colour: bold}}
 	case *landfallv1.Event_StateChanged:
-		return l.tellState(f.StateChanged)
+		return l.tellState(operationID, f.StateChanged)
 	case *landfallv1.Event_PlanCompiled:
 		return []line{{text: planLine(f.PlanCompiled.GetPlan()), depth: 1}}
 	case *landfallv1.Event_PreDeploy:
@@ -136,7 +136,10 @@ func (l *lines) tell(operationID string, e *landfallv1.Event) []line {
 	}
 }
 
-func (l *lines) tellState(s *landfallv1.StateChanged) []line {
+func (l *lines) tellState(operationID string, s *landfallv1.StateChanged) []line {
+	if terminal(s.GetState()) {
+		l.board.end(operationID)
+	}
 	out := []line{{text: stateLine(s), colour: stateColour(s.GetState()), loud: failed(s.GetState())}}
 	if f := s.GetFailure(); f != nil {
 		out = append(out, failureLines(f, 1, l.board.unseen(f))...)

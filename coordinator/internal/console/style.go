@@ -12,7 +12,7 @@ import (
 // Style is how an answer is laid out.
 type Style struct {
 	Colour bool      // escape sequences for colours
-	Width  int       // columns; below 20 means 80
+	Width  int       // columns of the terminal; 0 when there is none: then nothing is shortened
 	Now    time.Time // what relative times are measured from; its zone is that of the times shown; zero means time.Now
 }
 
@@ -20,9 +20,15 @@ func (s Style) withDefaults() Style {
 	if s.Now.IsZero() {
 		s.Now = time.Now()
 	}
+	if s.Width == 0 {
+		s.Width = unlimited
+	}
 	s.Width = orDefaultWidth(s.Width)
 	return s
 }
+
+// unlimited is wider than any line.
+const unlimited = 1 << 20
 
 // colour is the parameter of a Select Graphic Rendition sequence (ECMA-48, 8.3.117).
 type colour string
@@ -65,7 +71,9 @@ func (on palette) paint(c colour, text string) string {
 	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
 }
 
-func (on palette) state(s landfallv1.OperationState) string { return on.paint(stateColour(s), stateWord(s)) }
+func (on palette) state(s landfallv1.OperationState) string {
+	return on.paint(stateColour(s), stateWord(s))
+}
 
 // page collects an answer, so that it is written whole or not at all.
 type page struct {

@@ -1,0 +1,89 @@
+package console
+
+import (
+	"io"
+	"strings"
+
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+)
+
+// WriteOperation writes everything known about one operation; plan may be nil.
+func WriteOperation(w io.Writer, op *landfallv1.Operation, plan *landfallv1.Plan, o Style) error {
+	p := newPage(o)
+	p.operationHeader(op, plan)
+	if f := op.GetFailure(); f != nil {
+		p.failure(f)
+	}
+	p.bullets("warnings", op.GetWarnings(), yellow)
+	p.bullets("migrations", op.GetMigrations(), "")
+	if len(op.GetProbes()) > 0 {
+		p.heading("probes")
+		p.probes(op.GetProbes(), 2)
+	}
+	p.timeline(op)
+	return p.writeTo(w)
+}
+
+func (p *page) operationHeader(op *landfallv1.Operation, plan *landfallv1.Plan) {
+	p.printf("%s  %s  %s", p.paint(bold, clean(op.GetId())), kindWord(op.GetKind()), p.state(op.GetState()))
+	if meaning := meanings[op.GetState()]; meaning != "" {
+		p.printf(": %s", meaning)
+	}
+	p.printf("\n")
+	p.field("target", clean(op.GetTargetSha()))
+	p.field("base", clean(op.GetBaseSha()))
+	p.field("before", clean(op.GetPreDeploySha()))
+	if sha := op.GetSupersededBy(); sha != "" {
+		p.field("superseded", "by "+clean(sha))
+	}
+	p.field("who", clean(op.GetRequester()))
+	p.field("command", clean(op.GetCommandId()))
+	p.field("started", p.when(op.GetCreateTime()))
+	p.field("ended", p.when(op.GetEndTime()))
+	p.field("duration", Duration(between(op.GetCreateTime(), op.GetEndTime(), p.Now)))
+	if t := op.GetVerifyByTime(); t != nil {
+		p.field("verify by", p.when(t)+", then the agent verifies by itself")
+	}
+	p.field("flags", strings.Join(cleanAll(op.GetFlags()), ", "))
+	digest := clean(op.GetPlanDigest())
+	if plan != nil {
+		digest = strings.TrimSpace(digest + "  " + count(len(plan.GetSteps()), "step"))
+	}
+	p.field("plan", digest)
+}
+
+func (p *page) failure(f *landfallv1.Failure) {
+	p.heading("why it did not succeed")
+	p.printf("  %s\n", p.paint(red, failureText(f)))
+	if id := clean(f.GetStepId()); id != "" {
+		p.printf("  in step %s\n", id)
+	}
+	if f.GetKind() != landfallv1.FaultKind_FAULT_KIND_UNSPECIFIED {
+		p.printf("  kind: %s\n", faultWord(f.GetKind()))
+	}
+	if hint := clean(f.GetHint()); hint != "" {
+		p.printf("  hint: %s\n", hint)
+	}
+	for _, t := range tailLines(f.GetOutputTail(), 1) {
+		p.printf("%s%s\n", indent(t.depth), t.text)
+	}
+}
+
+// bullets writes a section of single lines, nothing when there are none.
+func (p *page) bullets(title string, texts []string, c colour) {
+	if len(texts) == 0 {
+		return
+	}
+	p.heading(title)
+	for _, text := range texts {
+		p.printf("  - %s\n", p.paint(c, clean(text)))
+	}
+}
+
+func cleanAll(texts []string) []string {
+	out := make([]string, len(texts))
+	for i, text := range texts {
+		out[i] = clean(text)
+	}
+	return out
+}
