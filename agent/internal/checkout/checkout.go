@@ -7,7 +7,9 @@ package checkout
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -50,6 +52,10 @@ var (
 // its owner. It changes nothing.
 func Open(ctx context.Context, s Settings, log hclog.Logger) (*Checkout, error) {
 	owner, err := process.LookupOwner(s.Dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fault.Wrap(err, fault.Invalid, "CHECKOUT_OWNER", "the checkout cannot be entered").
+			WithHint("run the agent as the owner of %s, or as root", s.Dir)
+	}
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "CHECKOUT_MISSING", "the checkout cannot be used").
 			WithHint("clone the repository to %s", s.Dir)

@@ -88,14 +88,21 @@ func (r *Repo) Try(args ...string) (string, error) {
 	return strings.TrimSuffix(out.String(), "\n"), nil
 }
 
-// Write writes a file of the working tree and its folders, mode 0644.
+// Write writes a file of the working tree and its folders; one that begins with #! is executable.
 func (r *Repo) Write(path, content string) {
 	r.t.Helper()
 	full := filepath.Join(r.Dir, path)
 	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
 		r.t.Fatal(err)
 	}
-	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
+	mode := os.FileMode(0o644)
+	if strings.HasPrefix(content, "#!") {
+		mode = 0o755
+	}
+	if err := os.WriteFile(full, []byte(content), mode); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Chmod(full, mode); err != nil { // the file may have been there with another mode
 		r.t.Fatal(err)
 	}
 }
