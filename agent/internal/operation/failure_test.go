@@ -34,7 +34,7 @@ func TestProveFailures(t *testing.T) {
 			return sha
 		}, same, fault.Refused, "SHA_BLOCKED", "prove/fetch"},
 		"base is not the stamp": {next, func(r *request) { r.Base, r.Everything = r.Target, "" }, fault.Refused, "BASE_NOT_STAMP", "prove/fetch"},
-		"other plan": {next, func(r *request) { r.PlanDigest = "sha256:other" }, fault.Refused, "PLAN_DIGEST_MISMATCH", "prove/plan"},
+		"other plan":            {next, func(r *request) { r.PlanDigest = "sha256:other" }, fault.Refused, "PLAN_DIGEST_MISMATCH", "prove/plan"},
 		"broken landfall.yaml": {func(b *bench) string {
 			return b.Push(map[string]string{operationtest.ConfigPath: "version: 1\nproject: [\n"})
 		}, same, fault.Invalid, "CONFIG_INVALID", "prove/plan"},

@@ -33,10 +33,12 @@ type Host struct {
 	// OnCall is asked before every call that changes or reads the host, n counting from 1;
 	// its error ends the call without effect. It is where a harness stops the world at the
 	// n-th call: let it return an error for every call from the n-th on, then put a new
-	// engine on the same host. Reads of the journal are not counted, because watchers
-	// make them at times of their own. Set it only while no engine works.
+	// engine on the same host. It is never asked twice at a time. Reads of the journal are
+	// not counted, because watchers make them at times of their own. Set it only while no
+	// engine works; it must not call counted methods itself.
 	OnCall func(n int, label string) error
 
+	asking     sync.Mutex // held around OnCall, so that it sees the calls in their order
 	mu         sync.Mutex
 	calls      []string
 	behaviours map[string]Behaviour
@@ -133,15 +135,9 @@ func (h *Host) Calls(prefix string) []string {
 // call is the beginning of every port's method: it logs, counts, asks OnCall and runs
 // the behaviour. Like a child process, a call does not begin once its context has ended.
 func (h *Host) call(ctx context.Context, label string, out operation.Output) error {
-	h.mu.Lock()
-	h.calls = append(h.calls, label)
-	n := len(h.calls)
-	b := h.behaviour(label)
-	h.mu.Unlock()
-	if h.OnCall != nil {
-		if err := h.OnCall(n, label); err != nil {
-			return err
-		}
+	b, err := h.begin(label)
+	if err != nil {
+		return err
 	}
 	if b != nil {
 		if err := b(ctx, Call{Label: label, Out: out}); err != nil {
@@ -149,6 +145,20 @@ func (h *Host) call(ctx context.Context, label string, out operation.Output) err
 		}
 	}
 	return stopped(ctx)
+}
+
+// begin counts a call and asks OnCall.
+func (h *Host) begin(label string) (Behaviour, error) {
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	h.mu.Lock()
+	h.calls = append(h.calls, label)
+	n, b := len(h.calls), h.behaviour(label)
+	h.mu.Unlock()
+	if h.OnCall == nil {
+		return b, nil
+	}
+	return b, h.OnCall(n, label)
 }
 
 // look is call for reads of the journal, which are neither counted nor logged.

@@ -1,0 +1,353 @@
+package operation_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+func TestACommandIsOneOperation(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		target := b.Head()
+		req := b.request("the-command", target)
+		const callers = 20
+		var fresh atomic.Int32
+		ids := make([]string, callers)
+		var group sync.WaitGroup
+		for i := range callers {
+			group.Go(func() {
+				op, repeated, err := b.engine.Deploy(req)
+				if err != nil {
+					t.Errorf("caller %d: %v", i, err)
+				}
+				if !repeated {
+					fresh.Add(1)
+				}
+				ids[i] = op.ID
+			})
+		}
+		group.Wait()
+		for _, id := range ids {
+			if id != ids[0] {
+				t.Fatalf("several operations: %q", ids)
+			}
+		}
+		if fresh.Load() != 1 {
+			t.Errorf("%d callers believe that they started it", fresh.Load())
+		}
+		b.judged(ids[0])
+		op, repeated, err := b.engine.Deploy(req)
+		if err != nil || !repeated || op.ID != ids[0] || op.State != operation.Succeeded {
+			t.Errorf("after the end: %s in %s, repeated %v, %v", op.ID, op.State, repeated, err)
+		}
+		if ops, err := b.engine.Operations(0, 10); err != nil || len(ops) != 1 {
+			t.Errorf("%d operations, %v", len(ops), err)
+		}
+	})
+}
+
+func TestOneOperationAtATime(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		early := b.request("early", b.Head())
+		b.deployed(b.Head())
+		early.CommandID = "deploy-" + b.Head()
+		running := b.until(b.deploy(next(b)).ID, operation.AwaitingVerify)
+		_, _, err := b.engine.Deploy(b.request("other", next(b)))
+		if fault.KindOf(err) != fault.Refused || fault.ReasonOf(err) != "HOST_LOCKED" {
+			t.Fatalf("a second deploy: %v", err)
+		}
+		for _, part := range []string{running.ID, "deployer/test", string(operation.AwaitingVerify), running.Target[:12]} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("the message does not name %s: %v", part, err)
+			}
+		}
+		op, repeated, err := b.engine.Deploy(early)
+		if err != nil || !repeated || op.State != operation.Succeeded {
+			t.Errorf("a command that ended before: %s, repeated %v, %v", op.State, repeated, err)
+		}
+		if current := b.engine.Current(); current == nil || current.ID != running.ID {
+			t.Errorf("current is %+v", current)
+		}
+		b.judged(running.ID)
+		synctest.Wait()
+		if current := b.engine.Current(); current != nil {
+			t.Errorf("after the end %s is current", current.ID)
+		}
+	})
+}
+
+func TestNothingStartsAfterClose(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.engine.Close()
+		_, _, err := b.engine.Deploy(b.request("late", b.Head()))
+		if fault.KindOf(err) != fault.Unreachable || fault.ReasonOf(err) != "SHUTTING_DOWN" {
+			t.Errorf("deploy after Close: %v", err)
+		}
+		if len(b.Calls("Journal.Create")) != 0 {
+			t.Error("an operation was recorded")
+		}
+	})
+}
+
+func TestCreationThatFailsLeavesTheHostFree(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		full := errors.New("no space left on device")
+		b.FailAt("Journal.Create", full)
+		if _, _, err := b.engine.Deploy(b.request("a", b.Head())); !errors.Is(err, full) {
+			t.Errorf("deploy: %v", err)
+		}
+		b.FailAt("Journal.Known", full)
+		b.On("Journal.Create", nil)
+		op := b.deploy(b.Head())
+		if _, _, err := b.engine.Deploy(b.request("b", b.Head())); !errors.Is(err, full) {
+			t.Errorf("deploy while another runs and the journal cannot be read: %v", err)
+		}
+		b.judged(op.ID)
+	})
+}
+
+// TestJournalFailureStopsTheWork: for each append in turn, the one that fails is the end:
+// nothing is done that is not recorded.
+func TestJournalFailureStopsTheWork(t *testing.T) {
+	for nth := 1; ; nth++ {
+		reached := false
+		inBubble(t, func(b *bench) {
+			full := errors.New("no space left on device")
+			appends, after := 0, []string(nil)
+			b.OnCall = func(_ int, label string) error {
+				if label == "Journal.Append" {
+					if appends++; appends >= nth {
+						reached = true
+						return full
+					}
+				} else if reached && !strings.HasPrefix(label, "Prober.") && !strings.HasPrefix(label, "Inspector.") {
+					// Probes go on side by side, so one may begin at this moment; they change nothing.
+					after = append(after, label)
+				}
+				return nil
+			}
+			op := b.deploy(b.Head())
+			_, _ = b.engine.Verify(op.ID)
+			err := b.engine.Watch(b.t.Context(), op.ID, 0, func([]operation.Event) error { return nil }, nil)
+			if reached && (fault.KindOf(err) != fault.Degraded || fault.ReasonOf(err) != "NOT_RUNNING") {
+				t.Errorf("append %d: a watcher is told %v", nth, err)
+			}
+			synctest.Wait()
+			if len(after) > 0 {
+				t.Errorf("after append %d failed, the engine called %q", nth, after)
+			}
+			if reached && b.engine.Current() != nil {
+				t.Errorf("append %d: the operation still counts as running", nth)
+			}
+		}, oneAtATime)
+		if !reached {
+			if nth < 20 {
+				t.Errorf("a deploy has only %d appends", nth-1)
+			}
+			return
+		}
+	}
+}
+
+func TestPlans(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		ctx := context.Background()
+		first := b.Head()
+		b.deployed(first)
+		target := next(b)
+		if _, err := b.engine.PlanAt(ctx, first, target, ""); fault.ReasonOf(err) != "UNKNOWN_COMMIT" {
+			t.Errorf("a plan of a commit that was not fetched: %v", err)
+		}
+		op := b.judged(b.deploy(target).ID)
+		plan, err := b.engine.PlanAt(ctx, first, target, "")
+		if err != nil || plan.Digest() != op.PlanDigest {
+			t.Errorf("PlanAt: %v", err)
+		}
+		recorded, err := b.engine.Plan(op.ID)
+		if err != nil || recorded == nil || recorded.Digest() != op.PlanDigest {
+			t.Errorf("Plan: %v", err)
+		}
+		now, err := b.engine.PlanNow(ctx)
+		if err != nil || now.Target != target || now.Everything == "" {
+			t.Errorf("PlanNow: %+v, %v", now, err)
+		}
+		op = b.ended(b.deploy(strings.Repeat("e", 40)).ID)
+		if recorded, err = b.engine.Plan(op.ID); recorded != nil || err != nil {
+			t.Errorf("the plan of an operation without one: %+v, %v", recorded, err)
+		}
+		b.FailAt("Commits.Head", errors.New("x"))
+		if _, err = b.engine.PlanNow(ctx); err == nil {
+			t.Error("a plan of an unknown commit")
+		}
+	})
+}
+
+// promised is what becomes of an operation that the agent was stopped in.
+var promised = map[operation.State]operation.State{
+	operation.Pending:        operation.FailedUntouched,
+	operation.Proving:        operation.FailedUntouched,
+	operation.Pausing:        operation.FailedUntouched,
+	operation.Cleaning:       operation.Failed,
+	operation.Resetting:      operation.Failed,
+	operation.Building:       operation.Failed,
+	operation.Migrating:      operation.Failed,
+	operation.Applying:       operation.Failed,
+	operation.AwaitingVerify: operation.Succeeded,
+	operation.Verifying:      operation.Succeeded,
+}
+
+// TestCloseLeavesTheRecordForTheNextStart stops the agent in every state.
+func TestCloseLeavesTheRecordForTheNextStart(t *testing.T) {
+	for label, state := range map[string]operation.State{
+		"Commits.Fetch": operation.Proving, "Runtime.Prove": operation.Proving, "Sentinels.SetPause": operation.Pausing,
+		"Checkout.Restore": operation.Cleaning, "Checkout.Reset": operation.Resetting, "Runtime.Run build/app/1": operation.Building,
+		"Scripts.Migrate": operation.Migrating, "Runtime.Run apply/app/2": operation.Applying, "": operation.AwaitingVerify,
+		"Prober.Probe web": operation.Verifying, "Stamp.SetStamp": operation.Verifying,
+	} {
+		t.Run(string(state)+" "+label, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				target := b.Head()
+				id := b.stopIn(label, target)
+				left, err := b.Ports().Records.Operation(id)
+				if err != nil || left.State != state || !left.Ended.IsZero() || left.Failure != nil {
+					t.Fatalf("left in %s, %+v, %v; want %s", left.State, left.Failure, err, state)
+				}
+				b.On(label, nil)
+				b.start()
+				op := b.judged(id)
+				if op.State != promised[state] {
+					t.Fatalf("the next start ends it in %s, want %s", op.State, promised[state])
+				}
+				if op.State == operation.Succeeded {
+					if stamp, _, _ := b.Ports().Stamp.Stamp(); stamp != target {
+						t.Errorf("stamp %q", stamp)
+					}
+					return
+				}
+				if op.Failure == nil || op.Failure.Reason != "AGENT_RESTARTED" || !strings.Contains(op.Failure.Message, string(state)) {
+					t.Errorf("failure %+v", op.Failure)
+				}
+				again := b.judged(b.deploy(target, func(r *operation.DeployRequest) { r.CommandID = "again" }).ID)
+				if again.State != operation.Succeeded {
+					t.Errorf("a deploy afterwards ends in %s, %+v", again.State, again.Failure)
+				}
+			})
+		})
+	}
+}
+
+// stopIn deploys target, closes the engine while the call of a label goes on (in
+// AWAITING_VERIFY when there is none) and returns the operation.
+func (b *bench) stopIn(label, target string) string {
+	b.t.Helper()
+	if label == "" {
+		op := b.until(b.deploy(target).ID, operation.AwaitingVerify)
+		b.engine.Close()
+		return op.ID
+	}
+	reached := make(chan struct{}, 1)
+	stopping := make(chan struct{})
+	b.On(label, func(ctx context.Context, _ operationtest.Call) error {
+		reached <- struct{}{}
+		<-stopping // like a call that heeds no context, then like one that does
+		<-time.After(time.Second)
+		return ctx.Err()
+	})
+	op := b.deploy(target)
+	_, _ = b.engine.Verify(op.ID)
+	<-reached
+	time.AfterFunc(time.Second, func() { close(stopping) })
+	b.engine.Close()
+	return op.ID
+}
+
+// TestStopAtEveryCall stops the world at the n-th call of a deploy for every n, as a
+// power cut does, and starts a new engine: the operation ends as its state promises.
+func TestStopAtEveryCall(t *testing.T) {
+	for n := 2; ; n++ { // the first call creates the record
+		over := false
+		inBubble(t, func(b *bench) {
+			dead := errors.New("the power is off")
+			b.OnCall = func(i int, _ string) error {
+				if i >= n {
+					return dead
+				}
+				return nil
+			}
+			op := b.deploy(b.Head())
+			_, _ = b.engine.Verify(op.ID)
+			synctest.Wait()
+			time.Sleep(time.Minute)
+			b.engine.Close()
+			b.OnCall = nil
+			left, err := b.Ports().Records.Operation(op.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left.State.Terminal() {
+				over = true
+				return
+			}
+			b.start()
+			if op = b.judged(op.ID); op.State != promised[left.State] {
+				t.Errorf("stopped at call %d in %s: ended in %s, want %s", n, left.State, op.State, promised[left.State])
+			}
+		}, oneAtATime)
+		if over {
+			if n < 30 {
+				t.Errorf("a deploy has only %d calls", n)
+			}
+			return
+		}
+	}
+}
+
+func TestOnlyTheNewestOfSeveralIsTakenUp(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		older := b.until(b.deploy(b.Head()).ID, operation.AwaitingVerify)
+		b.engine.Close()
+		journal := b.Ports().Journal
+		newer, _, err := journal.Create(operationtest.Accepted("newer"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, err := journal.Events(older.ID, 1, 1000)
+		if err != nil || journal.Append(newer.ID, events) != nil {
+			t.Fatal(err)
+		}
+		b.start()
+		if op := b.operation(older.ID); op.State != operation.Failed || op.Failure.Reason != "AGENT_RESTARTED" {
+			t.Errorf("the older one is %s, %+v", op.State, op.Failure)
+		}
+		if op := b.judged(newer.ID); op.State != operation.Succeeded {
+			t.Errorf("the newer one ended in %s", op.State)
+		}
+	})
+}
+
+func TestStartFailsWhenTheJournalCannotBeRead(t *testing.T) {
+	for _, label := range []string{"Records.Unfinished", "Journal.Events", "Journal.Append"} {
+		inBubble(t, func(b *bench) {
+			stop := "Prober.Probe web"
+			if label == "Journal.Append" {
+				stop = "Checkout.Reset"
+			}
+			b.stopIn(stop, b.Head())
+			broken := errors.New("broken")
+			b.FailAt(label, broken)
+			b.engine = b.Engine()
+			if err := b.engine.Start(); !errors.Is(err, broken) {
+				t.Errorf("%s fails, but Start says %v", label, err)
+			}
+		})
+	}
+}
