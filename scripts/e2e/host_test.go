@@ -147,7 +147,8 @@ func (h *host) startAgent(extra ...string) {
 	h.t.Cleanup(func() {
 		h.stopAgent()
 		if h.t.Failed() {
-			h.t.Logf("log of the agent:\n%s", a.log.String())
+			lines := strings.Split(a.log.String(), "\n")
+			h.t.Logf("end of the agent's log:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
 		}
 	})
 	h.eventually(20*time.Second, "the agent answers", func() bool {

@@ -183,7 +183,12 @@ func (r *run) step(ctx context.Context, id, title string, do func(context.Contex
 	lines := r.takeTail(id)
 	if err != nil {
 		failure := failureOf(err)
-		failure.StepID, failure.OutputTail = id, lines
+		failure.StepID = id
+		var own *tailError
+		if errors.As(err, &own) {
+			lines = append(lines, own.tail...)
+		}
+		failure.OutputTail = lines[max(0, len(lines)-tailLines):]
 		end.Outcome, end.Failure = StepFailed, failure
 		if errors.Is(context.Cause(ctx), errSibling) {
 			end.Outcome, end.Failure = StepInterrupted, nil
@@ -204,6 +209,18 @@ type stepError struct {
 
 func (e *stepError) Error() string { return e.cause.Error() }
 func (e *stepError) Unwrap() error { return e.cause }
+
+// tailError is an error that brings output of its own: the last words of a container.
+type tailError struct {
+	error
+	tail []string
+}
+
+func (e *tailError) Unwrap() error { return e.error }
+
+func withTail(err error, lines []string) error {
+	return &tailError{err, lines[max(0, len(lines)-tailLines):]}
+}
 
 // failureOf turns an error into a record of it.
 func failureOf(err error) *Failure {

@@ -61,7 +61,10 @@ func (d *deployment) probeOnce(ctx context.Context, plan *pipeline.Plan, verify 
 	if shuttingDown(ctx) {
 		return "", errShutdown
 	}
-	return fmt.Sprintf("%d passed", len(results)), probeError(results, verify.Deadline)
+	if err := probeError(results, verify.Deadline); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%d passed", len(results)), nil
 }
 
 // probeUntil tries one probe until it passes, fails for good, or ctx ends.
@@ -90,9 +93,9 @@ func (d *deployment) probeUntil(ctx context.Context, plan *pipeline.Plan, p pipe
 	}
 }
 
-// probeError is nil when every probe passed.
+// probeError is nil when every probe passed. It carries the last words of what failed.
 func probeError(results []ProbeResult, deadline time.Duration) error {
-	var bad []string
+	var bad, lastWords []string
 	final := false
 	for _, r := range results {
 		if r.Outcome == ProbeFailed {
@@ -103,15 +106,16 @@ func probeError(results []ProbeResult, deadline time.Duration) error {
 		// Where one failed for good, those that were still waiting are not to blame.
 		if r.Outcome == ProbeFailed || (r.Outcome == ProbeWaiting && !final) {
 			bad = append(bad, r.Name+": "+r.Message)
+			lastWords = append(lastWords, r.OutputTail...)
 		}
 	}
 	if len(bad) == 0 {
 		return nil
 	}
 	if final {
-		return fault.New(fault.Failed, "PROBE_FAILED", "%s", strings.Join(bad, "; "))
+		return withTail(fault.New(fault.Failed, "PROBE_FAILED", "%s", strings.Join(bad, "; ")), lastWords)
 	}
-	return fault.New(fault.Failed, "PROBE_DEADLINE", "not good within %s: %s", deadline, strings.Join(bad, "; "))
+	return withTail(fault.New(fault.Failed, "PROBE_DEADLINE", "not good within %s: %s", deadline, strings.Join(bad, "; ")), lastWords)
 }
 
 // soak looks at the containers again and again: a service may die right after it
@@ -133,7 +137,7 @@ func (d *deployment) soak(ctx context.Context, plan *pipeline.Plan, verify pipel
 				if err := d.record(Event{Probe: &result}); err != nil {
 					return err
 				}
-				return fault.New(fault.Failed, "SOAK_FAILED", "did not stay good for %s: %s: %s", verify.Soak, p.Name, result.Message)
+				return withTail(fault.New(fault.Failed, "SOAK_FAILED", "did not stay good for %s: %s: %s", verify.Soak, p.Name, result.Message), result.OutputTail)
 			}
 		}
 		select {
