@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -55,7 +56,12 @@ func (j *Journal) SetStamp(sha string) error {
 
 // Pause implements operation.Sentinels.
 func (j *Journal) Pause() (*operation.Pause, error) {
-	return readSentinel[operation.Pause](j, filePause)
+	return readSentinel(j, filePause, func(p *operation.Pause) string {
+		if p.Expires.IsZero() {
+			return "expires_at is missing"
+		}
+		return ""
+	})
 }
 
 // SetPause implements operation.Sentinels.
@@ -63,7 +69,12 @@ func (j *Journal) SetPause(p *operation.Pause) error { return writeSentinel(j, f
 
 // Blocked implements operation.Sentinels.
 func (j *Journal) Blocked() (*operation.Blocked, error) {
-	return readSentinel[operation.Blocked](j, fileBlocked)
+	return readSentinel(j, fileBlocked, func(b *operation.Blocked) string {
+		if !shaPattern.MatchString(b.SHA) {
+			return fmt.Sprintf("sha %q is no commit", cut(b.SHA))
+		}
+		return ""
+	})
 }
 
 // SetBlocked implements operation.Sentinels.
@@ -71,7 +82,8 @@ func (j *Journal) SetBlocked(b *operation.Blocked) error { return writeSentinel(
 
 // readSentinel reads a sentinel, nil when there is none. One that cannot be read is an
 // error: it must not count as absent, since it is there to keep something from happening.
-func readSentinel[T any](j *Journal, name string) (*T, error) {
+// check says what is wrong with the content, "" when nothing is.
+func readSentinel[T any](j *Journal, name string, check func(*T) string) (*T, error) {
 	path := filepath.Join(j.dir, name)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -81,7 +93,13 @@ func readSentinel[T any](j *Journal, name string) (*T, error) {
 		return nil, fileFault(err, path)
 	}
 	v := new(T)
-	if err := json.Unmarshal(raw, v); err != nil {
+	err = json.Unmarshal(raw, v)
+	if err == nil {
+		if why := check(v); why != "" {
+			err = errors.New(why)
+		}
+	}
+	if err != nil {
 		return nil, fault.Wrap(err, fault.Degraded, "SENTINEL_BROKEN", "%s is no sentinel", path).WithHint("remove it if nothing must be held back")
 	}
 	return v, nil

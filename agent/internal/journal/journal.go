@@ -12,13 +12,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"
@@ -57,7 +56,8 @@ var (
 // Open takes the state directory's lock and opens its journal, making both when they do
 // not exist. keep is how many ended operations are kept. The caller closes it.
 func Open(dir string, keep int, log hclog.Logger) (*Journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// Operators' scripts read the files in it, and the checkout's owner enters the side tree.
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "STATE_DIR", "make state_dir")
 	}
 	lock, err := takeLock(filepath.Join(dir, "lock"))
@@ -70,57 +70,6 @@ func Open(dir string, keep int, log hclog.Logger) (*Journal, error) {
 		return nil, err
 	}
 	return j, nil
-}
-
-func (j *Journal) open() error {
-	path := filepath.Join(j.dir, "journal.db")
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType})
-	if err != nil {
-		return unreadable(path, err)
-	}
-	j.db = db
-	if err := db.Update(prepare); err != nil {
-		_ = db.Close() // the reason it is given up is err
-		var f *fault.Error
-		if errors.As(err, &f) {
-			return err
-		}
-		return unreadable(path, err)
-	}
-	return nil
-}
-
-func unreadable(path string, err error) error {
-	switch {
-	case errors.Is(err, os.ErrPermission):
-		return fault.Wrap(err, fault.Invalid, "STATE_DIR", "open the journal").WithHint("state_dir must belong to the user the agent runs as")
-	case errors.Is(err, berrors.ErrTimeout):
-		return fault.New(fault.Refused, "HOST_LOCKED", "%s is held by another process", path)
-	}
-	return fault.Wrap(err, fault.Degraded, "JOURNAL_BROKEN", "%s cannot be read", path).
-		WithHint("move it aside and start again; the history is lost, the stamp and the sentinels are not")
-}
-
-// prepare makes the buckets of a new file, and checks the version of an old one.
-func prepare(tx *bbolt.Tx) error {
-	meta := tx.Bucket(bucketMeta)
-	if meta == nil {
-		for _, name := range [][]byte{bucketMeta, bucketRecords, bucketIDs, bucketCommands, bucketEvents} {
-			if _, err := tx.CreateBucket(name); err != nil {
-				return err
-			}
-		}
-		return tx.Bucket(bucketMeta).Put(keyVersion, number(schemaVersion))
-	}
-	raw := meta.Get(keyVersion)
-	if len(raw) != 8 {
-		return fmt.Errorf("it has no version")
-	}
-	if v := binary.BigEndian.Uint64(raw); v > schemaVersion {
-		return fault.New(fault.Invalid, "JOURNAL_NEWER", "the journal has version %d, this agent knows %d", v, schemaVersion).
-			WithHint("a newer agent wrote it; install that version again")
-	}
-	return nil
 }
 
 // Close closes the file and gives up the lock.
@@ -217,6 +166,9 @@ func put(tx *bbolt.Tx, op operation.Operation, events []operation.Event) error {
 // Events implements operation.Journal.
 func (j *Journal) Events(id string, after uint64, limit int) ([]operation.Event, error) {
 	var events []operation.Event
+	if after == math.MaxUint64 {
+		return nil, nil // nothing follows the last number there is
+	}
 	err := j.db.View(func(tx *bbolt.Tx) error {
 		n := tx.Bucket(bucketIDs).Get([]byte(id))
 		if n == nil {

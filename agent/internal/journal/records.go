@@ -129,7 +129,10 @@ func (j *Journal) prune(tx *bbolt.Tx) error {
 		if err := json.Unmarshal(v, &op); err != nil {
 			return fmt.Errorf("operation %d: %w", binary.BigEndian.Uint64(k), err)
 		}
-		needed := !op.State.Terminal() || (blocked != nil && blocked.Operation == op.ID) || (op.State == operation.Succeeded && !successful)
+		if !op.State.Terminal() {
+			continue
+		}
+		needed := (blocked != nil && blocked.Operation == op.ID) || (op.State == operation.Succeeded && !successful)
 		successful = successful || op.State == operation.Succeeded
 		if ended++; ended > j.keep && !needed {
 			drop = append(drop, op)

@@ -1,0 +1,202 @@
+package journal
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// TestFormats holds the files to what operators' scripts rely on.
+func TestFormats(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, 200)
+	sha := strings.Repeat("0123456789", 4)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	if err := j.SetStamp(sha); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.SetPause(&operation.Pause{Reason: "deploy", Owner: "deployer/atlas", Operation: "op-1-x", Created: at, Expires: at.Add(4 * time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.SetBlocked(&operation.Blocked{SHA: sha, Operation: "op-1-x", Reason: "crash", Created: at}); err != nil {
+		t.Fatal(err)
+	}
+	if got := content(t, filepath.Join(dir, "last-successful-deploy-sha")); got != sha+"\n" {
+		t.Errorf("the stamp is %q", got)
+	}
+	for name, want := range map[string]map[string]any{
+		"gitops-paused": {"reason": "deploy", "owner": "deployer/atlas", "operation": "op-1-x", "created_at": "2026-01-02T03:04:05Z", "expires_at": "2026-01-02T07:04:05Z"},
+		"blocked-sha":   {"sha": sha, "operation": "op-1-x", "reason": "crash", "created_at": "2026-01-02T03:04:05Z"},
+	} {
+		var got map[string]any
+		raw := content(t, filepath.Join(dir, name))
+		if err := json.Unmarshal([]byte(raw), &got); err != nil || !strings.HasSuffix(raw, "}\n") {
+			t.Errorf("%s is %q, %v", name, raw, err)
+		}
+		if len(got) != len(want) {
+			t.Errorf("%s has other keys than the contract: %v", name, got)
+		}
+		for key, value := range want {
+			if got[key] != value {
+				t.Errorf("%s: %s is %v, want %v", name, key, got[key], value)
+			}
+		}
+	}
+}
+
+func TestBrokenStampIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, 200)
+	for _, text := range []string{"", "\n", "main\n", strings.Repeat("a", 39), strings.Repeat("A", 40), strings.Repeat("a", 40) + "\n" + strings.Repeat("b", 40), strings.Repeat("x", 500), "\x00\x00"} {
+		if err := os.WriteFile(filepath.Join(dir, fileStamp), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		sha, _, err := j.Stamp()
+		if sha != "" {
+			t.Errorf("%q gives the stamp %q", text, sha)
+		}
+		wantFault(t, err, fault.Degraded, "STAMP_BROKEN")
+		if err != nil && len(err.Error()) > 500 {
+			t.Errorf("the message has %d bytes", len(err.Error()))
+		}
+	}
+	for _, text := range []string{strings.Repeat("a", 40), strings.Repeat("a", 40) + "\r\n", "  " + strings.Repeat("a", 40) + "\n\n"} {
+		if err := os.WriteFile(filepath.Join(dir, fileStamp), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if sha, _, err := j.Stamp(); sha != strings.Repeat("a", 40) || err != nil { // echo and editors write these
+			t.Errorf("%q gives %q, %v", text, sha, err)
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, fileStamp)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, fileStamp), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := j.Stamp()
+	wantFault(t, err, fault.Degraded, "STATE_FILE")
+	wantFault(t, j.SetStamp(strings.Repeat("a", 40)), fault.Degraded, "STATE_FILE")
+	noTemporary(t, dir)
+}
+
+// TestBrokenSentinelIsAnError: a file that is there to hold something back must not
+// count as absent because somebody wrote it badly.
+func TestBrokenSentinelIsAnError(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, 200)
+	for _, text := range []string{"", "\n", "null", "{}", "[]", "{", "paused", `{"sha": "main"}`, `{"reason": "by hand"}`, `{"created_at": "yesterday"}`} {
+		for _, name := range []string{filePause, fileBlocked} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pause, err := j.Pause()
+		if pause != nil {
+			t.Errorf("%q is a pause: %+v", text, pause)
+		}
+		wantFault(t, err, fault.Degraded, "SENTINEL_BROKEN")
+		blocked, err := j.Blocked()
+		if blocked != nil {
+			t.Errorf("%q blocks %+v", text, blocked)
+		}
+		wantFault(t, err, fault.Degraded, "SENTINEL_BROKEN")
+	}
+	if err := j.SetPause(nil); err != nil { // resume repairs it
+		t.Error(err)
+	}
+	if pause, err := j.Pause(); pause != nil || err != nil {
+		t.Errorf("after the removal: %+v, %v", pause, err)
+	}
+}
+
+func TestReplacingLeavesNothingBehind(t *testing.T) {
+	dir := t.TempDir()
+	j := open(t, dir, 200)
+	for n := range 20 {
+		if err := j.SetStamp(strings.Repeat(string(rune('a'+n%6)), 40)); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.SetPause(&operation.Pause{Owner: "x", Expires: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noTemporary(t, dir)
+}
+
+func noTemporary(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := []string{"journal.db", "lock", fileStamp, filePause, fileBlocked}
+	for _, e := range entries {
+		if !slices.Contains(known, e.Name()) {
+			t.Errorf("left behind: %s", e.Name())
+		}
+	}
+}
+
+// TestFullDisk fills a file system of its own: what cannot be written is an error, what
+// was written before stays, and once there is room the journal goes on.
+func TestFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to mount a small file system")
+	}
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("cannot mount a small file system here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	j, err := Open(dir, 200, hclog.NewNullLogger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = j.Close() }()
+	sha := strings.Repeat("a", 40)
+	if err := j.SetStamp(sha); err != nil {
+		t.Fatal(err)
+	}
+	op := create(t, j, "c", "")
+	ballast := filepath.Join(dir, "ballast")
+	if err := os.WriteFile(ballast, make([]byte, 2<<20), 0o600); err == nil {
+		t.Fatal("the file system is not full")
+	}
+	last, failed := uint64(1), error(nil)
+	for failed == nil && last < 10_000 {
+		last++
+		failed = j.Append(op.ID, []operation.Event{{Sequence: last, Warning: &operation.Warning{Message: strings.Repeat("x", 8000)}}})
+	}
+	wantFault(t, failed, fault.Degraded, "JOURNAL_FAILED")
+	wantFault(t, j.SetStamp(strings.Repeat("b", 40)), fault.Degraded, "STATE_FILE")
+	if got, _, err := j.Stamp(); got != sha || err != nil {
+		t.Errorf("the stamp is now %q, %v", got, err)
+	}
+	stored, err := j.Operation(op.ID)
+	if err != nil || stored.LastSequence != last-1 {
+		t.Errorf("the record has %d events, %v; want %d", stored.LastSequence, err, last-1)
+	}
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	noTemporary(t, dir)
+	if err := j.Append(op.ID, []operation.Event{operationtest.Entered(last, operation.Proving)}); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
