@@ -35,12 +35,14 @@ var untouchedKinds = map[landfallv1.FaultKind]fault.Kind{
 }
 
 // Result is what an operation's end means for the caller: nil when what was asked for is
-// done or not needed, else a fault whose kind decides the exit code.
+// done, not needed or still going on, else a fault whose kind decides the exit code.
 func Result(op *landfallv1.Operation) error {
+	if !Terminal(op.GetState()) {
+		return nil
+	}
 	kind := fault.Internal
 	switch op.GetState() {
-	case landfallv1.OperationState_OPERATION_STATE_SUCCEEDED, landfallv1.OperationState_OPERATION_STATE_SUPERSEDED,
-		landfallv1.OperationState_OPERATION_STATE_AWAITING_VERIFY:
+	case landfallv1.OperationState_OPERATION_STATE_SUCCEEDED, landfallv1.OperationState_OPERATION_STATE_SUPERSEDED:
 		return nil
 	case landfallv1.OperationState_OPERATION_STATE_FAILED_UNTOUCHED:
 		kind = fault.Failed
