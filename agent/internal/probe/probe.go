@@ -7,14 +7,17 @@ package probe
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -157,7 +160,7 @@ func (p *Prober) get(ctx context.Context, probe pipeline.HTTPProbe) operation.Pr
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, probe.URL, nil)
 	if err != nil {
-		return failed("%v", err)
+		return failed("%s cannot be asked: %v", bare(probe.URL), because(err))
 	}
 	for name, value := range probe.Headers {
 		request.Header.Set(name, value)
@@ -175,7 +178,7 @@ func (p *Prober) get(ctx context.Context, probe pipeline.HTTPProbe) operation.Pr
 		return waiting("answer from %s broke off: %v", bare(probe.URL), because(err))
 	}
 	if !statusFits(probe.Status, answer.StatusCode) {
-		return waiting("HTTP %d from %s: %s", answer.StatusCode, bare(probe.URL), firstLine(body))
+		return waiting("HTTP %d from %s%s", answer.StatusCode, bare(probe.URL), saying(body))
 	}
 	if len(probe.JSON) == 0 {
 		return passed("HTTP %d", answer.StatusCode)
@@ -228,14 +231,22 @@ func bare(address string) string {
 	return u.String()
 }
 
-// firstLine is the beginning of an answer, for people.
-func firstLine(body []byte) string {
+// saying is the beginning of an answer, for people, after a colon; "" of an empty one.
+func saying(body []byte) string {
 	line, _, _ := bytes.Cut(bytes.TrimSpace(body), []byte("\n"))
-	const most = 120
-	if len(line) > most {
-		line = line[:most]
+	if len(line) == 0 {
+		return ""
 	}
-	return strings.ToValidUTF8(string(line), "\uFFFD")
+	return ": " + cut(string(line))
+}
+
+// cut shortens what somebody else wrote.
+func cut(text string) string {
+	const most = 120
+	if len(text) > most {
+		text = text[:most] + "..."
+	}
+	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
 // jsonDiffers says why an answer does not contain what is wanted; "" when it does.
@@ -245,30 +256,34 @@ func jsonDiffers(want json.RawMessage, body []byte) string {
 		return "the expectation is no JSON"
 	}
 	if err := json.Unmarshal(body, &got); err != nil {
-		return "it is no JSON: " + firstLine(body)
+		return "it is no JSON" + saying(body)
 	}
 	return missing("", wanted, got)
 }
 
 // missing compares: an object must have the wanted members, anything else must be equal.
+// at is the path of the value, "" for the whole document.
 func missing(at string, want, got any) string {
+	name := cmp.Or(at, "it")
 	members, isObject := want.(map[string]any)
 	if !isObject {
 		if w, g := compact(want), compact(got); w != g {
-			return fmt.Sprintf("%s is %s, not %s", strings.TrimPrefix(at+" ", " "), g, w)
+			return fmt.Sprintf("%s is %s, not %s", name, cut(g), cut(w))
 		}
 		return ""
 	}
 	object, ok := got.(map[string]any)
 	if !ok {
-		return fmt.Sprintf("%s is no object", strings.TrimPrefix(at, "."))
+		return name + " is no object"
 	}
-	for name, value := range members {
-		member, there := object[name]
+	// In order of name: a message that changes from attempt to attempt would look like news.
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		path := strings.TrimPrefix(at+"."+key, ".")
+		member, there := object[key]
 		if !there {
-			return fmt.Sprintf("%s is missing", strings.TrimPrefix(at+"."+name, "."))
+			return path + " is missing"
 		}
-		if why := missing(strings.TrimPrefix(at+"."+name, "."), value, member); why != "" {
+		if why := missing(path, members[key], member); why != "" {
 			return why
 		}
 	}
