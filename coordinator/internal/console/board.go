@@ -122,3 +122,17 @@ func (b *board) unseen(f *landfallv1.Failure) bool {
 	b.told[id] = true
 	return true
 }
+
+// why tells the failure of a state: whole when it is new, in short when the operation ends
+// with what a step has told, not at all in between.
+func (b *board) why(s *landfallv1.StateChanged) []line {
+	f := s.GetFailure()
+	if f == nil {
+		return nil
+	}
+	fresh := b.unseen(f)
+	if !fresh && !terminal(s.GetState()) {
+		return nil
+	}
+	return failureLines(f, 1, fresh)
+}

@@ -7,18 +7,6 @@ import (
 	"golang.org/x/text/width"
 )
 
-const (
-	defaultWidth = 80
-	leastWidth   = 20 // narrower than this nothing is readable: assume that the terminal does not know
-)
-
-func orDefaultWidth(columns int) int {
-	if columns < leastWidth {
-		return defaultWidth
-	}
-	return columns
-}
-
 // cellsOf is the number of terminal cells of cleaned text without tabs: 2 for a wide
 // character (Unicode Standard Annex 11), 0 for one that combines with the one before.
 func cellsOf(s string) int {

@@ -90,12 +90,21 @@ func escapeSequence(s string) int {
 		return 2 + controlSequence(body)
 	case strings.IndexByte("]PX^_", kind) >= 0:
 		return 2 + controlString(body)
-	case s[0] == esc[0] && kind >= 0x20 && kind <= 0x2f:
-		return 2 + controlSequence(body)
-	case s[0] == esc[0] && kind >= 0x30 && kind <= 0x7e:
-		return 2
 	case s[0] == esc[0]:
-		return len(esc)
+		return len(esc) + shortSequence(s[1:])
+	}
+	return 0
+}
+
+// shortSequence is the length of intermediates and final byte, 0 when they are incomplete.
+func shortSequence(s string) int {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 0x30 && c <= 0x7e:
+			return i + 1
+		case c < 0x20 || c > 0x2f:
+			return 0
+		}
 	}
 	return 0
 }

@@ -88,7 +88,7 @@ type Renderer interface {
 // Options are what renderers know of their surroundings. The zero value works.
 type Options struct {
 	Colour bool                // escape sequences for colours, [Plain], [Quiet] and [TTY] only
-	Width  func() int          // columns of the terminal now; nil or a result below 20 means 80
+	Width  func() int          // columns of the terminal now; nil or a result below 1 means 80
 	Now    func() time.Time    // nil means time.Now
 	GetEnv func(string) string // nil means os.Getenv
 }
@@ -102,10 +102,14 @@ func (o Options) withDefaults() Options {
 	}
 	ask := o.Width
 	o.Width = func() int {
+		const unknown = 80
 		if ask == nil {
-			return defaultWidth
+			return unknown
 		}
-		return orDefaultWidth(ask())
+		if columns := ask(); columns > 0 {
+			return columns
+		}
+		return unknown
 	}
 	return o
 }

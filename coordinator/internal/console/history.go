@@ -10,24 +10,37 @@ import (
 )
 
 // WriteHistory writes a table of operations in the order given. A duration of one that
-// runs is that until o.Now.
+// runs is that until o.Now. On a narrow terminal reasons stand below their operation.
 func WriteHistory(w io.Writer, ops []*landfallv1.Operation, o Style) error {
 	p := newPage(o)
 	if len(ops) == 0 {
 		p.printf("no operations yet\n")
 		return p.writeTo(w)
 	}
-	t := table{header: []string{"ID", "KIND", "STATE", "TARGET", "STARTED", "DURATION", "WHO", "REASON"}, right: []int{5}, elastic: 7}
-	for _, op := range ops {
+	const (
+		roomForReason = 130 // columns from which a reason is readable beside the rest
+		roomForClock  = 100
+	)
+	t := table{
+		header: []string{"ID", "KIND", "STATE", "TARGET", "STARTED", "DURATION", "WHO", "REASON"}, right: []int{5}, elastic: 7, notes: map[int]string{},
+	}
+	for i, op := range ops {
+		started, reason := p.when(op.GetCreateTime()), reasonOf(op)
+		if p.Width < roomForClock {
+			started, _, _ = strings.Cut(started, " (")
+		}
+		if p.Width < roomForReason {
+			t.notes[i], reason = reason, ""
+		}
 		t.rows = append(t.rows, []cell{
 			{text: clean(op.GetId())},
 			{text: kindWord(op.GetKind())},
 			{text: stateWord(op.GetState()), colour: stateColour(op.GetState())},
 			{text: short(op.GetTargetSha())},
-			{text: p.when(op.GetCreateTime())},
+			{text: started},
 			{text: Duration(between(op.GetCreateTime(), op.GetEndTime(), p.Now))},
 			{text: clean(op.GetRequester())},
-			{text: reasonOf(op)},
+			{text: reason},
 		})
 	}
 	p.table(t, 0)

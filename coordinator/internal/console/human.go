@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Duration writes d for people: "340ms", "4.2s", "1m 4s", "2h 5m", "3d 4h". A negative
+// Duration writes d for people: "340ms", "4.2s", "5s", "1m 4s", "2h 5m", "3d 4h". A negative
 // one, which a clock that was set back makes, is "0ms".
 func Duration(d time.Duration) string {
 	const day = 24 * time.Hour
@@ -16,7 +16,7 @@ func Duration(d time.Duration) string {
 	case d.Round(time.Millisecond) < time.Second:
 		return fmt.Sprintf("%dms", d.Round(time.Millisecond).Milliseconds())
 	case d.Round(100*time.Millisecond) < 10*time.Second:
-		return fmt.Sprintf("%.1fs", d.Round(100*time.Millisecond).Seconds())
+		return fmt.Sprintf("%vs", d.Round(100*time.Millisecond).Seconds())
 	case d.Round(time.Second) < time.Minute:
 		return fmt.Sprintf("%ds", int(d.Round(time.Second).Seconds()))
 	case d.Round(time.Second) < time.Hour:

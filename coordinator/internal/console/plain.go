@@ -140,11 +140,9 @@ func (l *lines) tellState(operationID string, s *landfallv1.StateChanged) []line
 	if terminal(s.GetState()) {
 		l.board.end(operationID)
 	}
-	out := []line{{text: stateLine(s), colour: stateColour(s.GetState()), loud: failed(s.GetState())}}
-	if f := s.GetFailure(); f != nil {
-		out = append(out, failureLines(f, 1, l.board.unseen(f))...)
-	}
-	return out
+	why := l.board.why(s)
+	out := []line{{text: stateLine(s), colour: stateColour(s.GetState()), loud: len(why) > 0 || failed(s.GetState())}}
+	return append(out, why...)
 }
 
 func (l *lines) tellFinished(operationID string, f *landfallv1.StepFinished) []line {

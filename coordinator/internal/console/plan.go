@@ -77,7 +77,11 @@ func (p *page) why(plan *landfallv1.Plan) {
 	}
 	p.heading("why")
 	for _, f := range set {
-		p.printf("  %s  %s\n", p.paint(cyan, clean(f.GetName())), p.paint(dim, count(f.GetPathCount(), "path")))
+		p.printf("  %s", p.paint(cyan, clean(f.GetName())))
+		if n := f.GetPathCount(); n > 0 {
+			p.printf("  %s", p.paint(dim, count(n, "path")))
+		}
+		p.printf("\n")
 		for _, path := range f.GetPaths() {
 			p.printf("    %s\n", clean(path))
 		}
@@ -158,7 +162,7 @@ func (p *page) beforeSteps(plan *landfallv1.Plan) {
 
 // steps writes the phases in order, each as a table whose waves may run side by side.
 func (p *page) steps(plan *landfallv1.Plan) {
-	p.heading("steps " + p.paint(dim, "(steps of one wave run side by side)"))
+	p.heading("steps " + p.paint(dim, "(those of one wave may run side by side)"))
 	for _, phase := range phasesOf(plan) {
 		p.printf("  %s\n", p.paint(bold, phase.name))
 		t := table{header: []string{"WAVE", "STEP", "DOES", "AFTER"}, right: []int{0}, elastic: 2}

@@ -68,7 +68,7 @@ func (p *page) stepsMarkdown(plan *landfallv1.Plan) {
 			p.printf("| %s | %d | %s | %s | %s |\n", phase.name, s.wave, markdownCode(s.GetId()), markdownText(s.GetTitle()), markdownCodes(s.GetAfter()))
 		}
 	}
-	p.printf("\nSteps of one wave run side by side.\n\n")
+	p.printf("\nSteps of one wave may run side by side.\n\n")
 }
 
 // markdownEscapes are the characters that mean something within a line (CommonMark 2.4,

@@ -19,7 +19,7 @@ type screen struct {
 // drawn is a row as it is written: never wider than the terminal was.
 type drawn struct {
 	text  string // with colours
-	cells int
+	plain string // without
 }
 
 const (
@@ -56,7 +56,21 @@ func (s *screen) show(kept []byte, block []drawn, width int) {
 func (s *screen) height(width int) int {
 	rows := 0
 	for _, r := range s.block {
-		rows += max(1, (r.cells+width-1)/width)
+		rows += rowsOf(r.plain, width)
+	}
+	return rows
+}
+
+// rowsOf is the number of rows that text takes at a width. A wide character that does not
+// fit into the last cell of a row goes to the next.
+func rowsOf(text string, width int) int {
+	rows, column := 1, 0
+	for _, r := range text {
+		n := cellsOfRune(r)
+		if column+n > width {
+			rows, column = rows+1, 0
+		}
+		column += n
 	}
 	return rows
 }
@@ -71,7 +85,11 @@ type row struct {
 
 // draw fits the row into one cell less than the terminal has: in the last one some wrap.
 func (r row) draw(colours palette, g glyphs, spinner string, width int) drawn {
+	const readable = 20 // below that only the beginning is shown
 	left := indent(r.depth) + spinner + " "
+	if width < readable {
+		return plainRow(left+expandTabs(r.text), width)
+	}
 	room := width - 1 - cellsOf(left)
 	elapsed := ""
 	if r.elapsed != "" {
@@ -85,13 +103,13 @@ func (r row) draw(colours palette, g glyphs, spinner string, width int) drawn {
 	}
 	return drawn{
 		text:  indent(r.depth) + colours.paint(cyan, spinner) + " " + name + colours.paint(dim, elapsed+extra),
-		cells: cellsOf(left) + cellsOf(name) + cellsOf(elapsed) + cellsOf(extra),
+		plain: left + name + elapsed + extra,
 	}
 }
 
 func plainRow(text string, width int) drawn {
 	text = fit(text, width-1)
-	return drawn{text, cellsOf(text)}
+	return drawn{text, text}
 }
 
 func indent(depth int) string { return strings.Repeat("  ", depth) }

@@ -23,14 +23,15 @@ func WriteStatus(w io.Writer, host *landfallv1.Host, services []*landfallv1.Serv
 }
 
 func (p *page) host(h *landfallv1.Host) {
-	about := []string{}
+	var about []string
 	if platform := clean(h.GetPlatform()); platform != "" {
 		about = append(about, platform)
 	}
-	about = append(about, fmt.Sprintf("agent %s (protocol %d)", clean(h.GetAgentVersion()), h.GetProtocolVersion()))
+	if version := clean(h.GetAgentVersion()); version != "" {
+		about = append(about, fmt.Sprintf("agent %s (protocol %d)", version, h.GetProtocolVersion()))
+	}
 	if h.GetStartTime() != nil {
-		now := h.GetCurrentTime()
-		about = append(about, "up "+Duration(between(h.GetStartTime(), now, p.Now)))
+		about = append(about, "up "+Duration(between(h.GetStartTime(), h.GetCurrentTime(), p.Now)))
 	}
 	p.printf("%s  %s\n", p.paint(bold, clean(h.GetName())), strings.Join(about, ", "))
 	p.field("stamp", p.stamp(h.GetStamp()))
@@ -65,6 +66,9 @@ func (p *page) stamp(s *landfallv1.Stamp) string {
 // checkout also tells when something else is checked out than was deployed last.
 func (p *page) checkout(h *landfallv1.Host) string {
 	c := h.GetCheckout()
+	if c == nil {
+		return "unknown"
+	}
 	head := short(c.GetHeadSha())
 	if head == "" {
 		head = "an unknown commit"

@@ -26,11 +26,11 @@ func acceptedLine(operationID string, a *landfallv1.Accepted) string {
 // stateLine names a state; a terminal one with what it means.
 func stateLine(s *landfallv1.StateChanged) string {
 	text := stateWord(s.GetState())
+	if sha := s.GetSupersededBy(); sha != "" {
+		text += " by " + short(sha)
+	}
 	if meaning := meanings[s.GetState()]; meaning != "" {
 		text += ": " + meaning
-	}
-	if sha := s.GetSupersededBy(); sha != "" {
-		text += ", superseded by " + short(sha)
 	}
 	if t := s.GetVerifyByTime(); t != nil {
 		text += ", the agent verifies by itself at " + t.AsTime().Format(time.RFC3339)
@@ -138,7 +138,11 @@ func tailLines(tail []string, depth int) []line {
 	left := len(tail) - tailLength
 	tail = tail[max(0, left):]
 	out := make([]line, 0, len(tail)+1)
-	out = append(out, line{text: fmt.Sprintf("last %s of output:", count(len(tail), "line")), depth: depth, loud: true})
+	title := "last line of output:"
+	if len(tail) > 1 {
+		title = fmt.Sprintf("last %d lines of output:", len(tail))
+	}
+	out = append(out, line{text: title, depth: depth, loud: true})
 	for _, text := range tail {
 		out = append(out, line{text: "| " + clean(text), depth: depth, loud: true})
 	}

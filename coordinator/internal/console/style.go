@@ -20,10 +20,9 @@ func (s Style) withDefaults() Style {
 	if s.Now.IsZero() {
 		s.Now = time.Now()
 	}
-	if s.Width == 0 {
+	if s.Width <= 0 {
 		s.Width = unlimited
 	}
-	s.Width = orDefaultWidth(s.Width)
 	return s
 }
 

@@ -8,6 +8,7 @@ type table struct {
 	right   []int // columns with numbers, aligned to the right
 	elastic int   // column that is shortened when the table is wider than the page
 	rows    [][]cell
+	notes   map[int]string // lines below a row, by its index
 }
 
 // cell is text, already cleaned, in a colour.
@@ -34,8 +35,12 @@ const (
 func (p *page) table(t table, indent int) {
 	widths := t.widths(p.Width - indent)
 	p.row(t, widths, indent, plainCells(t.header...), headingColour)
-	for _, cells := range t.rows {
+	for i, cells := range t.rows {
 		p.row(t, widths, indent, cells, "")
+		if note := t.notes[i]; note != "" {
+			left := strings.Repeat(" ", indent+columnGap) + "└ "
+			p.printf("%s%s\n", left, p.paint(dim, fit(note, p.Width-cellsOf(left))))
+		}
 	}
 }
 

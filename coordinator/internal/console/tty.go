@@ -139,9 +139,7 @@ func (l *live) take(operationID string, e *landfallv1.Event) {
 
 func (l *live) takeState(operationID string, s *landfallv1.StateChanged, at time.Time) {
 	l.keep(line{text: stateLine(s), colour: stateColour(s.GetState())})
-	if f := s.GetFailure(); f != nil {
-		l.keep(failureLines(f, 1, l.board.unseen(f))...)
-	}
+	l.keep(l.board.why(s)...)
 	l.waiting = nil
 	l.state = runningState{stateWord(s.GetState()), at}
 	if terminal(s.GetState()) {
