@@ -155,7 +155,7 @@ func (c *Checkout) checkTree(ctx context.Context, config *pipeline.Config, sha s
 // SideTree implements operation.Trees. The tree has the checkout's own folder name,
 // because Compose makes the project's name of it.
 func (c *Checkout) SideTree(ctx context.Context, sha string) (string, error) {
-	if err := os.MkdirAll(c.SideDir, 0o755); err != nil {
+	if err := os.MkdirAll(c.SideDir, 0o755); err != nil { //nolint:gosec // the owner of the checkout, who may be another user, works in it
 		return "", fault.Wrap(err, fault.Failed, "SIDE_TREE", "make the folder for the side tree")
 	}
 	if c.Git.Credential != nil {

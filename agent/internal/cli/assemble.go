@@ -66,14 +66,14 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		return nil, err
 	}
 	prober := probe.New(a.compose)
+	gauge := host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
 	a.engine = operation.New(operation.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
 		Runtime: a.compose,
 		Scripts: script.New(c.Checkout, tree.Owner(), script.Deadlines{
 			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,
 		}, log),
-		Prober:  prober,
-		Gauge:   host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)},
+		Prober: prober, Gauge: gauge,
 		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal,
 	}, operation.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
@@ -81,6 +81,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	a.server = server.New(server.Config{
 		Engine: a.engine, Inspector: a.compose, Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
 		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
+		Left:     gauge.Left,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(),
 	}, log)
 	return a, nil

@@ -67,7 +67,7 @@ func runCheck(ctx context.Context, o checkOptions, streams command.Streams) erro
 		return err
 	}
 	var findings []finding
-	add := func(name string, detail string, err error) {
+	add := func(name, detail string, err error) {
 		f := finding{Check: name, OK: err == nil, Detail: detail}
 		if err != nil {
 			f.Detail = err.Error()

@@ -72,7 +72,8 @@ func runServe(ctx context.Context, o serveOptions, streams command.Streams) erro
 
 // serve recovers, listens, tells systemd, and serves until ctx ends.
 func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger) error {
-	listener, err := net.Listen("tcp", c.Listen)
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {
 			return fault.Wrap(err, fault.Invalid, "PORT_IN_USE", "listen").WithHint("another agent may be running; find it with: ss -ltnp")
@@ -103,8 +104,7 @@ func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger)
 			tell(log, daemon.SdNotifyStopping)
 			a.engine.Close()
 			a.server.Stop()
-			<-done
-			return nil
+			return <-done
 		}
 	}
 }

@@ -10,9 +10,9 @@ import (
 	"sync"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/client"
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
@@ -101,7 +101,7 @@ func (c *Compose) inspect(ctx context.Context, list []container.Summary) ([]*ope
 			defer func() { <-places }()
 			answer, err := c.docker.ContainerInspect(look, summary.ID)
 			switch {
-			case client.IsErrNotFound(err):
+			case cerrdefs.IsNotFound(err):
 			case err != nil:
 				errs[i] = engineFault(err)
 			default:

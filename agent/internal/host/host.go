@@ -20,6 +20,21 @@ type Gauge struct {
 
 var _ operation.Gauge = Gauge{}
 
+// Left is the least disk space of the folders and the available memory, in bytes; a memory of 0 is unknown.
+func (g Gauge) Left() (diskFree, memoryAvailable uint64, err error) {
+	for i, dir := range g.Dirs {
+		free, err := DiskFree(dir)
+		if err != nil {
+			return 0, 0, err
+		}
+		if i == 0 || free < diskFree {
+			diskFree = free
+		}
+	}
+	memoryAvailable, _ = MemoryAvailable()
+	return diskFree, memoryAvailable, nil
+}
+
 // Check implements operation.Gauge.
 func (g Gauge) Check(context.Context) error {
 	for _, dir := range g.Dirs {

@@ -78,10 +78,10 @@ func (j *Journal) Operations(before uint64, limit int) ([]operation.Operation, e
 		c := tx.Bucket(bucketRecords).Cursor()
 		k, v := c.Last()
 		if before > 0 {
-			if k, v = c.Seek(number(before)); k == nil {
-				k, v = c.Last()
-			} else {
+			if at, _ := c.Seek(number(before)); at != nil {
 				k, v = c.Prev()
+			} else {
+				k, v = c.Last()
 			}
 		}
 		for ; k != nil && len(ops) < limit; k, v = c.Prev() {

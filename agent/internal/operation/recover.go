@@ -44,8 +44,10 @@ func (e *Engine) endLeft(op Operation) error {
 	if err != nil {
 		next = Failed
 	}
-	failure := &Failure{Kind: fault.Failed, Reason: "AGENT_RESTARTED",
-		Message: fmt.Sprintf("the agent ended in %s, before anything was touched", op.State), Hint: "run the deploy again"}
+	failure := &Failure{
+		Kind: fault.Failed, Reason: "AGENT_RESTARTED",
+		Message: fmt.Sprintf("the agent ended in %s, before anything was touched", op.State), Hint: "run the deploy again",
+	}
 	if next == Failed {
 		failure.Kind = fault.Degraded
 		failure.Message = fmt.Sprintf("the agent ended in %s; the checkout and the containers may be half changed", op.State)

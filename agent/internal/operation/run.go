@@ -45,7 +45,7 @@ func (r *run) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ticker.Stop()
-	r.commit()
+	_ = r.commit() // see output
 }
 
 func (r *run) snapshot() Operation {

@@ -88,9 +88,15 @@ func TestHTTPStatus(t *testing.T) {
 		expected, answered int
 		outcome            operation.ProbeOutcome
 	}{
-		{0, 200, operation.ProbePassed}, {0, 204, operation.ProbePassed}, {0, 299, operation.ProbePassed},
-		{0, 301, operation.ProbeWaiting}, {0, 404, operation.ProbeWaiting}, {0, 503, operation.ProbeWaiting},
-		{401, 401, operation.ProbePassed}, {401, 200, operation.ProbeWaiting}, {302, 302, operation.ProbePassed},
+		{0, 200, operation.ProbePassed},
+		{0, 204, operation.ProbePassed},
+		{0, 299, operation.ProbePassed},
+		{0, 301, operation.ProbeWaiting},
+		{0, 404, operation.ProbeWaiting},
+		{0, 503, operation.ProbeWaiting},
+		{401, 401, operation.ProbePassed},
+		{401, 200, operation.ProbeWaiting},
+		{302, 302, operation.ProbePassed},
 	} {
 		p := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "/elsewhere")
@@ -314,15 +320,18 @@ func TestContainers(t *testing.T) {
 		"two waiting": {inspector{services: []operation.Service{service("a", "running", starting), service("b", "running"), service("c", "created")}}, operation.ProbeWaiting, "core/a: health is starting; core/c: created, not started", nil},
 		"the failed ones only": {
 			inspector{services: []operation.Service{service("a", "running", starting), service("b", "exited"), service("c", "dead"), service("d", "created")}, log: log},
-			operation.ProbeFailed, "core/b: exited with code 0; core/c: is dead", []string{"panic: no configuration"},
+			operation.ProbeFailed, "core/b: exited with code 0; core/c: is dead",
+			[]string{"panic: no configuration"},
 		},
 		"with a health check": {
 			inspector{services: []operation.Service{service("b", "dead", func(c *operation.Container) { c.HealthLog = "refused" })}, log: log},
-			operation.ProbeFailed, "core/b: is dead", []string{"panic: no configuration", "health check: refused"},
+			operation.ProbeFailed, "core/b: is dead",
+			[]string{"panic: no configuration", "health check: refused"},
 		},
 		"a log that cannot be read": {
 			inspector{services: []operation.Service{service("b", "dead")}, logErr: errors.New("gone")},
-			operation.ProbeFailed, "core/b: is dead", []string{"(the log of p-b-1 cannot be read: gone)"},
+			operation.ProbeFailed, "core/b: is dead",
+			[]string{"(the log of p-b-1 cannot be read: gone)"},
 		},
 		"a missing container": {
 			inspector{services: []operation.Service{{Stack: "core", Name: "a", Replicas: 1}}},

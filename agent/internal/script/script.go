@@ -90,7 +90,7 @@ func (s *Scripts) run(ctx context.Context, plan *pipeline.Plan, path string, arg
 // links the tree holds.
 func (s *Scripts) find(path string) (string, error) {
 	full := filepath.Join(s.dir, path)
-	real, err := filepath.EvalSymlinks(full)
+	found, err := filepath.EvalSymlinks(full)
 	if err != nil {
 		return "", fault.Wrap(err, fault.Invalid, "SCRIPT_MISSING", "find the script")
 	}
@@ -98,10 +98,10 @@ func (s *Scripts) find(path string) (string, error) {
 	if err != nil {
 		return "", fault.Wrap(err, fault.Invalid, "CHECKOUT_MISSING", "find the checkout")
 	}
-	if !strings.HasPrefix(real, top+string(filepath.Separator)) {
-		return "", fault.New(fault.Refused, "SCRIPT_OUTSIDE", "%s leads out of the checkout, to %s", path, real)
+	if !strings.HasPrefix(found, top+string(filepath.Separator)) {
+		return "", fault.New(fault.Refused, "SCRIPT_OUTSIDE", "%s leads out of the checkout, to %s", path, found)
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(found)
 	if err != nil {
 		return "", fault.Wrap(err, fault.Invalid, "SCRIPT_MISSING", "find the script")
 	}
@@ -109,7 +109,7 @@ func (s *Scripts) find(path string) (string, error) {
 		return "", fault.New(fault.Invalid, "SCRIPT_NOT_EXECUTABLE", "%s is not an executable file", path).
 			WithHint("git update-index --chmod=+x %s, and commit", path)
 	}
-	return real, nil
+	return found, nil
 }
 
 // environ is the whole environment of a script.

@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"ataraxis.dev/landfall/agent/internal/host"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/version"
 )
@@ -61,9 +60,8 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	if current := s.engine.Current(); current != nil {
 		h.CurrentOperationId = current.ID
 	}
-	h.DiskFreeBytes, err = host.DiskFree(s.checkout)
-	p.add("disk", err)
-	h.MemoryAvailableBytes, _ = host.MemoryAvailable()
+	h.DiskFreeBytes, h.MemoryAvailableBytes, err = s.left()
+	p.add("disk and memory", err)
 	if left := time.Until(s.expires()); !s.expires().IsZero() && left < expirySoon {
 		p.add("certificate", fmt.Errorf("ends in %s; renew it with: landfall-coordinator identity renew", left.Round(time.Hour)))
 	}

@@ -44,8 +44,9 @@ type Config struct {
 	Sentinels operation.Sentinels
 	Tree      Tree
 	Versions  func(context.Context) (engine, compose string, err error)
-	Expires   func() time.Time // end of the agent's certificate
-	Checkout  string           // its folder
+	Expires   func() time.Time                                     // end of the agent's certificate
+	Left      func() (diskFree, memoryAvailable uint64, err error) // bytes; 0 is unknown
+	Checkout  string                                               // its folder
 	Branch    string
 	PauseTTL  time.Duration
 	Creds     credentials.TransportCredentials // mutual TLS
@@ -67,6 +68,7 @@ type Server struct {
 	tree      Tree
 	versions  func(context.Context) (string, string, error)
 	expires   func() time.Time
+	left      func() (uint64, uint64, error)
 	checkout  string
 	branch    string
 	pauseTTL  time.Duration
@@ -81,7 +83,7 @@ type Server struct {
 func New(c Config, log hclog.Logger) *Server {
 	s := &Server{
 		engine: c.Engine, inspector: c.Inspector, prober: c.Prober, stamp: c.Stamp, sentinels: c.Sentinels, tree: c.Tree,
-		versions: c.Versions, expires: c.Expires, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
+		versions: c.Versions, expires: c.Expires, left: c.Left, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
 		started: time.Now(), log: log.Named("server"), health: health.NewServer(),
 	}
 	s.grpc = grpc.NewServer(

@@ -131,7 +131,7 @@ type Host struct {
 	CurrentOperationId string `protobuf:"bytes,10,opt,name=current_operation_id,json=currentOperationId,proto3" json:"current_operation_id,omitempty"`
 	// The Docker Engine.
 	Engine *Engine `protobuf:"bytes,11,opt,name=engine,proto3" json:"engine,omitempty"`
-	// Free space of the checkout's file system, in bytes.
+	// Least free space of the file systems of checkout and state folder, in bytes.
 	DiskFreeBytes uint64 `protobuf:"varint,12,opt,name=disk_free_bytes,json=diskFreeBytes,proto3" json:"disk_free_bytes,omitempty"`
 	// Memory that can be had without swapping, in bytes; 0 when unknown.
 	MemoryAvailableBytes uint64 `protobuf:"varint,13,opt,name=memory_available_bytes,json=memoryAvailableBytes,proto3" json:"memory_available_bytes,omitempty"`

@@ -19,7 +19,7 @@ func serveTCP(ctx context.Context, o options, logger *log.Logger) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { listener.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
 	defer stop()
 	logger.Printf("built from %q, answering PING on %s", o.builtFrom, listener.Addr())
 	var clients sync.WaitGroup
@@ -37,9 +37,9 @@ func serveTCP(ctx context.Context, o options, logger *log.Logger) error {
 }
 
 func converse(ctx context.Context, conn net.Conn) {
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // what mattered was said
 	for lines := bufio.NewScanner(conn); lines.Scan(); {
 		reply := "-ERR unknown command\r\n"
 		if strings.EqualFold(strings.TrimSpace(lines.Text()), "PING") {
@@ -56,7 +56,7 @@ func ping(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // what mattered was said
 	if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
 		return err
 	}
