@@ -11,9 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"ataraxis.dev/landfall/shared/fault"
-
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/fault"
 )
 
 func TestRenderersTellTheSameStory(t *testing.T) {
@@ -168,6 +167,26 @@ func TestUnknownFactsAndStepsAreTaken(t *testing.T) {
 	}
 }
 
+// Every line of a long build log is shown, in order.
+func TestLongOutputIsComplete(t *testing.T) {
+	const total = 20000
+	for _, mode := range []Mode{Plain, Actions} {
+		rec := record("op-1").start("a", "A")
+		for i := range total {
+			rec.output("a", fmt.Sprintf("line %d of the build", i))
+		}
+		out, next := show(t, mode, false, rec), 0
+		for line := range strings.Lines(out) {
+			if strings.HasSuffix(line, fmt.Sprintf("line %d of the build\n", next)) {
+				next++
+			}
+		}
+		if next != total {
+			t.Errorf("%s: line %d is missing", mode, next)
+		}
+	}
+}
+
 // A step that was started again after a crash of the agent is one step.
 func TestStepStartedTwice(t *testing.T) {
 	r := record("op-1").start("a", "A").start("a", "A").output("a", "x").done("a", time.Second, "")
@@ -198,5 +217,22 @@ func TestStopwatchNeverRunsBackwards(t *testing.T) {
 		if got := step.got(); got != step.want {
 			t.Errorf("%s: got %q, want %q", step.name, got, step.want)
 		}
+	}
+}
+
+// BenchmarkOutput is the cost of one line of a build log.
+func BenchmarkOutput(b *testing.B) {
+	for _, mode := range []Mode{Plain, Actions, JSON, TTY} {
+		b.Run(string(mode), func(b *testing.B) {
+			r := New(mode, io.Discard, Options{GetEnv: noEnv})
+			rec := record("op-1").start("a", "A").output("a", "#12 34.56 npm warn deprecated some-package@1.2.3: use another")
+			r.Event("op-1", rec.events[0])
+			for b.Loop() {
+				r.Event("op-1", rec.events[1])
+			}
+			if err := r.Close(); err != nil {
+				b.Fatal(err)
+			}
+		})
 	}
 }

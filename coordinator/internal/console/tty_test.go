@@ -140,12 +140,13 @@ func TestTerminalBlockHasALimit(t *testing.T) {
 		for _, e := range rec.events {
 			r.Event("op-1", e)
 		}
-		time.Sleep(5 * frameTime)
-		if shown := screen.shown(); !strings.Contains(shown, "and 28 more") || screen.highest > liveRows+1 {
-			t.Errorf("went up %d rows:\n%s", screen.highest, shown)
-		}
+		time.Sleep(5*frameTime + frameTime/2)
+		shown := screen.shown()
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
+		}
+		if !strings.Contains(shown, "and 28 more") || screen.highest > liveRows+1 {
+			t.Errorf("went up %d rows:\n%s", screen.highest, shown)
 		}
 	})
 }
