@@ -13,9 +13,12 @@ import (
 )
 
 const (
-	// GitHub keeps ten error and ten warning annotations of a step
-	// (https://docs.github.com/en/rest/checks/runs, "annotations"); the rest would be lost without a word.
+	// annotationLimit is the number of error, and of warning, annotations that GitHub keeps of a step
+	// (https://github.com/actions/toolkit, docs/problem-matchers.md, "Limitations"); the rest would be lost without a word.
 	annotationLimit = 10
+	// annotationLine bounds the lines of an annotation, in cells. The runner cuts a message off at 4096 characters
+	// (actions/runner, ExecutionContext.cs), and the last lines of output, which tell most, are at its end.
+	annotationLine = 180
 	// heldLimit bounds the output lines kept of a step that waits for its group.
 	heldLimit = 5000
 )
@@ -196,6 +199,9 @@ func (a *workflow) annotate(command, title string, message []string) {
 			a.own(command + ": " + text)
 		}
 		return
+	}
+	for i := range message {
+		message[i] = fit(message[i], annotationLine)
 	}
 	a.obey()
 	if title = clean(title); title != "" {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,6 +227,20 @@ func TestAnnotationsAreEscaped(t *testing.T) {
 	out := show(t, Actions, false, record("op-1").warning("A:B,C%", "50% done\tnow"))
 	if want := "::warning title=A%3AB%2CC%25::50%25 done\tnow\n"; !strings.Contains(out, want) {
 		t.Errorf("no %q in\n%s", want, out)
+	}
+}
+
+// The runner cuts a long message; what was printed last must not be what is lost.
+func TestAnnotationsKeepTheLastWords(t *testing.T) {
+	long := strings.Repeat("word ", 2000)
+	tail := append(slices.Repeat([]string{long}, 40), "the last word")
+	out := show(t, Actions, false, record("op-1").state(landfallv1.OperationState_OPERATION_STATE_FAILED, &landfallv1.Failure{
+		Reason: "R", Message: long, Hint: long, OutputTail: tail,
+	}))
+	for line := range strings.Lines(out) {
+		if strings.HasPrefix(line, "::error") && (len([]rune(line)) > 4096 || !strings.HasSuffix(line, "| the last word\n")) {
+			t.Errorf("%d characters, ending in %q", len(line), line[len(line)-20:])
+		}
 	}
 }
 
