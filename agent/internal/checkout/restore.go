@@ -78,9 +78,14 @@ func (c *Checkout) Restore(ctx context.Context, prepare pipeline.Prepare, out op
 	return fmt.Sprintf("%d files restored, %d given back to the owner", len(restored), given), nil
 }
 
-// escapeGlob makes a pathspec glob that matches one path only.
+// escapeGlob makes a pathspec glob that matches one path only. A ! at the beginning would
+// exclude the path, which restores every other file.
 func escapeGlob(path string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+	escaped := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+	if strings.HasPrefix(escaped, "!") {
+		return `\` + escaped
+	}
+	return escaped
 }
 
 // giveBack gives tracked files that another user owns, usually root, to the owner of the
