@@ -6,6 +6,7 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"ataraxis.dev/landfall/shared/fault"
@@ -56,9 +58,15 @@ func Run(ctx context.Context, root *cobra.Command, args []string, streams Stream
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return err })
 
+	refuseStrays(root)
+
 	started := false
 	inner := root.PersistentPreRunE
 	root.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		// Cobra asks for these after this hook, when their errors look like those of the work.
+		if err := cmp.Or(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+			return err
+		}
 		started = true
 		if inner != nil {
 			return inner(cmd, args)
@@ -75,6 +83,29 @@ func Run(ctx context.Context, root *cobra.Command, args []string, streams Stream
 	}
 	report(cmd, err, streams.Err)
 	return fault.ExitCode(err)
+}
+
+// refuseStrays makes a word that is none of a group's commands an error, at every level:
+// cobra does so for the program itself and shows the help of any other group.
+func refuseStrays(cmd *cobra.Command) {
+	for _, c := range cmd.Commands() {
+		refuseStrays(c)
+		if c.Runnable() || !c.HasSubCommands() {
+			continue
+		}
+		c.DisableFlagsInUseLine = true
+		c.RunE = func(*cobra.Command, []string) error { return pflag.ErrHelp } // cobra shows the help
+		c.Args = func(c *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			text := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+			if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+				text += ", did you mean " + strings.Join(near, " or ") + "?"
+			}
+			return errors.New(text)
+		}
+	}
 }
 
 // firstLine drops the suggestions that cobra appends on lines of their own.
