@@ -56,6 +56,7 @@ var symptoms = [...]symptom{
 	{"Not a valid commit name", fault.NotFound, "UNKNOWN_COMMIT", "%s does not have this commit: fetch it first"},
 	{"Not a valid object name", fault.NotFound, "UNKNOWN_COMMIT", "%s does not have this commit: fetch it first"},
 	{"not a tree object", fault.NotFound, "UNKNOWN_COMMIT", "%s does not have this commit: fetch it first"},
+	{"unable to read tree", fault.NotFound, "UNKNOWN_COMMIT", "%s does not have this commit: fetch it first"}, // git 2.47
 	{"reference is not a tree", fault.NotFound, "UNKNOWN_COMMIT", "%s does not have this commit: fetch it first"},
 	{"Could not parse object", fault.NotFound, "UNKNOWN_COMMIT", "%s does not have this commit: fetch it first"},
 	{"invalid reference", fault.NotFound, "UNKNOWN_COMMIT", "%s does not have this commit: fetch it first"},

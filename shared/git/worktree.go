@@ -107,13 +107,16 @@ func (r Repo) WorktreeReset(ctx context.Context, dir, sha string) (Repo, error) 
 	if err := checkSHA(sha); err != nil {
 		return side, err
 	}
+	if _, err := r.Resolve(ctx, sha); err != nil {
+		return side, err // before anything is touched, whatever a later git would say of it
+	}
 	if r.owns(ctx, side) {
 		_, err := side.do(ctx, run{args: []string{"checkout", "--force", "--detach", "--quiet", "--no-recurse-submodules", sha, "--"}})
 		if err == nil {
 			_, err = side.do(ctx, run{args: []string{"clean", "-ffdxq"}})
 		}
-		if err == nil || fault.ReasonOf(err) == "UNKNOWN_COMMIT" {
-			return side, err
+		if err == nil {
+			return side, nil
 		}
 	}
 	if err := r.WorktreeRemove(ctx, dir); err != nil {
