@@ -93,6 +93,9 @@ func TestDeployThenVerify(t *testing.T) {
 	if h.readStamp() != old {
 		t.Error("the stamp was written before the verdict")
 	}
+	if got := h.docker("inspect", "--format", `{{index .Config.Labels "overlay"}} {{index .Config.Labels "com.docker.compose.project"}}`, h.containers()["side"]); got[0] != "honoured "+h.project {
+		t.Errorf("side has labels %q: COMPOSE_FILE or the project's name of .env is not honoured", got)
+	}
 	other := h.push("settings", map[string]string{"settings/message.txt": "two\n"})
 	h.coordinate("deployer", "deploy", "--sha", other, "--config", config).expect(t, 7, "locked by op-1-", "landfall-coordinator attach op-1-")
 	h.coordinate("operator", "resume").expect(t, 7, "op-1-")
@@ -100,6 +103,13 @@ func TestDeployThenVerify(t *testing.T) {
 	if h.readStamp() != sha {
 		t.Errorf("stamp %s, want %s", h.readStamp(), sha)
 	}
+	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED")
+	h.deploys(other, 0, "recreate side", "SUCCEEDED")
+	if got := h.docker("inspect", "--format", `{{index .Config.Labels "overlay"}}`, h.containers()["side"]); got[0] != "honoured" {
+		t.Errorf("side was recreated without the overlay that COMPOSE_FILE names")
+	}
+	sha = h.push("front: three", map[string]string{"front/message.txt": "three\n"})
+	h.coordinate("deployer", "deploy", "--sha", sha, "--config", config).expect(t, 0, "AWAITING_VERIFY")
 	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED")
 
 	pause := filepath.Join(h.state, "gitops-paused")

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// tinyConfig is a fleet shaped otherwise than the demo's: one stack without a list of
-// files, landfall.yaml in a folder, other names, no database.
+// tinyConfig is a fleet shaped otherwise than the demo's: one stack whose files only
+// COMPOSE_FILE of the untracked .env names, landfall.yaml in a folder, other names, no database.
 const tinyConfig = `version: 1
 project: tiny
 stacks: {all: {}}
@@ -43,6 +43,12 @@ const tinyCompose = `services:
     volumes: ["./settings:/settings:ro"]
 `
 
+// tinyOverlay is the overlay that COMPOSE_FILE adds.
+const tinyOverlay = `services:
+  side:
+    labels: {overlay: honoured}
+`
+
 // baseImage builds the image of the demo's service once.
 func baseImage(t *testing.T) string {
 	t.Helper()
@@ -59,6 +65,7 @@ func tinyHost(t *testing.T) *host {
 	h := newHost(t, "ops/landfall.yaml", map[string]string{
 		"ops/landfall.yaml":    tinyConfig,
 		"docker-compose.yml":   tinyCompose,
+		"overlay.yml":          tinyOverlay,
 		"front/Dockerfile":     "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nARG REVISION=none\nENV GIT_SHA=${REVISION}\nCOPY message.txt /message.txt\nCMD [\"serve\", \"--message\", \"/message.txt\"]\n",
 		"front/message.txt":    "one\n",
 		"settings/message.txt": "one\n",
@@ -66,7 +73,7 @@ func tinyHost(t *testing.T) *host {
 		"Makefile":             "all:\n",
 		".gitignore":           ".env\n",
 	})
-	h.tree.Write(".env", "COMPOSE_PROJECT_NAME="+h.project+"\nBASE_IMAGE="+baseImage(t)+"\n")
+	h.tree.Write(".env", "COMPOSE_PROJECT_NAME="+h.project+"\nCOMPOSE_FILE=docker-compose.yml:overlay.yml\nBASE_IMAGE="+baseImage(t)+"\n")
 	h.compose("", nil, "up", "--detach", "--build")
 	h.stamp(h.tree.Head())
 	return h
