@@ -57,7 +57,7 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"work", "--nonsense", "a"}, []string{"unknown flag: --nonsense", "see prog work --help"}},
 		{[]string{"work", "--count", "many", "a"}, []string{"invalid argument", "many"}},
 		{[]string{"work", "--count"}, []string{"needs an argument"}},
-		{[]string{"wrok"}, []string{`unknown command "wrok"`, "did you mean work?", "see prog --help"}},
+		{[]string{"wor"}, []string{`unknown command "wor"`, "did you mean work?", "see prog --help"}},
 		{[]string{"needy"}, []string{"required flag", "must", "see prog needy --help"}},
 		{[]string{"needy", "--must=x", "--a", "--b"}, []string{"[a b]", "see prog needy --help"}},
 		{[]string{"group", "innre"}, []string{`unknown command "innre"`, "see prog group --help"}},

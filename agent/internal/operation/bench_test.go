@@ -138,15 +138,6 @@ func (b *bench) checkSequence(events []operation.Event) {
 	}
 }
 
-// states are those the operation entered, in order.
-func states(op operation.Operation) []operation.State {
-	var all []operation.State
-	for _, s := range op.States {
-		all = append(all, s.State)
-	}
-	return all
-}
-
 // untouched fails the test when anything was changed.
 func (b *bench) untouched() {
 	b.t.Helper()

@@ -93,6 +93,10 @@ func (e *entry) add(events []operation.Event) error {
 		raws = append(raws, raw)
 	}
 	for i, raw := range raws {
+		if events[i].Output != nil {
+			e.op.Apply(events[i]) // of a line the record keeps the count only, so nothing is shared
+			continue
+		}
 		var stored operation.Event
 		if err := json.Unmarshal(raw, &stored); err != nil {
 			return fmt.Errorf("event %d: %w", events[i].Sequence, err)
