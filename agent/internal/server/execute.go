@@ -91,11 +91,12 @@ func (x *execution) send(ctx context.Context) error {
 	if err := x.acknowledge(a); err != nil {
 		return err
 	}
-	id, after := a.operation.ID, a.after
+	id, after, closed := a.operation.ID, a.after, x.closed
 	for {
 		// A further command interrupts the watch between two batches, and the watch goes
-		// on from where it was: its acknowledgement must not wait for the next event.
-		watch, interrupt := context.WithCancel(ctx)
+		// on from where it was: its acknowledgement must not wait for the next event. So does
+		// the caller that closes its side, once: whether to stay is to be asked again.
+		watch, interrupt := context.WithCancelCause(ctx)
 		next := make(chan acceptance, 1)
 		listening := make(chan struct{})
 		go func() {
@@ -103,7 +104,9 @@ func (x *execution) send(ctx context.Context) error {
 			select {
 			case more := <-x.accepted:
 				next <- more
-				interrupt()
+				interrupt(nil)
+			case <-closed:
+				interrupt(errHalfClosed)
 			case <-watch.Done():
 			}
 		}()
@@ -115,7 +118,7 @@ func (x *execution) send(ctx context.Context) error {
 			after = events[len(events)-1].Sequence
 			return x.stream.Send(&landfallv1.ExecuteResponse{Payload: &landfallv1.ExecuteResponse_Batch{Batch: batch}})
 		}, x.stay)
-		interrupt()
+		interrupt(nil)
 		<-listening
 		select {
 		case more := <-next:
@@ -128,12 +131,19 @@ func (x *execution) send(ctx context.Context) error {
 			continue
 		default:
 		}
-		if err != nil && ctx.Err() != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
+		case errors.Is(err, errHalfClosed):
+			closed = nil
+		default:
+			return err
 		}
-		return err
 	}
 }
+
+// errHalfClosed is the cause of a watch's end when the caller closes its side meanwhile.
+var errHalfClosed = errors.New("the caller closed its side")
 
 // stay says whether to wait for more events of an operation that has none: an
 // operation that awaits a command from a caller who has closed its side gets none.
