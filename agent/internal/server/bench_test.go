@@ -96,7 +96,7 @@ func (b *bench) configure() Config {
 	}
 	ports := b.Ports()
 	return Config{
-		Engine: b.engine, Inspector: operationtest.Runtime(ports.Prober.(operationtest.Prober)), Prober: ports.Prober,
+		Engine: b.engine, Inspector: ports.Runtime.(operation.Inspector), Prober: ports.Prober,
 		Stamp: ports.Stamp, Sentinels: ports.Sentinels, Tree: &tree{head: b.Head()},
 		Versions: func(context.Context) (string, string, error) { return "28.5.2", "2.40.3", nil },
 		Expires:  func() time.Time { return source.Identity().Principal.NotAfter },
