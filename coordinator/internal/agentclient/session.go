@@ -26,7 +26,8 @@ const (
 	retryFirst = 200 * time.Millisecond
 	retryMost  = 5 * time.Second
 	// patience is how long the agent may stay away before we give up watching: longer
-	// than a reboot of a small machine. The operation does not depend on it.
+	// than a reboot of a small machine. The operation does not depend on it. An agent that
+	// is silent because nothing happens is not away.
 	patience = 5 * time.Minute
 )
 
@@ -39,6 +40,9 @@ type Session struct {
 	operation string
 	state     landfallv1.OperationState
 	last      uint64 // sequence of the last event delivered
+
+	lost  time.Time     // when the agent was lost; zero while it answers
+	pause time.Duration // before the next attempt to re-attach; 0 is retryFirst
 
 	stream grpc.BidiStreamingClient[landfallv1.ExecuteRequest, landfallv1.ExecuteResponse]
 	cancel context.CancelFunc
@@ -68,14 +72,16 @@ func NewCommandID(kind string) string { return kind + "-" + rand.Text() }
 // connection it is sent again: the same command_id is the same command. An agent that does not answer
 // the first time is an error at once.
 func (s *Session) Send(ctx context.Context, req *landfallv1.ExecuteRequest) error {
+	sent := false
 	return s.retry(ctx, func() error {
 		fresh := s.stream == nil
 		if err := s.open(ctx); err != nil {
-			if s.operation == "" {
+			if s.operation == "" && !sent {
 				return &giveUp{err} // nothing was sent: the person should hear of it now
 			}
 			return err
 		}
+		sent = true // perhaps: who knows where the stream breaks
 		if fresh && s.operation != "" {
 			if err := s.resume(); err != nil {
 				return err
@@ -99,15 +105,13 @@ func (s *Session) Attach(ctx context.Context, operation string, after uint64) er
 func (s *Session) Follow(ctx context.Context, until func(landfallv1.OperationState) bool) error {
 	for !Terminal(s.state) && !until(s.state) {
 		err := s.retry(ctx, func() error {
-			if s.stream == nil {
-				if err := s.open(ctx); err != nil {
-					return err
-				}
-				if err := s.resume(); err != nil {
-					return err
-				}
+			if s.stream != nil {
+				return s.receive()
 			}
-			return s.receive()
+			if err := s.open(ctx); err != nil {
+				return err
+			}
+			return s.resume()
 		})
 		if err != nil {
 			return err
@@ -123,31 +127,35 @@ func (g *giveUp) Unwrap() error { return g.error }
 
 // retry repeats do while the agent cannot be reached.
 func (s *Session) retry(ctx context.Context, do func() error) error {
-	pause, since := retryFirst, time.Now()
 	for {
 		err := do()
+		if err == nil {
+			return nil
+		}
+		if s.lost.IsZero() {
+			s.lost = time.Now()
+		}
 		var final *giveUp
 		switch {
-		case err == nil:
-			return nil
 		case ctx.Err() != nil:
 			s.Close()
 			return context.Cause(ctx)
 		case errors.As(err, &final):
 			s.Close()
 			return final.error
-		case fault.KindOf(err) != fault.Unreachable || time.Since(since) > patience:
+		case fault.KindOf(err) != fault.Unreachable || time.Since(s.lost) > patience:
 			s.Close()
 			return err
 		}
 		s.Close()
 		s.watcher.Warn(fmt.Sprintf("connection to %s lost, trying again: %v", s.client.address, err))
+		s.pause = max(s.pause, retryFirst)
 		select {
-		case <-time.After(pause):
+		case <-time.After(s.pause):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		pause = min(2*pause, retryMost)
+		s.pause = min(2*s.pause, retryMost)
 	}
 }
 
@@ -202,6 +210,7 @@ func (s *Session) take(commandID string) (acknowledged bool, err error) {
 	if err != nil {
 		return false, s.client.explain(err)
 	}
+	s.lost = time.Time{}
 	switch p := resp.GetPayload().(type) {
 	case *landfallv1.ExecuteResponse_Accepted:
 		op := p.Accepted.GetOperation()
@@ -225,7 +234,7 @@ func (s *Session) deliver(batch *landfallv1.EventBatch) error {
 		case e.GetSequence() != s.last+1:
 			return fault.New(fault.Internal, "EVENT_GAP", "event %d of %s follows event %d", e.GetSequence(), batch.GetOperationId(), s.last)
 		}
-		s.last = e.GetSequence()
+		s.last, s.pause = e.GetSequence(), 0
 		if change := e.GetStateChanged(); change != nil {
 			s.state = change.GetState()
 		}
