@@ -58,12 +58,16 @@ func Dial(address, identityDir string) (*Client, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "BAD_ADDRESS", "agent %q", address)
 	}
+	return newClient(address, conn), nil
+}
+
+func newClient(address string, conn *grpc.ClientConn) *Client {
 	return &Client{
 		address: address, conn: conn,
 		deploy:      landfallv1.NewDeployServiceClient(conn),
 		gitops:      landfallv1.NewGitOpsServiceClient(conn),
 		diagnostics: landfallv1.NewDiagnosticsServiceClient(conn),
-	}, nil
+	}
 }
 
 // Close ends the connection; operations go on.
@@ -84,11 +88,18 @@ func (c *Client) explain(err error) error {
 	return f
 }
 
-// look makes one unary call with a deadline of its own.
+// look makes one unary call with a deadline of its own. An agent that lets it pass is
+// Unreachable; when ctx ends first, its cause is the error.
 func look[Req, Resp any](ctx context.Context, c *Client, call func(context.Context, Req, ...grpc.CallOption) (Resp, error), req Req) (Resp, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	resp, err := call(ctx, req)
+	resp, err := call(limited, req)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return resp, context.Cause(ctx)
+	case err != nil && limited.Err() != nil:
+		return resp, fault.Wrap(err, fault.Unreachable, "NO_ANSWER", "the agent at %s does not answer", c.address)
+	}
 	return resp, c.explain(err)
 }
 

@@ -57,6 +57,9 @@ func Result(op *landfallv1.Operation) error {
 		kind = fault.Degraded
 	}
 	failure := op.GetFailure()
-	err := fault.New(kind, failure.GetReason(), "%s ended in %s: %s", op.GetId(), StateName(op.GetState()), failure.GetMessage())
+	err := fault.New(kind, failure.GetReason(), "%s ended in %s", op.GetId(), StateName(op.GetState()))
+	if failure != nil {
+		err.Message += ": " + failure.GetMessage()
+	}
 	return err.WithHint("%s", failure.GetHint())
 }
