@@ -203,7 +203,7 @@ func TestFleet(t *testing.T) {
 	good := f.readStamp()
 	t.Run("failed build", func(t *testing.T) {
 		sha := f.push("web: does not build", map[string]string{"web/Dockerfile": "FROM scratch\nCOPY is-not-there /\n"})
-		if replaced := f.replaced(func() { f.deploys(sha, 5, "FAILED", "is-not-there", "build of stack core failed") }); len(replaced) != 0 {
+		if replaced := f.replaced(func() { f.deploys(sha, 4, "ROLLED_BACK", "is-not-there", "build of stack core failed") }); len(replaced) != 0 {
 			t.Errorf("replaced %v by a build that failed", replaced)
 		}
 		f.failed(good, "BUILD_FAILED", "build/web/1")
@@ -211,7 +211,7 @@ func TestFleet(t *testing.T) {
 	})
 	t.Run("failed migration", func(t *testing.T) {
 		sha := f.push("database: wrong", map[string]string{"database/migrations/004_wrong.sql": "create table half (i int);\nselect * from nowhere;\n"})
-		if replaced := f.replaced(func() { f.deploys(sha, 5, "FAILED", `relation "nowhere" does not exist`) }); len(replaced) != 0 {
+		if replaced := f.replaced(func() { f.deploys(sha, 4, "ROLLED_BACK", `relation "nowhere" does not exist`) }); len(replaced) != 0 {
 			t.Errorf("replaced %v after a migration that failed", replaced)
 		}
 		f.failed(good, "MIGRATION_FAILED", "migrate/script/1")
@@ -222,7 +222,7 @@ func TestFleet(t *testing.T) {
 	})
 	t.Run("failed probe", func(t *testing.T) {
 		sha := f.push("worker: crashes", map[string]string{"worker/message.txt": "fault: crash\n"})
-		f.deploys(sha, 5, "FAILED", "core/worker: crash loop", "crashing, as the message file asks")
+		f.deploys(sha, 4, "ROLLED_BACK", "core/worker: crash loop", "crashing, as the message file asks")
 		f.failed(good, "PROBE_FAILED", "verify/probes")
 		a := f.coordinate("observer", "show")
 		a.expect(t, 0, "PROBE_FAILED", "crash loop", "crashing, as the message file asks")
@@ -247,23 +247,31 @@ func TestFleet(t *testing.T) {
 			}
 			states = append(states, strings.TrimPrefix(op.State, "OPERATION_STATE_"))
 		}
-		want := "SUCCEEDED FAILED FAILED FAILED SUPERSEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED"
+		want := "SUCCEEDED ROLLED_BACK ROLLED_BACK ROLLED_BACK SUPERSEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED"
 		if got := strings.Join(states, " "); got != want {
 			t.Errorf("history: %s\nwant:    %s", got, want)
 		}
 	})
 }
 
-// failed checks a deploy that ended after the checkout had moved: the stamp stays, the pause stays.
+// failed checks a deploy that failed after the checkout had moved: the old version runs, its commit is
+// checked out, the stamp stays, the pause stays, the bad commit is blocked.
 func (f *fleet) failed(stamp, reason, step string) {
 	f.t.Helper()
 	op := f.operation()
-	if op["state"] != "OPERATION_STATE_FAILED" || f.failure("reason") != reason || f.failure("step_id") != step {
-		f.t.Errorf("state %v, reason %s, step %s; want FAILED, %s, %s", op["state"], f.failure("reason"), f.failure("step_id"), reason, step)
+	if op["state"] != "OPERATION_STATE_ROLLED_BACK" || f.failure("reason") != reason || f.failure("step_id") != step {
+		f.t.Errorf("state %v, reason %s, step %s; want ROLLED_BACK, %s, %s", op["state"], f.failure("reason"), f.failure("step_id"), reason, step)
 	}
 	if f.readStamp() != stamp {
 		f.t.Errorf("the stamp moved to %s", f.readStamp())
 	}
+	if f.tree.Head() != stamp {
+		f.t.Errorf("the checkout is at %s, not back at %s", f.tree.Head(), stamp)
+	}
+	if raw, err := os.ReadFile(filepath.Join(f.state, "blocked-sha")); err != nil || !strings.Contains(string(raw), fmt.Sprint(op["target_sha"])) {
+		f.t.Errorf("the bad commit is not blocked: %v %s", err, raw)
+	}
+	f.coordinate("observer", "probe").expect(f.t, 0)
 	if _, err := os.Stat(filepath.Join(f.state, "gitops-paused")); err != nil {
 		f.t.Errorf("convergence is not paused after a failure: %v", err)
 	}

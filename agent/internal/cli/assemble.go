@@ -14,6 +14,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
 	"ataraxis.dev/landfall/agent/internal/journal"
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/orphans"
 	"ataraxis.dev/landfall/agent/internal/probe"
 	"ataraxis.dev/landfall/agent/internal/script"
 	"ataraxis.dev/landfall/agent/internal/server"
@@ -69,7 +70,8 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	gauge := host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
 	a.engine = operation.New(operation.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
-		Runtime: a.compose,
+		Runtime: a.compose, Reverter: a.compose, Inspector: a.compose,
+		Orphans: orphans.New(log),
 		Scripts: script.New(c.Checkout, tree.Owner(), script.Deadlines{
 			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,
 		}, log),

@@ -48,6 +48,7 @@ type Compose struct {
 
 	mu       sync.Mutex
 	models   map[string]cachedModel
+	names    map[string]string      // compose projects as proofs found them, by plan and stack
 	projects map[string]*sync.Mutex // stacks may share a compose project: one change of a project at a time
 }
 
@@ -63,7 +64,7 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "ENGINE_ADDRESS", "read DOCKER_HOST")
 	}
-	return &Compose{dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), models: map[string]cachedModel{}, projects: map[string]*sync.Mutex{}}, nil
+	return &Compose{dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), models: map[string]cachedModel{}, names: map[string]string{}, projects: map[string]*sync.Mutex{}}, nil
 }
 
 // Close ends the connection to the engine.
@@ -85,6 +86,16 @@ func (c *Compose) Version(ctx context.Context) (engine, compose string, err erro
 			WithHint("install the Compose v2 plugin")
 	}
 	return v.Version, strings.TrimSpace(string(result.Stdout)), nil
+}
+
+// Ready implements operation.Runtime.
+func (c *Compose) Ready(ctx context.Context) error {
+	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if _, err := c.docker.Ping(look); err != nil {
+		return engineFault(err)
+	}
+	return nil
 }
 
 // engineFault says what to do when the engine does not answer.

@@ -79,7 +79,7 @@ func (c *Compose) servicesOf(ctx context.Context, plan *pipeline.Plan, stack pip
 		}
 		for i, summary := range list {
 			if summary.Labels[labelService] == name && details[i] != nil {
-				s.Containers = append(s.Containers, *details[i])
+				s.Containers = append(s.Containers, details[i].Container)
 			}
 		}
 		slices.SortFunc(s.Containers, func(a, b operation.Container) int { return strings.Compare(a.Name, b.Name) })
@@ -88,11 +88,17 @@ func (c *Compose) servicesOf(ctx context.Context, plan *pipeline.Plan, stack pip
 	return services, nil
 }
 
+// detail is a container with the name of the image it was created from.
+type detail struct {
+	operation.Container
+	ref string
+}
+
 // inspect reads the details of containers; nil stands for one that is gone by now.
-func (c *Compose) inspect(ctx context.Context, list []container.Summary) ([]*operation.Container, error) {
+func (c *Compose) inspect(ctx context.Context, list []container.Summary) ([]*detail, error) {
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	details, errs := make([]*operation.Container, len(list)), make([]error, len(list))
+	details, errs := make([]*detail, len(list)), make([]error, len(list))
 	places := make(chan struct{}, inspectors)
 	var group sync.WaitGroup
 	for i, summary := range list {
@@ -105,7 +111,10 @@ func (c *Compose) inspect(ctx context.Context, list []container.Summary) ([]*ope
 			case err != nil:
 				errs[i] = engineFault(err)
 			default:
-				details[i] = containerOf(answer)
+				details[i] = &detail{Container: *containerOf(answer)}
+				if answer.Config != nil {
+					details[i].ref = answer.Config.Image
+				}
 			}
 		})
 	}

@@ -19,10 +19,13 @@ import (
 // Prove implements operation.Runtime: the target's compose files render, they name the
 // project that runs, and every service that a step speaks of exists.
 func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree string, out operation.Output) error {
-	if _, err := c.docker.Ping(ctx); err != nil {
-		return engineFault(err)
+	if err := c.Ready(ctx); err != nil {
+		return err
 	}
 	models := map[string]model{}
+	c.mu.Lock()
+	clear(c.names) // of the operation before
+	c.mu.Unlock()
 	for _, stack := range plan.Stacks {
 		if err := c.lendUntracked(sideTree, stack); err != nil {
 			return err
@@ -32,6 +35,9 @@ func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree strin
 			return err
 		}
 		models[stack.Name] = m
+		c.mu.Lock()
+		c.names[plan.Digest()+"/"+stack.Name] = m.Name
+		c.mu.Unlock()
 		out(operation.Stdout, "stack "+stack.Name+": project "+m.Name+", services "+strings.Join(slices.Sorted(maps.Keys(m.Services)), " "), false)
 	}
 	var problems []error

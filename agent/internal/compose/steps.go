@@ -13,12 +13,12 @@ import (
 )
 
 // Run implements operation.Runtime.
-func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, out operation.Output) (string, error) {
+func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, before operation.Snapshot, out operation.Output) (string, error) {
 	stack, ok := plan.Stack(step.Stack())
 	if !ok {
 		return "", fault.New(fault.Internal, "UNKNOWN_STACK", "the plan has no stack %q", step.Stack())
 	}
-	w := &work{Compose: c, ctx: ctx, plan: plan, stack: stack, out: out}
+	w := &work{Compose: c, ctx: ctx, plan: plan, stack: stack, before: before, out: out}
 	switch {
 	case step.Build != nil:
 		return w.build(*step.Build)
@@ -40,7 +40,10 @@ type work struct {
 	ctx   context.Context //nolint:containedctx // lives exactly as long as the one call it belongs to
 	plan  *pipeline.Plan
 	stack pipeline.Stack
-	out   operation.Output
+	// before is what ran when the step began for the first time, empty for steps that do not
+	// ask: after a crash, what is younger was done then.
+	before operation.Snapshot
+	out    operation.Output
 }
 
 // services expands patterns to the names that the checkout's compose files have now. No
@@ -86,37 +89,41 @@ func (w *work) build(b pipeline.Build) (string, error) {
 }
 
 func (w *work) up(u pipeline.Up) (string, error) {
-	args := []string{"up", "--detach"}
+	args := []string{"up", "--detach", "--no-build"} // see Complete
 	for flag, set := range map[string]bool{"--no-deps": u.NoDeps, "--force-recreate": u.ForceRecreate, "--no-recreate": u.NoRecreate} {
 		if set {
 			args = append(args, flag)
 		}
 	}
-	slices.Sort(args[2:])
+	slices.Sort(args[3:])
 	return w.change(u.Services, args, "UP_FAILED")
 }
 
 // recreate replaces containers and makes sure that it did: `up` alone leaves a container
 // as it is when only the content of a mounted file changed.
 func (w *work) recreate(r pipeline.Recreate) (string, error) {
-	args := []string{"up", "--detach", "--force-recreate"}
+	args := []string{"up", "--detach", "--no-build", "--force-recreate"}
 	if r.NoDeps {
 		args = append(args, "--no-deps")
 	}
-	before, err := w.containers(r.Services)
+	todo, err := w.undone(r.Services, func(old, now operation.Past) bool { return old.Container == now.Container })
+	if err != nil || len(todo) == 0 {
+		return doneBefore, err
+	}
+	old, err := w.containers(todo)
 	if err != nil {
 		return "", err
 	}
-	summary, err := w.change(r.Services, args, "RECREATE_FAILED")
+	summary, err := w.change(todo, args, "RECREATE_FAILED")
 	if err != nil {
 		return "", err
 	}
-	after, err := w.containers(r.Services)
+	now, err := w.containers(todo)
 	if err != nil {
 		return "", err
 	}
-	for id, name := range before {
-		if _, same := after[id]; same {
+	for id, name := range old {
+		if _, same := now[id]; same {
 			return "", fault.New(fault.Failed, "NOT_RECREATED", "%s still has its old container %.12s", name, id)
 		}
 	}
@@ -124,7 +131,49 @@ func (w *work) recreate(r pipeline.Recreate) (string, error) {
 }
 
 func (w *work) restart(r pipeline.Restart) (string, error) {
-	return w.change(r.Services, []string{"restart"}, "RESTART_FAILED")
+	todo, err := w.undone(r.Services, func(old, now operation.Past) bool {
+		return old.Container == now.Container && old.Started.Equal(now.Started)
+	})
+	if err != nil || len(todo) == 0 {
+		return doneBefore, err
+	}
+	return w.change(todo, []string{"restart"}, "RESTART_FAILED")
+}
+
+// doneBefore is the summary of a step that had been done when it was entered again.
+const doneBefore = "had been done before the agent ended"
+
+// undone lists the services that a repeated step still has to do: those that have a
+// container, or none at all, that is the same as before the step began for the first time.
+func (w *work) undone(patterns []string, same func(old, now operation.Past) bool) ([]string, error) {
+	names, err := w.services(patterns)
+	if err != nil {
+		return nil, err
+	}
+	m, err := w.model(w.ctx, w.plan, w.stack)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		names = slices.Sorted(maps.Keys(m.Services))
+	}
+	present, err := w.past(w.ctx, w.stack.Name, m.Name)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		some := false
+		for _, now := range present {
+			if now.Service != name {
+				continue
+			}
+			some = true
+			if slices.ContainsFunc(w.before.Containers, func(old operation.Past) bool { return same(old, now) }) || !now.Running {
+				return false
+			}
+		}
+		return some && w.before.Projects != nil
+	}), nil
 }
 
 // change runs a command that changes containers and says which it changed.
@@ -138,6 +187,9 @@ func (w *work) change(patterns, args []string, reason string) (string, error) {
 		return "", err
 	}
 	defer w.project(m.Name)()
+	if err := w.repair(w.ctx, m.Name, w.out); err != nil {
+		return "", err
+	}
 	before, err := w.containers(nil)
 	if err != nil {
 		return "", err

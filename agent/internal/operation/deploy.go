@@ -2,7 +2,6 @@ package operation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -20,27 +19,10 @@ type deployment struct {
 	*run
 	req  DeployRequest
 	plan *pipeline.Plan // nil until proven
+	past Snapshot       // what ran before; empty until proven
 }
 
-// drive takes a deploy from its present state to a terminal one.
-func (d *deployment) drive(ctx context.Context) {
-	for !d.state().Terminal() {
-		err := d.work(ctx, d.state())
-		if err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx) // work that heeds no context must not lead into the next state
-		}
-		if err != nil {
-			d.end(ctx, err)
-			return
-		}
-		if err := d.advance(OutcomeDone, d.entering()); err != nil {
-			d.engine.log.Error("deploy cannot go on", "operation", d.id, "error", err)
-			return
-		}
-	}
-}
-
-// work does what a state stands for.
+// work implements driver.
 func (d *deployment) work(ctx context.Context, s State) error {
 	switch s {
 	case Proving:
@@ -56,21 +38,23 @@ func (d *deployment) work(ctx context.Context, s State) error {
 			return "", d.engine.ports.Checkout.Reset(ctx, d.plan.Target, out)
 		})
 	case Building:
-		return d.steps(ctx, pipeline.PhaseBuild)
+		return d.build(ctx)
 	case Migrating:
-		return d.steps(ctx, pipeline.PhaseMigrate)
+		return d.steps(ctx, d.plan, pipeline.PhaseMigrate)
 	case Applying:
-		return d.steps(ctx, pipeline.PhaseApply)
+		return d.steps(ctx, d.plan, pipeline.PhaseApply)
 	case AwaitingVerify:
 		return d.awaitVerify(ctx)
 	case Verifying:
 		return d.judge(ctx)
+	case RollingBack:
+		return d.undo(ctx)
 	default: // Pending has no work
 		return nil
 	}
 }
 
-// entering fills in what the next state's record needs.
+// entering implements driver.
 func (d *deployment) entering() StateChange {
 	if d.state() == Applying {
 		return StateChange{VerifyBy: time.Now().Add(d.engine.policy.VerifyWithin)}
@@ -78,22 +62,14 @@ func (d *deployment) entering() StateChange {
 	return StateChange{}
 }
 
-// end records how the deploy ended. A shutdown records nothing: the next start goes on.
-func (d *deployment) end(ctx context.Context, err error) {
-	if shuttingDown(ctx) || errors.Is(err, errShutdown) {
-		d.engine.log.Info("left for the next start", "operation", d.id, "state", d.state())
-		return
+// build makes every image that the deploy needs, before any container is touched.
+func (d *deployment) build(ctx context.Context) error {
+	if err := d.steps(ctx, d.plan, pipeline.PhaseBuild); err != nil {
+		return err
 	}
-	outcome, change := OutcomeFailed, StateChange{}
-	var superseded *errSuperseded
-	if errors.As(err, &superseded) {
-		outcome, change.SupersededBy = OutcomeSuperseded, superseded.by
-	} else {
-		change.Failure = failureOf(err)
-	}
-	if endErr := d.advance(outcome, change); endErr != nil {
-		d.engine.log.Error("the end of the operation could not be recorded", "operation", d.id, "error", endErr)
-	}
+	return d.step(ctx, "build/complete", "look for images that are missing", func(ctx context.Context, out Output) (string, error) {
+		return d.engine.ports.Runtime.Complete(ctx, d.plan, out)
+	})
 }
 
 // prove checks everything that can be checked before anything running is touched.
@@ -118,9 +94,14 @@ func (d *deployment) prove(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	return d.step(ctx, "prove/host", "check disk and memory", func(ctx context.Context, _ Output) (string, error) {
+	if err := d.step(ctx, "prove/host", "check disk and memory", func(ctx context.Context, _ Output) (string, error) {
 		return "", d.engine.ports.Gauge.Check(ctx)
-	})
+	}); err != nil {
+		return err
+	}
+	past, err := d.pin(ctx, d.plan)
+	d.past = past
+	return err
 }
 
 // fetch brings the target here and checks that it may be deployed.
@@ -212,13 +193,7 @@ func (d *deployment) compile(ctx context.Context, _ Output) (string, error) {
 }
 
 // pause keeps convergence away before the first change.
-func (d *deployment) pause(context.Context) error {
-	now := time.Now()
-	return d.engine.ports.Sentinels.SetPause(&Pause{
-		Reason: "deploy of " + short(d.plan.Target), Owner: d.snapshot().Requester, Operation: d.id,
-		Created: now, Expires: now.Add(d.engine.policy.PauseTTL),
-	})
-}
+func (d *deployment) pause(context.Context) error { return d.hold("deploy of " + short(d.plan.Target)) }
 
 // awaitVerify waits for the Verify command. A coordinator that never comes back does not
 // leave an unjudged host: after the time the agent judges by itself.
@@ -237,10 +212,44 @@ func (d *deployment) awaitVerify(ctx context.Context) error {
 
 // judge runs the probes and writes the stamp.
 func (d *deployment) judge(ctx context.Context) error {
-	if err := d.probeAll(ctx, d.plan, d.plan.Verify); err != nil {
+	if err := d.probeAll(ctx, "verify", d.plan, d.plan.Verify); err != nil {
 		return err
 	}
-	return d.step(ctx, "stamp", "write the stamp", func(context.Context, Output) (string, error) {
+	if err := d.step(ctx, "stamp", "write the stamp", func(context.Context, Output) (string, error) {
 		return short(d.plan.Target), d.engine.ports.Stamp.SetStamp(d.plan.Target)
-	})
+	}); err != nil {
+		return err
+	}
+	d.tidy(ctx)
+	return nil
+}
+
+// keepPins is how many operations keep the images to go back to.
+const keepPins = 3
+
+// tidy drops what a successful deploy leaves behind it: a block that the branch has moved
+// past, and pins of images nobody goes back to. It fails without consequence.
+func (d *deployment) tidy(ctx context.Context) {
+	ports := d.engine.ports
+	blocked, err := ports.Sentinels.Blocked()
+	if err == nil && blocked != nil {
+		var past bool
+		if past, err = ports.Commits.IsAncestor(ctx, blocked.SHA, d.plan.Target); err == nil && past {
+			err = ports.Sentinels.SetBlocked(nil)
+		}
+	}
+	if err != nil {
+		d.engine.log.Warn("the block stays", "operation", d.id, "error", err)
+	}
+	recent, err := d.engine.Operations(0, keepPins)
+	if err == nil {
+		var keep []string
+		for _, op := range recent {
+			keep = append(keep, op.ID)
+		}
+		err = ports.Reverter.Unpin(ctx, keep)
+	}
+	if err != nil {
+		d.engine.log.Warn("old pins stay", "operation", d.id, "error", err)
+	}
 }

@@ -19,6 +19,9 @@ type Ports struct {
 	Trees     Trees
 	Checkout  Checkout
 	Runtime   Runtime
+	Reverter  Reverter
+	Orphans   Orphans
+	Inspector Inspector
 	Scripts   Scripts
 	Prober    Prober
 	Gauge     Gauge
@@ -50,6 +53,7 @@ type Engine struct {
 	starting sync.Mutex // held while an operation is created and launched: one at a time
 	mu       sync.Mutex
 	current  *run
+	broken   error      // the journal failed; nothing more is begun
 	changed  *broadcast // one for all watchers, since one operation at a time changes anything
 }
 
@@ -94,9 +98,10 @@ type DeployRequest struct {
 func (e *Engine) Deploy(req DeployRequest) (op Operation, repeated bool, err error) {
 	first := Event{Accepted: &Accepted{
 		Kind: KindDeploy, CommandID: req.CommandID, Requester: req.Requester, Target: req.Target, Base: req.Base,
+		Everything: req.Everything, PlanDigest: req.PlanDigest, AllowOlder: req.AllowOlder,
 	}}
 	return e.begin(first, func(ctx context.Context, r *run) {
-		(&deployment{run: r, req: req}).drive(ctx)
+		r.drive(ctx, &deployment{run: r, req: req})
 	})
 }
 
@@ -109,6 +114,9 @@ func (e *Engine) begin(first Event, work func(context.Context, *run)) (Operation
 	}
 	if current := e.Current(); current != nil {
 		return e.occupied(*current, first.Accepted.CommandID)
+	}
+	if err := e.journalFailure(); err != nil {
+		return Operation{}, false, err
 	}
 	first.Sequence, first.Time = 1, time.Now()
 	op, created, err := e.ports.Journal.Create(first)
@@ -132,6 +140,17 @@ func (e *Engine) occupied(current Operation, commandID string) (Operation, bool,
 		WithHint("watch it with: landfall-coordinator attach %s", current.ID)
 }
 
+// journalFailure is why nothing more is begun: an operation could not be recorded to its end.
+func (e *Engine) journalFailure() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.broken == nil {
+		return nil
+	}
+	return fault.Wrap(e.broken, fault.Degraded, "JOURNAL_FAILED", "an operation before could not be recorded").
+		WithHint("mend the disk that holds state_dir, then restart the agent: it takes the operation up")
+}
+
 // launch runs work for a recorded operation in its own goroutine.
 func (e *Engine) launch(op Operation, work func(context.Context, *run)) Operation {
 	ctx, cancel := context.WithCancelCause(e.shutdown)
@@ -144,11 +163,11 @@ func (e *Engine) launch(op Operation, work func(context.Context, *run)) Operatio
 		defer e.group.Done()
 		defer cancel(nil)
 		e.log.Info("operation started", "operation", op.ID, "kind", op.Kind, "target", op.Target, "requester", op.Requester)
-		work(ctx, r)
+		work(e.ports.Orphans.Mark(ctx, op.ID), r)
 		r.close()
 		final := r.snapshot()
 		e.mu.Lock()
-		e.current = nil
+		e.current, e.broken = nil, r.broken
 		e.mu.Unlock()
 		e.changed.wake() // who watches an operation that is left unfinished must not wait for more
 		e.log.Info("operation left", "operation", op.ID, "state", final.State, "events", final.LastSequence)
@@ -170,6 +189,27 @@ func (e *Engine) Verify(id string) (Operation, error) {
 		return op, fault.New(fault.Refused, "NOT_RUNNING", "%s is %s but does not run in this agent", op.ID, op.State)
 	}
 	r.requestVerify()
+	return r.snapshot(), nil
+}
+
+// Cancel ends the running operation at the next safe point; its children are ended now. What
+// has touched the host is rolled back. Repeating it, or cancelling what has ended, changes nothing.
+func (e *Engine) Cancel(id, who string) (Operation, error) {
+	op, err := e.Operation(id)
+	if err != nil || op.State.Terminal() {
+		return op, err
+	}
+	e.mu.Lock()
+	r := e.current
+	e.mu.Unlock()
+	if r == nil || r.id != op.ID {
+		return op, fault.New(fault.Refused, "NOT_RUNNING", "%s is %s but does not run in this agent", op.ID, op.State)
+	}
+	if op.State == RollingBack {
+		return op, fault.New(fault.Refused, "ROLLING_BACK", "%s brings the old version back; that cannot be cancelled", op.ID).
+			WithHint("watch it with: landfall-coordinator attach %s", op.ID)
+	}
+	r.requestCancel(who)
 	return r.snapshot(), nil
 }
 
@@ -249,9 +289,13 @@ func (e *Engine) PlanNow(ctx context.Context) (*pipeline.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A probe with conditions speaks of what one deploy built, and none is looked at here.
+	return withoutConditions(plan), nil
+}
+
+// withoutConditions drops the probes that speak of what one deploy built.
+func withoutConditions(plan *pipeline.Plan) *pipeline.Plan {
 	plan.Verify.Probes = slices.DeleteFunc(plan.Verify.Probes, func(p pipeline.Probe) bool { return len(p.When) > 0 })
-	return plan, nil
+	return plan
 }
 
 func short(sha string) string {

@@ -30,6 +30,12 @@ type Accepted struct {
 	Requester string `json:"requester"`
 	Target    string `json:"target,omitempty"`
 	Base      string `json:"base,omitempty"`
+
+	// The rest of the request, so that whoever takes the operation up knows what was asked.
+	Everything string `json:"everything,omitempty"`
+	PlanDigest string `json:"plan_digest,omitempty"`
+	AllowOlder bool   `json:"allow_older,omitempty"`
+	Undo       string `json:"undo,omitempty"` // operation that a rollback undoes
 }
 
 // StateChange says that the operation entered a state.
@@ -40,15 +46,20 @@ type StateChange struct {
 	VerifyBy     time.Time `json:"verify_by,omitzero"`
 }
 
-// PreDeploy carries the commit of the checkout before the operation.
+// PreDeploy carries what a rollback goes back to: the commit of the checkout before the
+// operation, and what ran. Containers is nil where they were not looked at yet.
 type PreDeploy struct {
-	SHA string `json:"sha"`
+	SHA        string    `json:"sha"`
+	Containers *Snapshot `json:"containers,omitempty"`
 }
 
 // StepStarted says that a step started.
 type StepStarted struct {
 	ID    string `json:"id"`
 	Title string `json:"title"`
+	// Before is what ran when the step began, for steps that must know after a crash what
+	// they had done already.
+	Before *Snapshot `json:"before,omitempty"`
 }
 
 // StepOutcome is how a step ended; "" while it runs.

@@ -17,8 +17,11 @@ var errSibling = errors.New("another step failed")
 // independent ones side by side within the policy's parallelism. After a failure no new
 // step starts; running builds are stopped, while running changes of containers are
 // left to end by themselves, because a half-made recreate is worse than a finished one.
-func (d *deployment) steps(ctx context.Context, phase pipeline.Phase) error {
-	waiting := d.plan.StepsIn(phase)
+//
+// A step that is recorded as done, before the agent was restarted, is not done again.
+func (r *run) steps(ctx context.Context, plan *pipeline.Plan, phase pipeline.Phase) error {
+	done := r.doneSteps()
+	waiting := slices.DeleteFunc(plan.StepsIn(phase), func(s pipeline.Step) bool { return done[s.ID] })
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 
@@ -27,11 +30,10 @@ func (d *deployment) steps(ctx context.Context, phase pipeline.Phase) error {
 		err error
 	}
 	results := make(chan result)
-	done := map[string]bool{}
 	running := 0
 	var failed error
 	for {
-		for failed == nil && running < max(1, d.engine.policy.Parallelism) {
+		for failed == nil && running < max(1, r.engine.policy.Parallelism) {
 			i := slices.IndexFunc(waiting, func(s pipeline.Step) bool {
 				return !slices.ContainsFunc(s.After, func(id string) bool { return !done[id] })
 			})
@@ -41,16 +43,16 @@ func (d *deployment) steps(ctx context.Context, phase pipeline.Phase) error {
 			s := waiting[i]
 			waiting = slices.Delete(waiting, i, i+1)
 			running++
-			go func() { results <- result{s.ID, d.do(work, s)} }()
+			go func() { results <- result{s.ID, r.do(work, plan, s)} }()
 		}
 		if running == 0 {
 			break
 		}
-		r := <-results
+		ended := <-results
 		running--
-		done[r.id] = r.err == nil
-		if r.err != nil && failed == nil {
-			failed = r.err
+		done[ended.id] = ended.err == nil
+		if ended.err != nil && failed == nil {
+			failed = ended.err
 			if phase == pipeline.PhaseBuild {
 				stop(errSibling)
 			}
@@ -62,28 +64,59 @@ func (d *deployment) steps(ctx context.Context, phase pipeline.Phase) error {
 	return failed
 }
 
+// doneSteps are the steps that are recorded as done.
+func (r *run) doneSteps() map[string]bool {
+	done := map[string]bool{}
+	for _, s := range r.snapshot().Steps {
+		if s.Outcome == StepDone {
+			done[s.ID] = true
+		}
+	}
+	return done
+}
+
 // do runs one step of the plan.
-func (d *deployment) do(ctx context.Context, s pipeline.Step) error {
-	return d.step(ctx, s.ID, s.Title(), func(ctx context.Context, out Output) (string, error) {
-		ports := d.engine.ports
+func (r *run) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step) error {
+	start := StepStarted{ID: s.ID, Title: s.Title()}
+	if s.Recreate != nil || s.Restart != nil {
+		before, err := r.before(ctx, s.ID, plan, []string{s.Stack()})
+		if err != nil {
+			return err
+		}
+		start.Before = &before
+	}
+	return r.stepFrom(ctx, start, func(ctx context.Context, out Output) (string, error) {
+		ports := r.engine.ports
 		switch {
 		case s.Script != nil:
-			return "", ports.Scripts.RunScript(ctx, d.plan, *s.Script, out)
+			return "", ports.Scripts.RunScript(ctx, plan, *s.Script, out)
 		case s.Migrate != nil:
-			return d.migrate(ctx, *s.Migrate, out)
+			return r.migrate(ctx, plan, *s.Migrate, out)
 		case s.Wait != nil:
-			return d.waitFor(ctx, *s.Wait)
+			return r.waitFor(ctx, plan, *s.Wait)
+		case start.Before != nil:
+			return ports.Runtime.Run(ctx, plan, s, *start.Before, out)
 		default:
-			return ports.Runtime.Run(ctx, d.plan, s, out)
+			return ports.Runtime.Run(ctx, plan, s, Snapshot{}, out)
 		}
 	})
 }
 
-func (d *deployment) migrate(ctx context.Context, m pipeline.Migrate, out Output) (string, error) {
+// before is what ran when a step began for the first time: as recorded then, else what runs now.
+func (r *run) before(ctx context.Context, id string, plan *pipeline.Plan, stacks []string) (Snapshot, error) {
+	for _, s := range r.snapshot().Steps {
+		if s.ID == id && s.Before != nil {
+			return *s.Before, nil
+		}
+	}
+	return r.engine.ports.Reverter.Snapshot(ctx, plan, stacks)
+}
+
+func (r *run) migrate(ctx context.Context, plan *pipeline.Plan, m pipeline.Migrate, out Output) (string, error) {
 	n := 0
-	err := d.engine.ports.Scripts.Migrate(ctx, d.plan, m, out, func(name string) {
+	err := r.engine.ports.Scripts.Migrate(ctx, plan, m, out, func(name string) {
 		n++
-		_ = d.record(Event{Migration: &Migration{Name: name}}) // a broken journal has ended ctx
+		_ = r.record(Event{Migration: &Migration{Name: name}}) // a broken journal has ended ctx
 	})
 	if n == 0 {
 		return "nothing to migrate", err

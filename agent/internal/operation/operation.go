@@ -53,6 +53,7 @@ type Operation struct {
 	Created      time.Time `json:"created"`
 	Ended        time.Time `json:"ended,omitzero"`
 	VerifyBy     time.Time `json:"verify_by,omitzero"` // when the agent verifies by itself
+	Restarts     int       `json:"restarts,omitempty"` // how often a restarted agent took it up
 	LastSequence uint64    `json:"last_sequence"`
 }
 
@@ -73,6 +74,7 @@ type StepRecord struct {
 	Failure     *Failure    `json:"failure,omitempty"`
 	Summary     string      `json:"summary,omitempty"`
 	OutputLines uint64      `json:"output_lines,omitempty"`
+	Before      *Snapshot   `json:"before,omitempty"` // see StepStarted
 }
 
 // Failure is why an operation or a step did not succeed.
@@ -110,7 +112,9 @@ func (o *Operation) Apply(e Event) {
 	case e.PreDeploy != nil:
 		o.PreDeploy = e.PreDeploy.SHA
 	case e.StepStarted != nil:
-		o.Steps = append(o.Steps, StepRecord{ID: e.StepStarted.ID, Title: e.StepStarted.Title, State: o.State, Started: e.Time})
+		o.Steps = append(o.Steps, StepRecord{
+			ID: e.StepStarted.ID, Title: e.StepStarted.Title, State: o.State, Started: e.Time, Before: e.StepStarted.Before,
+		})
 	case e.StepFinished != nil:
 		if s := o.openStep(e.StepFinished.ID); s != nil {
 			s.Outcome, s.Ended = e.StepFinished.Outcome, e.Time
@@ -123,6 +127,9 @@ func (o *Operation) Apply(e Event) {
 	case e.Probe != nil:
 		o.applyProbe(*e.Probe)
 	case e.Warning != nil:
+		if e.Warning.Reason == reasonRestarted {
+			o.Restarts++
+		}
 		if len(o.Warnings) < maxWarnings {
 			o.Warnings = append(o.Warnings, e.Warning.Message)
 		}

@@ -48,8 +48,13 @@ type Checkout interface {
 type Runtime interface {
 	// Prove checks the compose files of every stack as they are in the side tree. It touches nothing.
 	Prove(ctx context.Context, plan *pipeline.Plan, sideTree string, out Output) error
-	// Run does one build, up, recreate, restart or exec step. It may be repeated.
-	Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, out Output) (summary string, err error)
+	// Complete builds or pulls the images that the apply phase needs and that are not there.
+	Complete(ctx context.Context, plan *pipeline.Plan, out Output) (summary string, err error)
+	// Run does one build, up, recreate, restart or exec step. It may be repeated; before tells a
+	// recreate or restart what ran when it began for the first time, so that nothing is done twice.
+	Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, before Snapshot, out Output) (summary string, err error)
+	// Ready reports whether the engine answers; the fault ENGINE_DOWN is worth waiting for.
+	Ready(ctx context.Context) error
 }
 
 // Scripts runs executables of the checkout.

@@ -3,14 +3,24 @@ package operation
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
-// recoverUnfinished gives every operation that the agent before us left a truthful
-// state. One that had touched nothing ends untouched; one that was applied is judged
-// again; any other ends in FAILED, naming where it stood.
+const (
+	// reasonRestarted is the warning of an operation that was taken up.
+	reasonRestarted = "AGENT_RESTARTED"
+	reasonCancelled = "CANCELLED"
+	// maxRestarts is how often an operation is taken up in the hope that it comes further:
+	// one whose work takes the agent down each time is rolled back.
+	maxRestarts = 3
+)
+
+// recoverUnfinished takes up what the agent before us left: its children are ended, the host
+// is looked at, the recorded state is entered again. Never guessed: where the host is not as the
+// record says, what was touched is rolled back.
 func (e *Engine) recoverUnfinished() error {
 	left, err := e.ports.Records.Unfinished()
 	if err != nil {
@@ -18,60 +28,166 @@ func (e *Engine) recoverUnfinished() error {
 	}
 	for i, op := range left {
 		e.log.Warn("unfinished operation found", "operation", op.ID, "state", op.State)
+		ended, err := e.ports.Orphans.End(e.shutdown, op.ID)
+		if err != nil {
+			return err
+		}
 		// Only the newest says what runs; an older one is there when its end could not be recorded.
-		if newest := i == len(left)-1; newest && (op.State == AwaitingVerify || op.State == Verifying) {
-			plan, err := e.Plan(op.ID)
-			if err != nil {
+		if i < len(left)-1 {
+			if err := e.endLeft(op); err != nil {
 				return err
 			}
-			if plan != nil {
-				e.launch(op, func(ctx context.Context, r *run) { (&deployment{run: r, plan: plan}).drive(ctx) })
-				continue
-			}
+			continue
 		}
-		if err := e.endLeft(op); err != nil {
+		if err := e.takeUp(op, ended); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// endLeft ends an operation whose work cannot be taken up.
+// endLeft gives an operation that cannot be taken up a state that names what it is.
 func (e *Engine) endLeft(op Operation) error {
 	r := newRun(e, op, func(error) {})
 	defer r.close()
-	next, err := Next(op.State, OutcomeFailed)
-	if err != nil {
-		next = Failed
-	}
-	failure := &Failure{
-		Kind: fault.Failed, Reason: "AGENT_RESTARTED",
+	change := StateChange{State: FailedUntouched, Failure: &Failure{
+		Kind: fault.Failed, Reason: reasonRestarted,
 		Message: fmt.Sprintf("the agent ended in %s, before anything was touched", op.State), Hint: "run the deploy again",
+	}}
+	if op.State.Touched() {
+		change = StateChange{State: Failed, Failure: &Failure{
+			Kind: fault.Degraded, Reason: reasonRestarted,
+			Message: fmt.Sprintf("the agent ended in %s, and another operation came after; what it left may be half changed", op.State),
+			Hint:    fmt.Sprintf("look at: landfall-coordinator show %s, landfall-coordinator status", op.ID),
+		}}
 	}
-	if next == Failed {
-		failure.Kind = fault.Degraded
-		failure.Message = fmt.Sprintf("the agent ended in %s; the checkout and the containers may be half changed", op.State)
-		failure.Hint = fmt.Sprintf("look at: landfall-coordinator show %s, landfall-coordinator status; then deploy again", op.ID)
-	}
-	return r.enter(StateChange{State: next, Failure: failure})
+	return r.enter(change)
 }
 
-// Plan is the plan that an operation recorded, nil when it ended before it had one.
-func (e *Engine) Plan(id string) (*pipeline.Plan, error) {
+// takeUp goes on with an operation where the record says it stood.
+func (e *Engine) takeUp(op Operation, ended int) error {
+	facts, err := e.facts(op.ID)
+	if err != nil {
+		return err
+	}
+	if op.State.Touched() && op.Kind == KindDeploy && (facts.plan == nil || facts.past == nil) {
+		return e.endLeft(op) // the record of an older agent, which did not remember what ran
+	}
+	e.launch(op, func(ctx context.Context, r *run) {
+		if err := r.noteRestart(ended); err != nil {
+			return
+		}
+		d := r.driverFor(op, facts)
+		if err := r.observe(ctx, op); err != nil {
+			outcome, change, leave := r.outcomeOf(ctx, op.State, err, d)
+			if leave || r.advance(outcome, change) != nil {
+				return
+			}
+		}
+		r.drive(ctx, d)
+	})
+	return nil
+}
+
+// noteRestart tells of the restart, and closes the steps that it cut off.
+func (r *run) noteRestart(ended int) error {
+	op := r.snapshot()
+	for _, s := range op.Steps {
+		if s.Outcome == "" {
+			if err := r.record(Event{StepFinished: &StepFinished{
+				ID: s.ID, Outcome: StepInterrupted, Duration: max(0, time.Since(s.Started)), Summary: "the agent ended",
+			}}); err != nil {
+				return err
+			}
+		}
+	}
+	message := fmt.Sprintf("the agent was restarted in %s and goes on", op.State)
+	if ended > 0 {
+		message += fmt.Sprintf("; %d processes of its predecessor were ended", ended)
+	}
+	return r.warn(reasonRestarted, message)
+}
+
+// driverFor is the driver of a recorded operation.
+func (r *run) driverFor(op Operation, f facts) driver {
+	if op.Kind == KindRollback {
+		return &withdrawal{retreat: retreat{run: r, target: op.Target}, undo: f.request.Undo}
+	}
+	d := &deployment{run: r, plan: f.plan, req: DeployRequest{
+		CommandID: op.CommandID, Requester: op.Requester, Target: op.Target, Base: op.Base,
+		Everything: f.request.Everything, PlanDigest: f.request.PlanDigest, AllowOlder: f.request.AllowOlder,
+	}}
+	if f.past != nil {
+		d.past = *f.past
+	}
+	return d
+}
+
+// observe compares the host with the record before an operation goes on.
+func (r *run) observe(ctx context.Context, op Operation) error {
+	if op.Restarts >= maxRestarts && op.State != RollingBack {
+		return fault.New(fault.Failed, "RESTART_LOOP", "the agent ended %d times during this operation, the last time in %s", op.Restarts+1, op.State).
+			WithHint("read the agent's log: journalctl -u landfall-agent")
+	}
+	if !op.State.Touched() || op.State == RollingBack {
+		return nil // nothing to compare: it begins again, or goes back whatever is there
+	}
+	if err := r.engine.awaitEngine(ctx); err != nil {
+		return err
+	}
+	head, err := r.engine.ports.Commits.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if op.State == Cleaning || op.State == Resetting {
+		if head != op.PreDeploy && head != op.Target {
+			return fault.New(fault.Failed, "HEAD_MOVED", "the checkout is at %s, neither where the deploy began nor at its target", short(head))
+		}
+		return nil
+	}
+	if head != op.Target {
+		return fault.New(fault.Failed, "HEAD_MOVED", "the checkout is at %s, the record says %s", short(head), short(op.Target))
+	}
+	return nil
+}
+
+// facts are what an operation recorded before it touched anything.
+type facts struct {
+	request Accepted
+	plan    *pipeline.Plan // nil when it ended before it had one
+	past    *Snapshot      // nil when it ended before it looked
+}
+
+// facts reads them from the journal; they precede the state after the proof.
+func (e *Engine) facts(id string) (facts, error) {
+	var f facts
 	for after := uint64(0); ; {
 		events, err := e.ports.Journal.Events(id, after, watchPage)
 		if err != nil || len(events) == 0 {
-			return nil, err
+			return f, err
 		}
 		for _, ev := range events {
-			// The plan precedes the first change of state after the proof.
-			if ev.Plan != nil {
-				return ev.Plan, nil
-			}
-			if ev.State != nil && ev.State.State == Pausing {
-				return nil, nil
+			switch {
+			case ev.Accepted != nil:
+				f.request = *ev.Accepted
+			case ev.Plan != nil:
+				f.plan = ev.Plan
+			case ev.PreDeploy != nil && ev.PreDeploy.Containers != nil:
+				f.past = ev.PreDeploy.Containers
+			case ev.State != nil && ev.State.State == Pausing:
+				return f, nil
 			}
 		}
 		after = events[len(events)-1].Sequence
 	}
+}
+
+// Plan is the plan that an operation recorded, nil when it ended before it had one.
+func (e *Engine) Plan(id string) (*pipeline.Plan, error) {
+	f, err := e.facts(id)
+	return f.plan, err
+}
+
+func cancelledFailure(c *errCancelled, s State) *Failure {
+	return &Failure{Kind: fault.Interrupted, Reason: reasonCancelled, Message: fmt.Sprintf("%s in %s", c.Error(), s)}
 }

@@ -24,7 +24,9 @@ type run struct {
 	id     string
 	cancel context.CancelCauseFunc
 
-	verify chan struct{} // capacity 1: a verify request that waits needs no second one
+	verify     chan struct{} // capacity 1: a verify request that waits needs no second one
+	cancelled  context.Context
+	cancelWork context.CancelCauseFunc // ends the work, not the rollback that follows
 
 	mu      sync.Mutex
 	op      Operation
@@ -36,6 +38,7 @@ type run struct {
 
 func newRun(e *Engine, op Operation, cancel context.CancelCauseFunc) *run {
 	r := &run{engine: e, id: op.ID, cancel: cancel, op: op, verify: make(chan struct{}, 1), tails: map[string]*tail{}}
+	r.cancelled, r.cancelWork = context.WithCancelCause(context.Background())
 	r.ticker = time.AfterFunc(batchEvery, r.flushLater)
 	r.ticker.Stop()
 	return r
@@ -46,6 +49,31 @@ func (r *run) close() {
 	defer r.mu.Unlock()
 	r.ticker.Stop()
 	_ = r.commit() // see output
+	r.cancelWork(nil)
+}
+
+// errCancelled is the cause of the work's context when a person cancels.
+type errCancelled struct{ who string }
+
+func (e *errCancelled) Error() string { return "cancelled by " + e.who }
+
+func (r *run) requestCancel(who string) { r.cancelWork(&errCancelled{who}) }
+
+// cancellable returns a context that a cancellation ends, too. The caller releases it.
+func (r *run) cancellable(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(r.cancelled, func() { cancel(context.Cause(r.cancelled)) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// cancellation is the person's wish to end the operation, nil when there is none.
+func (r *run) cancellation() *errCancelled {
+	var c *errCancelled
+	errors.As(context.Cause(r.cancelled), &c)
+	return c
 }
 
 func (r *run) snapshot() Operation {
@@ -155,7 +183,8 @@ func (r *run) enter(change StateChange) error { return r.record(Event{State: &ch
 
 // advance enters the state that follows the present one after an outcome.
 func (r *run) advance(outcome Outcome, change StateChange) error {
-	next, err := Next(r.state(), outcome)
+	op := r.snapshot()
+	next, err := Next(op.Kind, op.State, outcome)
 	if err != nil {
 		return fault.Wrap(err, fault.Internal, "BAD_TRANSITION", "choose the next state")
 	}
@@ -170,7 +199,13 @@ func (r *run) warn(reason, message string) error {
 // step records the start and the end of one piece of work around do. The error it
 // returns names the step and carries the last lines of its output.
 func (r *run) step(ctx context.Context, id, title string, do func(context.Context, Output) (summary string, err error)) error {
-	if err := r.record(Event{StepStarted: &StepStarted{ID: id, Title: title}}); err != nil {
+	return r.stepFrom(ctx, StepStarted{ID: id, Title: title}, do)
+}
+
+// stepFrom is step with everything that is recorded of the start.
+func (r *run) stepFrom(ctx context.Context, start StepStarted, do func(context.Context, Output) (summary string, err error)) error {
+	id := start.ID
+	if err := r.record(Event{StepStarted: &start}); err != nil {
 		return err
 	}
 	started := time.Now()
@@ -190,7 +225,8 @@ func (r *run) step(ctx context.Context, id, title string, do func(context.Contex
 		}
 		failure.OutputTail = lines[max(0, len(lines)-tailLines):]
 		end.Outcome, end.Failure = StepFailed, failure
-		if errors.Is(context.Cause(ctx), errSibling) {
+		var cancelled *errCancelled
+		if errors.Is(context.Cause(ctx), errSibling) || errors.As(context.Cause(ctx), &cancelled) {
 			end.Outcome, end.Failure = StepInterrupted, nil
 		}
 		err = &stepError{failure: failure, cause: err}

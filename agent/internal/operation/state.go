@@ -33,22 +33,24 @@ const (
 	Failed          State = "FAILED"
 )
 
-// deployOrder is the way of a deploy that meets no trouble.
-var deployOrder = []State{
-	Pending, Proving, Pausing, Cleaning, Resetting, Building, Migrating, Applying, AwaitingVerify, Verifying, Succeeded,
+// orders is the way of an operation that meets no trouble, by kind.
+var orders = map[Kind][]State{
+	KindDeploy:   {Pending, Proving, Pausing, Cleaning, Resetting, Building, Migrating, Applying, AwaitingVerify, Verifying, Succeeded},
+	KindRollback: {Pending, Proving, Pausing, RollingBack, Succeeded},
 }
 
 // terminals lists the states that nothing follows.
 var terminals = []State{Succeeded, FailedUntouched, RolledBack, RollbackFailed, Superseded, Cancelled, Failed}
+
+// untouched lists the states in which an operation has changed neither checkout nor containers.
+var untouched = []State{Pending, Proving, Pausing}
 
 // Terminal reports whether nothing follows the state.
 func (s State) Terminal() bool { return slices.Contains(terminals, s) }
 
 // Touched reports whether an operation in this state may already have changed the
 // checkout or what runs. Restoring run-time files counts: it is the first write.
-func (s State) Touched() bool {
-	return slices.Index(deployOrder, s) >= slices.Index(deployOrder, Cleaning) || s == RollingBack
-}
+func (s State) Touched() bool { return !s.Terminal() && !slices.Contains(untouched, s) }
 
 // Outcome is how the work of a state ended; it selects the next state.
 type Outcome int
@@ -61,33 +63,50 @@ const (
 	OutcomeCancelled                 // a person ended it
 )
 
-// Next is the state that follows s. It is the one place that knows the order of a
-// deploy. An outcome that cannot happen in s is an error of the caller.
-func Next(s State, outcome Outcome) (State, error) {
-	i := slices.Index(deployOrder, s)
-	if i < 0 || s.Terminal() {
-		return "", fmt.Errorf("no state follows %s in a deploy", s)
+// Next is the state that follows s in an operation of a kind. It is the one place that
+// knows the order of states: what has touched the host and does not succeed is rolled back;
+// a rollback that fails has nothing behind it. An outcome that cannot happen in s is an error of the caller.
+func Next(kind Kind, s State, outcome Outcome) (State, error) {
+	order, known := orders[kind]
+	if !known || s.Terminal() {
+		return "", fmt.Errorf("no state follows %s in a %s", s, kind)
 	}
-	switch outcome {
-	case OutcomeDone:
-		return deployOrder[i+1], nil
-	case OutcomeFailed:
-		if s.Touched() {
-			return Failed, nil
-		}
+	if s == RollingBack {
+		return afterRollingBack(kind, outcome)
+	}
+	i := slices.Index(order, s)
+	if i < 0 {
+		return "", fmt.Errorf("a %s is never in %s", kind, s)
+	}
+	switch {
+	case outcome == OutcomeDone:
+		return order[i+1], nil
+	case s.Touched() && (outcome == OutcomeFailed || outcome == OutcomeCancelled):
+		return RollingBack, nil
+	case outcome == OutcomeFailed:
 		return FailedUntouched, nil
-	case OutcomeSuperseded:
-		if s.Touched() {
-			return "", fmt.Errorf("a deploy cannot be superseded in %s: the host is touched", s)
-		}
-		return Superseded, nil
-	case OutcomeCancelled:
-		if s.Touched() {
-			return Failed, nil
-		}
+	case outcome == OutcomeCancelled:
 		return Cancelled, nil
+	case outcome == OutcomeSuperseded && !s.Touched():
+		return Superseded, nil
+	case outcome == OutcomeSuperseded:
+		return "", fmt.Errorf("a %s cannot be superseded in %s: the host is touched", kind, s)
 	}
 	return "", fmt.Errorf("unknown outcome %d in %s", outcome, s)
+}
+
+// afterRollingBack is Next for the state in which the old version is brought back: for a
+// rollback that was asked for it is the work itself, for any other operation its undoing.
+func afterRollingBack(kind Kind, outcome Outcome) (State, error) {
+	switch {
+	case outcome == OutcomeFailed:
+		return RollbackFailed, nil
+	case outcome == OutcomeDone && kind == KindRollback:
+		return Succeeded, nil
+	case outcome == OutcomeDone:
+		return RolledBack, nil
+	}
+	return "", fmt.Errorf("a %s can only be done or failed in %s", kind, RollingBack)
 }
 
 // ResultOf is the error a caller sees for an operation in a terminal state, nil when

@@ -22,26 +22,26 @@ const (
 	soakEvery = time.Second
 )
 
-// probeAll runs the probes side by side until all have passed, then watches the
+// probeAll runs the probes side by side, as steps named after where they belong, until all have passed, then watches the
 // containers for the soak. The error names every probe that did not pass.
-func (d *deployment) probeAll(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify) error {
-	if err := d.step(ctx, "verify/probes", fmt.Sprintf("%d probes", len(verify.Probes)), func(ctx context.Context, _ Output) (string, error) {
-		return d.probeOnce(ctx, plan, verify)
+func (r *run) probeAll(ctx context.Context, where string, plan *pipeline.Plan, verify pipeline.Verify) error {
+	if err := r.step(ctx, where+"/probes", fmt.Sprintf("%d probes", len(verify.Probes)), func(ctx context.Context, _ Output) (string, error) {
+		return r.probeOnce(ctx, plan, verify)
 	}); err != nil {
 		return err
 	}
 	if verify.Soak <= 0 || !slices.ContainsFunc(verify.Probes, isContainers) {
 		return nil
 	}
-	return d.step(ctx, "verify/soak", "watch the containers for "+verify.Soak.String(), func(ctx context.Context, _ Output) (string, error) {
-		return "", d.soak(ctx, plan, verify)
+	return r.step(ctx, where+"/soak", "watch the containers for "+verify.Soak.String(), func(ctx context.Context, _ Output) (string, error) {
+		return "", r.soak(ctx, plan, verify)
 	})
 }
 
 func isContainers(p pipeline.Probe) bool { return p.Containers != nil }
 
 // probeOnce lets every probe of verify pass once. The first final failure ends the others.
-func (d *deployment) probeOnce(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify) (string, error) {
+func (r *run) probeOnce(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify) (string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ctx, cancelDeadline := context.WithTimeoutCause(ctx, verify.Deadline, context.DeadlineExceeded)
@@ -51,7 +51,7 @@ func (d *deployment) probeOnce(ctx context.Context, plan *pipeline.Plan, verify 
 	var group sync.WaitGroup
 	for i, p := range verify.Probes {
 		group.Go(func() {
-			results[i] = d.probeUntil(ctx, plan, p)
+			results[i] = r.probeUntil(ctx, plan, p)
 			if results[i].Outcome == ProbeFailed {
 				cancel(errSibling)
 			}
@@ -68,18 +68,18 @@ func (d *deployment) probeOnce(ctx context.Context, plan *pipeline.Plan, verify 
 }
 
 // probeUntil tries one probe until it passes, fails for good, or ctx ends.
-func (d *deployment) probeUntil(ctx context.Context, plan *pipeline.Plan, p pipeline.Probe) ProbeResult {
+func (r *run) probeUntil(ctx context.Context, plan *pipeline.Plan, p pipeline.Probe) ProbeResult {
 	started, pause := time.Now(), probeFirst
 	var last string
 	for attempt := 1; ; attempt++ {
-		result := d.engine.ports.Prober.Probe(ctx, plan, p)
+		result := r.engine.ports.Prober.Probe(ctx, plan, p)
 		result.Name, result.Attempts, result.Elapsed = p.Name, attempt, time.Since(started)
 		over := ctx.Err() != nil
 		if over && result.Outcome != ProbePassed && last != "" {
 			result.Message = last // what it last saw says more than "context cancelled"
 		}
 		if result.Outcome != ProbeWaiting || result.Message != last || over {
-			_ = d.record(Event{Probe: &result}) // a broken journal has ended ctx
+			_ = r.record(Event{Probe: &result}) // a broken journal has ended ctx
 		}
 		last = result.Message
 		if result.Outcome != ProbeWaiting || over {
@@ -120,7 +120,7 @@ func probeError(results []ProbeResult, deadline time.Duration) error {
 
 // soak looks at the containers again and again: a service may die right after it
 // became healthy.
-func (d *deployment) soak(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify) error {
+func (r *run) soak(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify) error {
 	over := time.NewTimer(verify.Soak)
 	defer over.Stop()
 	for {
@@ -128,13 +128,13 @@ func (d *deployment) soak(ctx context.Context, plan *pipeline.Plan, verify pipel
 			if !isContainers(p) {
 				continue
 			}
-			result := d.engine.ports.Prober.Probe(ctx, plan, p)
+			result := r.engine.ports.Prober.Probe(ctx, plan, p)
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
 			if result.Outcome != ProbePassed {
 				result.Name, result.Outcome, result.Attempts = p.Name, ProbeFailed, 1
-				if err := d.record(Event{Probe: &result}); err != nil {
+				if err := r.record(Event{Probe: &result}); err != nil {
 					return err
 				}
 				return withTail(fault.New(fault.Failed, "SOAK_FAILED", "did not stay good for %s: %s: %s", verify.Soak, p.Name, result.Message), result.OutputTail)
@@ -151,14 +151,14 @@ func (d *deployment) soak(ctx context.Context, plan *pipeline.Plan, verify pipel
 }
 
 // waitFor is the wait step: one probe until it passes.
-func (d *deployment) waitFor(ctx context.Context, w pipeline.Wait) (string, error) {
-	p, ok := d.plan.Probe(w.Probe)
+func (r *run) waitFor(ctx context.Context, plan *pipeline.Plan, w pipeline.Wait) (string, error) {
+	p, ok := plan.Probe(w.Probe)
 	if !ok {
 		return "", fault.New(fault.Internal, "UNKNOWN_PROBE", "the plan has no probe %q", w.Probe)
 	}
 	limited, cancel := context.WithTimeout(ctx, w.Timeout)
 	defer cancel()
-	result := d.probeUntil(limited, d.plan, p)
+	result := r.probeUntil(limited, plan, p)
 	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return "", context.Cause(ctx)
 	}

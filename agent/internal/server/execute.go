@@ -186,6 +186,11 @@ func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteReque
 	case *landfallv1.ExecuteRequest_Finish:
 		a.operation, err = d.engine.Finish(c.Finish.GetOperationId())
 		a.after = a.operation.LastSequence
+	case *landfallv1.ExecuteRequest_Rollback:
+		a.operation, a.repeated, err = d.rollback(who.String(), req.GetCommandId(), c.Rollback)
+	case *landfallv1.ExecuteRequest_Cancel:
+		a.operation, err = d.engine.Cancel(c.Cancel.GetOperationId(), who.String())
+		a.after = a.operation.LastSequence
 	case *landfallv1.ExecuteRequest_Attach:
 		a.operation, err = d.attach(c.Attach.GetOperationId())
 		a.after = c.Attach.GetAfterSequence()
@@ -212,6 +217,17 @@ func (d deployService) deploy(who, id string, c *landfallv1.DeployCommand) (oper
 		CommandID: id, Requester: who, Target: c.GetTargetSha(), Base: c.GetBaseSha(), Everything: c.GetEverythingReason(),
 		PlanDigest: c.GetPlanDigest(), AllowOlder: c.GetAllowOlder(),
 	})
+}
+
+func (d deployService) rollback(who, id string, c *landfallv1.RollbackCommand) (operation.Operation, bool, error) {
+	req := operation.RollbackRequest{CommandID: id, Requester: who, Operation: c.GetOperationId(), Target: c.GetTargetSha()}
+	switch {
+	case (req.Operation == "") == (req.Target == ""):
+		return operation.Operation{}, false, fault.New(fault.Invalid, "NO_TARGET", "a rollback needs operation_id or target_sha")
+	case req.Target != "" && !commit.MatchString(req.Target):
+		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_SHA", "target_sha must be a full commit SHA in lower case")
+	}
+	return d.engine.Rollback(req)
 }
 
 // attach finds the operation to watch: the one named, else the one that runs.

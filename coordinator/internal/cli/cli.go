@@ -42,9 +42,9 @@ func newRoot(streams Streams) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add(groupDeploy, newRunCommand(g), newPlanCommand(g), newDeployCommand(g), newVerifyCommand(g))
+	add(groupDeploy, newRunCommand(g), newPlanCommand(g), newDeployCommand(g), newVerifyCommand(g), newRollbackCommand(g))
 	add(groupLook, newStatusCommand(g), newHistoryCommand(g), newShowCommand(g), newAttachCommand(g), newProbeCommand(g))
-	add(groupAct, newPauseCommand(g), newResumeCommand(g), newUnblockCommand(g))
+	add(groupAct, newCancelCommand(g), newPauseCommand(g), newResumeCommand(g), newUnblockCommand(g))
 	add(groupSetUp, newIdentityCommand(streams), newVersionCommand(g))
 	return root
 }

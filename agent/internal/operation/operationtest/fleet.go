@@ -19,11 +19,17 @@ type fleet struct {
 	images     map[string]string
 	containers map[string]*operation.Container
 	made       int
-	applied    []string // migrations
+	created    map[string]int // containers ever made, by service
+	pins       map[string][]string
+	orphans    map[string]int // children of a dead agent, by operation
+	applied    []string       // migrations
 }
 
 func newFleet() fleet {
-	return fleet{images: map[string]string{}, containers: map[string]*operation.Container{}}
+	return fleet{
+		images: map[string]string{}, containers: map[string]*operation.Container{}, created: map[string]int{},
+		pins: map[string][]string{}, orphans: map[string]int{},
+	}
 }
 
 // Container is the container of a service as it is now; ok is false when there is none.
@@ -113,7 +119,7 @@ func (r Runtime) Prove(ctx context.Context, plan *pipeline.Plan, sideTree string
 }
 
 // Run implements operation.Runtime.
-func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, out operation.Output) (string, error) {
+func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, before operation.Snapshot, out operation.Output) (string, error) {
 	if err := r.h.call(ctx, "Runtime.Run "+step.ID, out); err != nil {
 		return "", err
 	}
@@ -129,7 +135,7 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Ste
 	}
 	n := 0
 	for _, s := range services {
-		if !chosen(step.Services(), s.name) {
+		if !chosen(step.Services(), s.name) || r.h.fleet.doneBefore(step, stack.Name, s.name, before) {
 			continue
 		}
 		if r.h.fleet.do(step, stack.Name+"/"+s.name, s, r.h.repository.head) {
@@ -177,6 +183,7 @@ func (f *fleet) image(key string) string {
 
 func (f *fleet) create(key string, s service) {
 	f.made++
+	f.created[key]++
 	c := &operation.Container{
 		ID: fmt.Sprintf("%064x", f.made), Name: strings.ReplaceAll(key, "/", "-") + "-1", State: "running",
 		ImageID: f.image(key), Started: time.Now(),

@@ -71,7 +71,8 @@ func NewHost() *Host {
 // Ports are the host's ports.
 func (h *Host) Ports() operation.Ports {
 	return operation.Ports{
-		Commits: Commits{h}, Trees: Trees{h}, Checkout: Checkout{h}, Runtime: Runtime{h}, Scripts: Scripts{h},
+		Commits: Commits{h}, Trees: Trees{h}, Checkout: Checkout{h}, Runtime: Runtime{h}, Reverter: Runtime{h}, Inspector: Runtime{h},
+		Orphans: Orphans{h}, Scripts: Scripts{h},
 		Prober: Prober{h}, Gauge: Gauge{h}, Journal: Journal{h}, Records: Journal{h}, Stamp: StateFiles{h}, Sentinels: StateFiles{h},
 	}
 }

@@ -1,0 +1,249 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+const (
+	// enginePatience is how long a rollback, or an operation that is taken up, waits for an
+	// engine that restarts; engineLook is how often it looks.
+	enginePatience = 2 * time.Minute
+	engineLook     = time.Second
+)
+
+// pin records what runs before anything is touched, and keeps its images from being pruned.
+func (r *run) pin(ctx context.Context, plan *pipeline.Plan) (Snapshot, error) {
+	var past Snapshot
+	err := r.step(ctx, "prove/pin", "pin the images that run", func(ctx context.Context, _ Output) (summary string, err error) {
+		reverter := r.engine.ports.Reverter
+		if past, err = reverter.Snapshot(ctx, plan, nil); err != nil {
+			return "", err
+		}
+		if err := reverter.Pin(ctx, r.id, past); err != nil {
+			return "", err
+		}
+		head := r.snapshot().PreDeploy
+		return fmt.Sprintf("%d containers, %d images", len(past.Containers), len(past.Images())),
+			r.record(Event{PreDeploy: &PreDeploy{SHA: head, Containers: &past}})
+	})
+	return past, err
+}
+
+// hold pauses convergence for this operation. A pause that a person made and that lasts is left alone.
+func (r *run) hold(reason string) error {
+	sentinels := r.engine.ports.Sentinels
+	now := time.Now()
+	old, err := sentinels.Pause()
+	if err != nil {
+		return err
+	}
+	if old != nil && old.Operation == "" && old.Expires.After(now) {
+		return nil
+	}
+	return sentinels.SetPause(&Pause{
+		Reason: reason, Owner: r.snapshot().Requester, Operation: r.id, Created: now, Expires: now.Add(r.engine.policy.PauseTTL),
+	})
+}
+
+// retreat is the way back to a commit and to what ran with it.
+type retreat struct {
+	*run
+	target  string          // commit to go back to
+	past    Snapshot        // what ran then; Projects is nil when nobody knows
+	touched []pipeline.Step // steps that may have touched services since
+	// fallback has the landfall.yaml to use where the target's own is missing or wrong; "" for none.
+	fallback string
+	plan     *pipeline.Plan // of the target; nil until checked
+}
+
+// check makes sure of the target before anything is stopped.
+func (b *retreat) check(ctx context.Context) error {
+	return b.step(ctx, "rollback/check", "check "+short(b.target), func(ctx context.Context, out Output) (string, error) {
+		if err := b.engine.awaitEngine(ctx); err != nil {
+			return "", err
+		}
+		if err := b.compile(ctx); err != nil {
+			return "", err
+		}
+		tree, err := b.engine.ports.Trees.SideTree(ctx, b.target)
+		if err != nil {
+			return "", err
+		}
+		return "", b.engine.ports.Runtime.Prove(ctx, b.plan, tree, out)
+	})
+}
+
+// compile makes the plan of the target: stacks, environment, probes.
+func (b *retreat) compile(ctx context.Context) error {
+	const why = "a rollback looks at everything"
+	plan, err := b.engine.PlanAt(ctx, "", b.target, why)
+	if err != nil && fault.KindOf(err) == fault.Invalid && b.fallback != "" {
+		config, readErr := b.engine.ports.Trees.Pipeline(ctx, b.fallback)
+		if readErr != nil {
+			return errors.Join(err, readErr)
+		}
+		plan, err = pipeline.Compile(config, pipeline.Input{Target: b.target, Everything: why})
+	}
+	if err != nil {
+		return err
+	}
+	b.plan = withoutConditions(plan)
+	return nil
+}
+
+// back moves checkout, images and containers, and has the probes judge the result.
+func (b *retreat) back(ctx context.Context) error {
+	if err := b.step(ctx, "rollback/reset", "git reset --hard "+short(b.target), func(ctx context.Context, out Output) (string, error) {
+		return "", b.engine.ports.Checkout.Reset(ctx, b.target, out)
+	}); err != nil {
+		return err
+	}
+	if err := b.revert(ctx); err != nil {
+		return err
+	}
+	verify := pipeline.Verify{Deadline: b.plan.Verify.Deadline}
+	for _, p := range b.plan.Verify.Probes {
+		if slices.Contains(b.plan.Rollback.Probes, p.Name) {
+			verify.Probes = append(verify.Probes, p)
+		}
+	}
+	return b.probeAll(ctx, "rollback", b.plan, verify)
+}
+
+// revert brings services back: by what is remembered of them, else by building them again.
+func (b *retreat) revert(ctx context.Context) error {
+	if b.past.Projects == nil {
+		for _, phase := range []pipeline.Phase{pipeline.PhaseBuild, pipeline.PhaseApply} {
+			if err := b.steps(ctx, b.plan, phase); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	const id = "rollback/revert"
+	if b.doneSteps()[id] {
+		return nil
+	}
+	now, err := b.before(ctx, id, b.plan, nil)
+	if err != nil {
+		return err
+	}
+	return b.stepFrom(ctx, StepStarted{ID: id, Title: "bring back what ran", Before: &now}, func(ctx context.Context, out Output) (string, error) {
+		return b.engine.ports.Reverter.Revert(ctx, Reversal{Plan: b.plan, Past: b.past, Now: now, Steps: b.touched}, out)
+	})
+}
+
+// undo rolls a deploy back to what ran before it.
+func (d *deployment) undo(ctx context.Context) error {
+	op := d.snapshot()
+	if len(op.Migrations) > 0 {
+		if err := d.warn("MIGRATIONS_STAY", fmt.Sprintf("rolling back the code only: the database keeps the migrations of this deploy: %s", strings.Join(op.Migrations, ", "))); err != nil {
+			return err
+		}
+	}
+	if err := d.hold("rolling back " + short(op.Target)); err != nil {
+		return err
+	}
+	b := &retreat{run: d.run, target: op.PreDeploy, past: d.past, touched: started(op, d.plan), fallback: op.Target}
+	err := b.check(ctx)
+	if err == nil {
+		err = b.back(ctx)
+	}
+	if err != nil {
+		return d.unreverted(ctx, b, op, err)
+	}
+	if op.Failure != nil && op.Failure.Reason == reasonCancelled {
+		return nil // it is no worse than it was
+	}
+	return d.block(op)
+}
+
+// started are the steps of a plan that an operation began.
+func started(op Operation, plan *pipeline.Plan) []pipeline.Step {
+	var steps []pipeline.Step
+	for _, s := range plan.Steps {
+		if slices.ContainsFunc(op.Steps, func(r StepRecord) bool { return r.ID == s.ID }) {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// block keeps convergence from bringing a bad commit back.
+func (r *run) block(op Operation) error {
+	reason := "rolled back"
+	if op.Failure != nil {
+		reason = op.Failure.Message
+	}
+	return r.engine.ports.Sentinels.SetBlocked(&Blocked{SHA: op.Target, Operation: op.ID, Reason: reason, Created: time.Now()})
+}
+
+// unreverted is the error of a rollback that failed: why, why it began, what runs and what does not.
+func (d *deployment) unreverted(ctx context.Context, b *retreat, op Operation, err error) error {
+	if shuttingDown(ctx) {
+		return errShutdown
+	}
+	f := *failureOf(err)
+	f.Kind = fault.Degraded
+	began := ""
+	if op.Failure != nil {
+		began = "; it began because " + op.Failure.Message
+	}
+	f.Message = fmt.Sprintf("the rollback failed: %s%s; %s", f.Message, began, d.engine.whatRuns(ctx, b.plan))
+	f.Hint = fmt.Sprintf("a person is needed: landfall-coordinator show %s, landfall-coordinator status", op.ID)
+	return &stepError{failure: &f, cause: err}
+}
+
+// whatRuns tells in one line which services are as they should be and which are not.
+func (e *Engine) whatRuns(ctx context.Context, plan *pipeline.Plan) string {
+	if plan == nil {
+		return "what runs is not known"
+	}
+	services, err := e.ports.Inspector.Services(ctx, plan, nil)
+	if err != nil {
+		return "what runs is not known: " + err.Error()
+	}
+	var good, bad []string
+	for _, s := range services {
+		if outcome, message, _ := s.Verdict(); outcome == ProbePassed {
+			good = append(good, s.Stack+"/"+s.Name)
+		} else {
+			bad = append(bad, s.Stack+"/"+message)
+		}
+	}
+	return fmt.Sprintf("running: %s; not running: %s", listOr(good, "nothing"), listOr(bad, "nothing"))
+}
+
+func listOr(list []string, none string) string {
+	if len(list) == 0 {
+		return none
+	}
+	return strings.Join(list, ", ")
+}
+
+// awaitEngine waits for an engine that restarts.
+func (e *Engine) awaitEngine(ctx context.Context) error {
+	deadline := time.NewTimer(enginePatience)
+	defer deadline.Stop()
+	for {
+		err := e.ports.Runtime.Ready(ctx)
+		if fault.ReasonOf(err) != "ENGINE_DOWN" {
+			return err
+		}
+		select {
+		case <-time.After(engineLook):
+		case <-deadline.C:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package operation
+
+import (
+	"context"
+	"fmt"
+
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+// RollbackRequest asks for an earlier version: what ran before an operation, or a commit.
+type RollbackRequest struct {
+	CommandID string
+	Requester string
+	Operation string // to undo; "" when Target is given
+	Target    string // commit; "" when Operation is given
+}
+
+// Rollback records a rollback and starts it. Repeating the command returns its operation.
+func (e *Engine) Rollback(req RollbackRequest) (op Operation, repeated bool, err error) {
+	if known, ok, err := e.ports.Journal.Known(req.CommandID); ok || err != nil {
+		return known, ok, err
+	}
+	source, err := e.sourceOf(req)
+	if err != nil {
+		return Operation{}, false, err
+	}
+	target := req.Target
+	if target == "" {
+		target = source.PreDeploy
+	}
+	first := Event{Accepted: &Accepted{
+		Kind: KindRollback, CommandID: req.CommandID, Requester: req.Requester, Target: target, Undo: source.ID,
+	}}
+	return e.begin(first, func(ctx context.Context, r *run) {
+		r.drive(ctx, &withdrawal{retreat: retreat{run: r, target: target}, undo: source.ID})
+	})
+}
+
+// sourceOf finds the operation that remembers what is wanted back; none for a commit that no
+// operation has left behind.
+func (e *Engine) sourceOf(req RollbackRequest) (Operation, error) {
+	if req.Operation != "" {
+		op, err := e.Operation(req.Operation)
+		switch {
+		case err != nil:
+			return op, err
+		case op.PreDeploy == "":
+			return op, fault.New(fault.Invalid, "NOTHING_BEFORE", "%s ended before it knew what ran before it", op.ID)
+		case !op.State.Terminal():
+			return op, fault.New(fault.Refused, "STILL_RUNNING", "%s is still %s", op.ID, op.State).
+				WithHint("cancel it with: landfall-coordinator cancel %s", op.ID)
+		}
+		return op, nil
+	}
+	recent, err := e.ports.Records.Operations(0, keepPins)
+	if err != nil {
+		return Operation{}, err
+	}
+	for _, op := range recent {
+		if op.PreDeploy == req.Target && op.State == Succeeded {
+			return op, nil
+		}
+	}
+	return Operation{}, nil
+}
+
+// withdrawal is a rollback that a person asked for.
+type withdrawal struct {
+	retreat
+	undo string // operation that remembers what ran; "" when none does
+}
+
+// work implements driver.
+func (w *withdrawal) work(ctx context.Context, s State) error {
+	switch s {
+	case Proving:
+		return w.prove(ctx)
+	case Pausing:
+		return w.hold("rollback to " + short(w.target))
+	case RollingBack:
+		return w.goBack(ctx)
+	default: // Pending has no work
+		return nil
+	}
+}
+
+// entering implements driver.
+func (w *withdrawal) entering() StateChange { return StateChange{} }
+
+// prove checks the target before anything is touched. It asks no remote: a rollback must
+// work while the network does not.
+func (w *withdrawal) prove(ctx context.Context) error {
+	ports := w.engine.ports
+	if err := w.step(ctx, "prove/target", "look for "+short(w.target), func(ctx context.Context, _ Output) (string, error) {
+		head, err := ports.Commits.Head(ctx)
+		if err != nil {
+			return "", err
+		}
+		if err := w.record(Event{PreDeploy: &PreDeploy{SHA: head}}); err != nil {
+			return "", err
+		}
+		earlier, err := ports.Commits.IsAncestor(ctx, w.target, head)
+		if err == nil && !earlier && w.engine.policy.RequireAncestry {
+			err = fault.New(fault.Refused, "NOT_EARLIER", "%s does not come before %s, which is checked out", short(w.target), short(head)).
+				WithHint("a rollback goes back; to go forward: landfall-coordinator run --sha %s", short(w.target))
+		}
+		return "from " + short(head), err
+	}); err != nil {
+		return err
+	}
+	if err := w.check(ctx); err != nil {
+		return err
+	}
+	if err := w.step(ctx, "prove/checkout", "check the checkout for edits", func(ctx context.Context, _ Output) (string, error) {
+		return "", ports.Checkout.Check(ctx, w.plan.Prepare)
+	}); err != nil {
+		return err
+	}
+	_, err := w.pin(ctx, w.plan)
+	return err
+}
+
+// goBack does the work; it can be entered again after a restart, so it makes itself ready.
+func (w *withdrawal) goBack(ctx context.Context) error {
+	if err := w.ready(ctx); err != nil {
+		return err
+	}
+	if err := w.back(ctx); err != nil {
+		if shuttingDown(ctx) {
+			return errShutdown
+		}
+		f := *failureOf(err)
+		f.Kind = fault.Degraded
+		f.Message += "; " + w.engine.whatRuns(ctx, w.plan)
+		return &stepError{failure: &f, cause: err}
+	}
+	op := w.snapshot()
+	return w.step(ctx, "stamp", "write the stamp, block what was left", func(context.Context, Output) (string, error) {
+		if err := w.engine.ports.Stamp.SetStamp(w.target); err != nil || op.PreDeploy == w.target {
+			return "", err
+		}
+		return fmt.Sprintf("%s is blocked", short(op.PreDeploy)), w.block(Operation{ID: op.ID, Target: op.PreDeploy})
+	})
+}
+
+// ready reads what the undone operation remembers, and the plan of the target.
+func (w *withdrawal) ready(ctx context.Context) error {
+	if w.plan == nil {
+		if err := w.check(ctx); err != nil {
+			return err
+		}
+	}
+	if w.undo == "" {
+		return nil
+	}
+	facts, err := w.engine.facts(w.undo)
+	if err != nil || facts.past == nil {
+		return err
+	}
+	w.past = *facts.past
+	if facts.plan != nil {
+		w.touched = facts.plan.StepsIn(pipeline.PhaseApply)
+	}
+	return nil
+}
