@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -167,16 +168,38 @@ func (c *Checkout) SideTree(ctx context.Context, sha string) (string, error) {
 	return side.Dir, err
 }
 
-// Reset implements operation.Checkout.
+const (
+	// lockAge is the age at which an index.lock counts as left behind: git holds it for moments.
+	lockAge = 3 * time.Second
+	// lockPatience is how long a reset waits for one to go or to grow that old.
+	lockPatience = 20 * time.Second
+	lockLook     = 500 * time.Millisecond
+)
+
+// Reset implements operation.Checkout. It waits for a person's git to end, and removes the lock of
+// one that was killed.
 func (c *Checkout) Reset(ctx context.Context, sha string, out operation.Output) error {
-	removed, err := c.repo.RemoveStaleLock(ctx, 0)
-	if err != nil && fault.ReasonOf(err) != "INDEX_LOCKED" {
-		return err
+	deadline := time.NewTimer(lockPatience)
+	defer deadline.Stop()
+	for {
+		removed, err := c.repo.RemoveStaleLock(ctx, lockAge)
+		if removed {
+			out(operation.Stdout, "removed an index.lock that a killed git left behind", false)
+		}
+		if err == nil {
+			err = c.repo.ResetHard(ctx, sha, lines(out))
+		}
+		if reason := fault.ReasonOf(err); reason != "INDEX_LOCKED" && reason != "INDEX_LOCK_STALE" {
+			return err
+		}
+		select {
+		case <-time.After(lockLook):
+		case <-deadline.C:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
-	if removed {
-		out(operation.Stdout, "removed a stale index.lock", false)
-	}
-	return c.repo.ResetHard(ctx, sha, lines(out))
 }
 
 // Dirty lists the tracked files that differ from the commit that is checked out.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
@@ -274,11 +275,36 @@ func TestResetRemovesAStaleLock(t *testing.T) {
 	target := w.push(map[string]string{"app/main.go": "two\n"})
 	w.fetch(target)
 	w.host.Write(".git/index.lock", "")
+	old := time.Now().Add(-time.Minute)
+	if err := os.Chtimes(filepath.Join(w.host.Dir, ".git/index.lock"), old, old); err != nil {
+		t.Fatal(err)
+	}
 	if err := w.Reset(t.Context(), target, w.out); err != nil {
 		t.Fatal(err)
 	}
 	if w.host.Head() != target || !slices.ContainsFunc(w.printed, func(l string) bool { return strings.Contains(l, "index.lock") }) {
 		t.Errorf("at %s, printed %q", w.host.Head(), w.printed)
+	}
+}
+
+// A person's git that is running is waited for, not broken.
+func TestResetWaitsForALiveLock(t *testing.T) {
+	w := newWorld(t)
+	target := w.push(map[string]string{"app/main.go": "two\n"})
+	w.fetch(target)
+	w.host.Write(".git/index.lock", "")
+	lock := filepath.Join(w.host.Dir, ".git/index.lock")
+	removed := make(chan error, 1)
+	timer := time.AfterFunc(time.Second, func() { removed <- os.Remove(lock) })
+	defer timer.Stop()
+	if err := w.Reset(t.Context(), target, w.out); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-removed; err != nil {
+		t.Errorf("the lock was not ours to remove: %v", err)
+	}
+	if w.host.Head() != target {
+		t.Errorf("at %s", w.host.Head())
 	}
 }
 

@@ -259,10 +259,14 @@ func (w *work) exec(e pipeline.Exec) (string, error) {
 	return "exit code 0", nil
 }
 
-// because names the step's own reason in front of a child's; nil stays nil.
+// because puts the step's words in front of a child's; nil stays nil. A child that ran and failed
+// gets the step's own reason; what kept it from running, or ended it, keeps its.
 func because(err error, reason, format string, args ...any) error {
 	if err == nil {
 		return nil
+	}
+	if own := fault.ReasonOf(err); own != "CHILD_FAILED" {
+		reason = own
 	}
 	return fault.Wrap(err, fault.KindOf(err), reason, format, args...)
 }

@@ -54,7 +54,8 @@ func find(tx *bbolt.Tx, id string) ([]byte, error) {
 	if key := tx.Bucket(bucketIDs).Get([]byte(id)); key != nil {
 		return key, nil
 	}
-	if n, err := strconv.ParseUint(id, 10, 64); err == nil && tx.Bucket(bucketRecords).Get(number(n)) != nil {
+	// "42" and "op-42" name one operation, whatever others begin with the same letters.
+	if n, err := strconv.ParseUint(strings.TrimPrefix(id, "op-"), 10, 64); err == nil && tx.Bucket(bucketRecords).Get(number(n)) != nil {
 		return number(n), nil
 	}
 	var found []byte

@@ -18,8 +18,10 @@ const (
 	// start is seen quickly, a slow one is not hammered.
 	probeFirst = 100 * time.Millisecond
 	probeMost  = 2 * time.Second
-	// soakEvery is how often containers are looked at during the soak.
+	// soakEvery is how often containers are looked at during the soak; soakDoubt is how many looks
+	// in a row may be inconclusive, because the engine is busy, before that counts as a failure.
 	soakEvery = time.Second
+	soakDoubt = 3
 )
 
 // probeAll runs the probes side by side, as steps named after where they belong, until all have passed, then watches the
@@ -123,31 +125,50 @@ func probeError(results []ProbeResult, deadline time.Duration) error {
 func (r *run) soak(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify) error {
 	over := time.NewTimer(verify.Soak)
 	defer over.Stop()
-	for {
-		for _, p := range verify.Probes {
-			if !isContainers(p) {
-				continue
+	for doubt := 0; ; {
+		result := r.lookAtContainers(ctx, plan, verify)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if result.Outcome == ProbePassed {
+			doubt = 0
+		} else {
+			doubt++
+		}
+		if result.Outcome == ProbeFailed || doubt == soakDoubt {
+			result.Outcome, result.Attempts = ProbeFailed, 1
+			if err := r.record(Event{Probe: &result}); err != nil {
+				return err
 			}
-			result := r.engine.ports.Prober.Probe(ctx, plan, p)
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if result.Outcome != ProbePassed {
-				result.Name, result.Outcome, result.Attempts = p.Name, ProbeFailed, 1
-				if err := r.record(Event{Probe: &result}); err != nil {
-					return err
-				}
-				return withTail(fault.New(fault.Failed, "SOAK_FAILED", "did not stay good for %s: %s: %s", verify.Soak, p.Name, result.Message), result.OutputTail)
-			}
+			return withTail(fault.New(fault.Failed, "SOAK_FAILED", "did not stay good for %s: %s: %s", verify.Soak, result.Name, result.Message), result.OutputTail)
+		}
+		end := over.C
+		if doubt > 0 {
+			end = nil // the soak ends with a look that found everything good
 		}
 		select {
-		case <-over.C:
+		case <-end:
 			return nil
 		case <-time.After(soakEvery):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// lookAtContainers makes one attempt at every containers probe; the worst is the result.
+func (r *run) lookAtContainers(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify) ProbeResult {
+	worst := ProbeResult{Outcome: ProbePassed}
+	for _, p := range verify.Probes {
+		if !isContainers(p) {
+			continue
+		}
+		result := r.engine.ports.Prober.Probe(ctx, plan, p)
+		if result.Name = p.Name; worse(result.Outcome, worst.Outcome) {
+			worst = result
+		}
+	}
+	return worst
 }
 
 // waitFor is the wait step: one probe until it passes.

@@ -104,6 +104,9 @@ func (p *Prober) containers(ctx context.Context, plan *pipeline.Plan, probe pipe
 		if worst.Outcome == operation.ProbePassed {
 			worst.Outcome = outcome
 		}
+		if outcome == operation.ProbeWaiting && worst.OutputTail == nil && blamed != nil && blamed.Health == "unhealthy" {
+			worst.OutputTail = p.lastWords(ctx, blamed) // in case it stays so until the deadline
+		}
 		if outcome == worst.Outcome {
 			messages = append(messages, s.Stack+"/"+message)
 		}

@@ -66,9 +66,14 @@ func (s *Scripts) Migrate(ctx context.Context, plan *pipeline.Plan, migrate pipe
 	return because(err, "MIGRATION_FAILED", migrate.Script)
 }
 
+// because names the script in front of what its run says. A child that ran and failed gets the
+// step's own reason; what kept it from running, or ended it, keeps its.
 func because(err error, reason, path string) error {
 	if err == nil {
 		return nil
+	}
+	if own := fault.ReasonOf(err); own != "CHILD_FAILED" {
+		reason = own
 	}
 	return fault.Wrap(err, fault.KindOf(err), reason, "%s", path)
 }

@@ -147,7 +147,7 @@ func TestScriptsOutsideTheCheckoutAreRefused(t *testing.T) {
 	_, err := s.find("directory")
 	wantFault(t, err, fault.Invalid, "SCRIPT_NOT_EXECUTABLE")
 	err = s.RunScript(t.Context(), &pipeline.Plan{}, pipeline.Script{Path: "link.sh"}, (&output{}).add)
-	wantFault(t, err, fault.Refused, "SCRIPT_FAILED")
+	wantFault(t, err, fault.Refused, "SCRIPT_OUTSIDE")
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -172,9 +172,9 @@ func TestDeadlines(t *testing.T) {
 	s.deadlines = Deadlines{Script: 100 * time.Millisecond, Migrate: time.Minute, NoProgress: 200 * time.Millisecond}
 	began := time.Now()
 	err := s.RunScript(t.Context(), &pipeline.Plan{}, pipeline.Script{Path: "run.sh"}, (&output{}).add)
-	wantFault(t, err, fault.Deadline, "SCRIPT_FAILED")
+	wantFault(t, err, fault.Deadline, "CHILD_DEADLINE")
 	err = s.Migrate(t.Context(), &pipeline.Plan{}, pipeline.Migrate{Script: "run.sh"}, (&output{}).add, func(string) {})
-	wantFault(t, err, fault.Deadline, "MIGRATION_FAILED")
+	wantFault(t, err, fault.Deadline, "CHILD_NO_PROGRESS")
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %s", took)
 	}

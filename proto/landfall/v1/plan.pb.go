@@ -1528,8 +1528,8 @@ type HTTPProbe struct {
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// Expected status; 0 means any of 200 to 299.
 	Status uint32 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
-	// Members that the JSON answer must have, nested ones included.
-	Json *structpb.Struct `protobuf:"bytes,3,opt,name=json,proto3" json:"json,omitempty"`
+	// What the JSON answer must contain: objects match as nested subsets, all else exactly.
+	Json *structpb.Value `protobuf:"bytes,3,opt,name=json,proto3" json:"json,omitempty"`
 	// Request headers.
 	Headers map[string]string `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Time for one attempt.
@@ -1582,7 +1582,7 @@ func (x *HTTPProbe) GetStatus() uint32 {
 	return 0
 }
 
-func (x *HTTPProbe) GetJson() *structpb.Struct {
+func (x *HTTPProbe) GetJson() *structpb.Value {
 	if x != nil {
 		return x.Json
 	}
@@ -1775,11 +1775,11 @@ const file_landfall_v1_plan_proto_rawDesc = "" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x12\n" +
 	"\x04user\x18\x03 \x01(\tR\x04user\x12\x1a\n" +
 	"\bdatabase\x18\x04 \x01(\tR\bdatabase\x12\x12\n" +
-	"\x04port\x18\x05 \x01(\rR\x04port\"\x92\x02\n" +
+	"\x04port\x18\x05 \x01(\rR\x04port\"\x91\x02\n" +
 	"\tHTTPProbe\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url\x12\x16\n" +
-	"\x06status\x18\x02 \x01(\rR\x06status\x12+\n" +
-	"\x04json\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x04json\x12=\n" +
+	"\x06status\x18\x02 \x01(\rR\x06status\x12*\n" +
+	"\x04json\x18\x03 \x01(\v2\x16.google.protobuf.ValueR\x04json\x12=\n" +
 	"\aheaders\x18\x04 \x03(\v2#.landfall.v1.HTTPProbe.HeadersEntryR\aheaders\x123\n" +
 	"\atimeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
@@ -1832,7 +1832,7 @@ var file_landfall_v1_plan_proto_goTypes = []any{
 	nil,                         // 20: landfall.v1.BuildStep.ArgsEntry
 	nil,                         // 21: landfall.v1.HTTPProbe.HeadersEntry
 	(*durationpb.Duration)(nil), // 22: google.protobuf.Duration
-	(*structpb.Struct)(nil),     // 23: google.protobuf.Struct
+	(*structpb.Value)(nil),      // 23: google.protobuf.Value
 }
 var file_landfall_v1_plan_proto_depIdxs = []int32{
 	2,  // 0: landfall.v1.Plan.flags:type_name -> landfall.v1.Flag
@@ -1858,7 +1858,7 @@ var file_landfall_v1_plan_proto_depIdxs = []int32{
 	16, // 20: landfall.v1.ProbeSpec.postgres:type_name -> landfall.v1.PostgresProbe
 	17, // 21: landfall.v1.ProbeSpec.http:type_name -> landfall.v1.HTTPProbe
 	18, // 22: landfall.v1.ProbeSpec.tcp:type_name -> landfall.v1.TCPProbe
-	23, // 23: landfall.v1.HTTPProbe.json:type_name -> google.protobuf.Struct
+	23, // 23: landfall.v1.HTTPProbe.json:type_name -> google.protobuf.Value
 	21, // 24: landfall.v1.HTTPProbe.headers:type_name -> landfall.v1.HTTPProbe.HeadersEntry
 	22, // 25: landfall.v1.HTTPProbe.timeout:type_name -> google.protobuf.Duration
 	22, // 26: landfall.v1.TCPProbe.timeout:type_name -> google.protobuf.Duration

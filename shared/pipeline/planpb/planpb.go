@@ -106,11 +106,11 @@ func probeOf(p pipeline.Probe) (*landfallv1.ProbeSpec, error) {
 	case p.HTTP != nil:
 		http := &landfallv1.HTTPProbe{Url: p.HTTP.URL, Status: uint32(p.HTTP.Status), Headers: p.HTTP.Headers, Timeout: durationpb.New(p.HTTP.Timeout)}
 		if len(p.HTTP.JSON) > 0 {
-			var members map[string]any
-			if err := json.Unmarshal(p.HTTP.JSON, &members); err != nil {
+			var value any
+			if err := json.Unmarshal(p.HTTP.JSON, &value); err != nil {
 				return nil, fmt.Errorf("probe %s: %w", p.Name, err)
 			}
-			expected, err := structpb.NewStruct(members)
+			expected, err := structpb.NewValue(value)
 			if err != nil {
 				return nil, fmt.Errorf("probe %s: %w", p.Name, err)
 			}
