@@ -112,7 +112,16 @@ func TestEveryWordHasAForm(t *testing.T) {
 	}
 }
 
-// fill sets every field of a value, each string to a text of its own that is returned.
+// inside are the fields that stay in the agent: recovery and rollback read them, callers
+// do not. A field that is new must be carried by the wire or be named here.
+var inside = map[string]bool{
+	"Accepted.Everything": true, "Accepted.PlanDigest": true, "Accepted.AllowOlder": true, "Accepted.Undo": true,
+	"PreDeploy.Containers": true, "StepStarted.Before": true, "StepRecord.Before": true, "Operation.Restarts": true,
+	"Operation.Number": true, // part of the identifier
+}
+
+// fill sets every field of a value that is not inside, each string to a text of its own
+// that is returned.
 func fill(v reflect.Value, texts *[]string) {
 	switch v.Kind() {
 	case reflect.Pointer:
@@ -124,7 +133,9 @@ func fill(v reflect.Value, texts *[]string) {
 			return
 		}
 		for i := range v.NumField() {
-			fill(v.Field(i), texts)
+			if !inside[v.Type().Name()+"."+v.Type().Field(i).Name] {
+				fill(v.Field(i), texts)
+			}
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
@@ -239,9 +250,6 @@ func TestOperationAndServiceConvertCompletely(t *testing.T) {
 	requireComplete(t, wire.GetProbes()[0].ProtoReflect(), nil)
 	requireComplete(t, wire.GetFailure().ProtoReflect(), nil)
 	requireComplete(t, wire.GetStates()[0].ProtoReflect(), nil)
-	if n := reflect.TypeFor[operation.Operation]().NumField(); n != wire.ProtoReflect().Descriptor().Fields().Len()+1 { // Number is part of the identifier
-		t.Errorf("the domain's operation has %d fields, the wire's %d", n, wire.ProtoReflect().Descriptor().Fields().Len())
-	}
 
 	var service operation.Service
 	texts = nil

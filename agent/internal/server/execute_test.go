@@ -1,7 +1,6 @@
 package server
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -178,7 +177,23 @@ func TestBadCommands(t *testing.T) {
 			requireStatus(t, c.end(), codes.InvalidArgument, tt.reason)
 		})
 	}
-	for _, command := range []string{"verify", "finish", "attach"} {
+	rollback := func(c *landfallv1.RollbackCommand) *landfallv1.ExecuteRequest {
+		return &landfallv1.ExecuteRequest{CommandId: "x", Command: &landfallv1.ExecuteRequest_Rollback{Rollback: c}}
+	}
+	for name, tt := range map[string]struct {
+		target *landfallv1.RollbackCommand
+		reason string
+	}{
+		"rollback to nothing":      {&landfallv1.RollbackCommand{}, "NO_TARGET"},
+		"rollback to no operation": {&landfallv1.RollbackCommand{Target: &landfallv1.RollbackCommand_OperationId{}}, "NO_TARGET"},
+		"rollback to a branch":     {&landfallv1.RollbackCommand{Target: &landfallv1.RollbackCommand_TargetSha{TargetSha: "main"}}, "BAD_SHA"},
+		"rollback to a short SHA":  {&landfallv1.RollbackCommand{Target: &landfallv1.RollbackCommand_TargetSha{TargetSha: sha[:12]}}, "BAD_SHA"},
+	} {
+		c := b.converse(conn)
+		c.send(rollback(tt.target))
+		t.Run(name, func(t *testing.T) { requireStatus(t, c.end(), codes.InvalidArgument, tt.reason) })
+	}
+	for _, command := range []string{"verify", "finish", "attach", "cancel"} {
 		c := b.converse(conn)
 		req := commands()[command]
 		req.CommandId = command
@@ -222,11 +237,9 @@ func TestCommandsOfLaterVersionsSayThatTheyAreMissing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	conn := b.dial(identity.RoleOperator)
-	for name, req := range commands() {
-		if slices.Contains([]string{"deploy", "verify", "finish", "attach"}, name) {
-			continue
-		}
+	for _, name := range []string{"restart", "migrate", "converge"} {
 		c := b.converse(conn)
+		req := commands()[name]
 		req.CommandId = name
 		c.send(req)
 		err := c.end()
@@ -318,6 +331,45 @@ func TestTheWorkOutlivesItsCaller(t *testing.T) {
 	again.accepted("two")
 	again.until(awaiting)
 	again.checkEvents(0)
+}
+
+// Rollback and cancellation over the wire: what they do is the domain's to test.
+func TestRollbackAndCancelOverTheWire(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	conn := b.dial(identity.RoleDeployer)
+	b.verifyingDeploy(conn, b.next(1))
+	id := b.verifyingDeploy(conn, b.next(2))
+	for _, again := range []bool{false, true} {
+		c := b.converse(conn)
+		c.send(&landfallv1.ExecuteRequest{CommandId: "back", Command: &landfallv1.ExecuteRequest_Rollback{
+			Rollback: &landfallv1.RollbackCommand{Target: &landfallv1.RollbackCommand_OperationId{OperationId: id}},
+		}})
+		a := c.accepted("back")
+		if a.GetRepeatedCommand() != again || a.GetOperation().GetKind() != landfallv1.OperationKind_OPERATION_KIND_ROLLBACK || a.GetOperation().GetRequester() != "deployer/test" {
+			t.Errorf("again %v: %v", again, a)
+		}
+		if err := c.end(); err != nil {
+			t.Fatal(err)
+		}
+		c.checkEvents(0)
+	}
+
+	reached, release := b.HoldAt("Commits.Fetch")
+	defer release()
+	c := b.converse(conn)
+	c.deploy("held", b.deploying(b.next(3)))
+	held := c.accepted("held").GetOperation().GetId()
+	<-reached
+	c.send(&landfallv1.ExecuteRequest{CommandId: "stop", Command: &landfallv1.ExecuteRequest_Cancel{Cancel: &landfallv1.CancelCommand{OperationId: held}}})
+	c.accepted("stop")
+	if err := c.end(); err != nil {
+		t.Error(err)
+	}
+	c.checkEvents(0)
+	if last := c.events[len(c.events)-1].GetStateChanged().GetState(); last != landfallv1.OperationState_OPERATION_STATE_CANCELLED {
+		t.Errorf("cancelled before anything was touched, it ends in %s", last)
+	}
 }
 
 func TestStopTellsWatchersToComeBack(t *testing.T) {
