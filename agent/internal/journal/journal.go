@@ -65,7 +65,7 @@ func Open(dir string, keep int, log hclog.Logger) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{lock: lock, dir: dir, keep: keep, log: log.Named("journal")}
-	if err := j.open(); err != nil {
+	if err := j.guarded(j.open); err != nil {
 		_ = lock.release() // the reason it is given up is err
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (j *Journal) Dir() string { return j.dir }
 
 // Create implements operation.Journal.
 func (j *Journal) Create(first operation.Event) (op operation.Operation, created bool, err error) {
-	err = j.db.Update(func(tx *bbolt.Tx) error {
+	err = j.update(func(tx *bbolt.Tx) error {
 		created = false
 		if known := tx.Bucket(bucketCommands).Get([]byte(first.Accepted.CommandID)); known != nil {
 			return load(tx, known, &op)
@@ -104,7 +104,7 @@ func (j *Journal) Create(first operation.Event) (op operation.Operation, created
 
 // Known implements operation.Journal.
 func (j *Journal) Known(commandID string) (op operation.Operation, known bool, err error) {
-	err = j.db.View(func(tx *bbolt.Tx) error {
+	err = j.view(func(tx *bbolt.Tx) error {
 		key := tx.Bucket(bucketCommands).Get([]byte(commandID))
 		if key == nil {
 			return nil
@@ -128,7 +128,7 @@ func (j *Journal) index(tx *bbolt.Tx, op operation.Operation) error {
 
 // Append implements operation.Journal.
 func (j *Journal) Append(id string, events []operation.Event) error {
-	return failed(j.db.Update(func(tx *bbolt.Tx) error {
+	return failed(j.update(func(tx *bbolt.Tx) error {
 		var op operation.Operation
 		if err := load(tx, tx.Bucket(bucketIDs).Get([]byte(id)), &op); err != nil {
 			return err
@@ -169,7 +169,7 @@ func (j *Journal) Events(id string, after uint64, limit int) ([]operation.Event,
 	if after == math.MaxUint64 {
 		return nil, nil // nothing follows the last number there is
 	}
-	err := j.db.View(func(tx *bbolt.Tx) error {
+	err := j.view(func(tx *bbolt.Tx) error {
 		n := tx.Bucket(bucketIDs).Get([]byte(id))
 		if n == nil {
 			return unknown(id)

@@ -33,7 +33,7 @@ func load(tx *bbolt.Tx, key []byte, op *operation.Operation) error {
 // Operation implements operation.Records.
 func (j *Journal) Operation(id string) (operation.Operation, error) {
 	var op operation.Operation
-	err := j.db.View(func(tx *bbolt.Tx) error {
+	err := j.view(func(tx *bbolt.Tx) error {
 		key, err := find(tx, id)
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ func find(tx *bbolt.Tx, id string) ([]byte, error) {
 // Operations implements operation.Records.
 func (j *Journal) Operations(before uint64, limit int) ([]operation.Operation, error) {
 	var ops []operation.Operation
-	err := j.db.View(func(tx *bbolt.Tx) error {
+	err := j.view(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(bucketRecords).Cursor()
 		k, v := c.Last()
 		if before > 0 {
@@ -100,7 +100,7 @@ func (j *Journal) Operations(before uint64, limit int) ([]operation.Operation, e
 // Unfinished implements operation.Records.
 func (j *Journal) Unfinished() ([]operation.Operation, error) {
 	var ops []operation.Operation
-	err := j.db.View(func(tx *bbolt.Tx) error {
+	err := j.view(func(tx *bbolt.Tx) error {
 		return tx.Bucket(bucketRecords).ForEach(func(k, v []byte) error {
 			var op operation.Operation
 			if err := json.Unmarshal(v, &op); err != nil {
