@@ -51,7 +51,7 @@ type revert struct {
 func (r *revert) images() error {
 	r.missing = map[string]bool{}
 	for _, p := range r.Past.Containers {
-		if p.ImageRef == "" || r.missing[p.ImageID] {
+		if p.ImageRef == "" || strings.ContainsAny(p.ImageRef, "@") || strings.HasPrefix(p.ImageRef, "sha256:") || r.missing[p.ImageID] {
 			continue
 		}
 		err := r.docker.ImageTag(r.ctx, p.ImageID, p.ImageRef)

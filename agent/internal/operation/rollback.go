@@ -96,6 +96,12 @@ func (b *retreat) compile(ctx context.Context) error {
 		return err
 	}
 	b.plan = withoutConditions(plan)
+	b.plan.Verify.Probes = slices.DeleteFunc(b.plan.Verify.Probes, func(p pipeline.Probe) bool {
+		return !slices.Contains(b.plan.Rollback.Probes, p.Name)
+	})
+	if b.past.Projects != nil {
+		b.plan.Steps = nil // what is remembered is brought back; a step that is wrong today must not be in the way
+	}
 	return nil
 }
 
@@ -109,13 +115,7 @@ func (b *retreat) back(ctx context.Context) error {
 	if err := b.revert(ctx); err != nil {
 		return err
 	}
-	verify := pipeline.Verify{Deadline: b.plan.Verify.Deadline}
-	for _, p := range b.plan.Verify.Probes {
-		if slices.Contains(b.plan.Rollback.Probes, p.Name) {
-			verify.Probes = append(verify.Probes, p)
-		}
-	}
-	return b.probeAll(ctx, "rollback", b.plan, verify)
+	return b.probeAll(ctx, "rollback", b.plan, pipeline.Verify{Deadline: b.plan.Verify.Deadline, Probes: b.plan.Verify.Probes})
 }
 
 // revert brings services back: by what is remembered of them, else by building them again.

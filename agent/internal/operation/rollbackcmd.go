@@ -109,7 +109,7 @@ func (w *withdrawal) prove(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := w.check(ctx); err != nil {
+	if err := w.ready(ctx); err != nil {
 		return err
 	}
 	if err := w.step(ctx, "prove/checkout", "check the checkout for edits", func(ctx context.Context, _ Output) (string, error) {
@@ -144,23 +144,22 @@ func (w *withdrawal) goBack(ctx context.Context) error {
 	})
 }
 
-// ready reads what the undone operation remembers, and the plan of the target.
+// ready reads what the undone operation remembers, then checks the target.
 func (w *withdrawal) ready(ctx context.Context) error {
-	if w.plan == nil {
-		if err := w.check(ctx); err != nil {
-			return err
-		}
-	}
-	if w.undo == "" {
+	if w.plan != nil {
 		return nil
 	}
-	facts, err := w.engine.facts(w.undo)
-	if err != nil || facts.past == nil {
-		return err
+	if w.undo != "" {
+		facts, err := w.engine.facts(w.undo)
+		if err != nil {
+			return err
+		}
+		if facts.past != nil {
+			w.past = *facts.past
+		}
+		if facts.plan != nil {
+			w.touched = facts.plan.StepsIn(pipeline.PhaseApply)
+		}
 	}
-	w.past = *facts.past
-	if facts.plan != nil {
-		w.touched = facts.plan.StepsIn(pipeline.PhaseApply)
-	}
-	return nil
+	return w.check(ctx)
 }
