@@ -3,7 +3,9 @@ package compose
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -18,8 +20,12 @@ import (
 
 var _ operation.Reverter = (*Compose)(nil)
 
-// pinRepository holds the tags that keep rollback images: landfall-pin:OPERATION-IMAGE.
-const pinRepository = "landfall-pin"
+// pins is the repository of the tags that keep rollback images, landfall-pin/CHECKOUT:OPERATION-IMAGE.
+// Two checkouts on one engine have one each: unpinning what one no longer needs leaves the other's alone.
+func (c *Compose) pins() string {
+	sum := sha256.Sum256([]byte(c.dir))
+	return fmt.Sprintf("landfall-pin/%x", sum[:6])
+}
 
 // Snapshot implements operation.Reverter.
 func (c *Compose) Snapshot(ctx context.Context, plan *pipeline.Plan, stacks []string) (operation.Snapshot, error) {
@@ -102,7 +108,7 @@ func (c *Compose) Pin(ctx context.Context, id string, snapshot operation.Snapsho
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	for _, imageID := range snapshot.Images() {
-		err := c.docker.ImageTag(look, imageID, pinTag(id, imageID))
+		err := c.docker.ImageTag(look, imageID, c.pinTag(id, imageID))
 		if err != nil && !cerrdefs.IsNotFound(err) { // a container may outlive its image's record; a rollback then builds
 			return engineFault(err)
 		}
@@ -110,22 +116,22 @@ func (c *Compose) Pin(ctx context.Context, id string, snapshot operation.Snapsho
 	return nil
 }
 
-func pinTag(id, imageID string) string {
-	return pinRepository + ":" + id + "-" + strings.TrimPrefix(imageID, "sha256:")[:12]
+func (c *Compose) pinTag(id, imageID string) string {
+	return c.pins() + ":" + id + "-" + strings.TrimPrefix(imageID, "sha256:")[:12]
 }
 
 // Unpin implements operation.Reverter.
 func (c *Compose) Unpin(ctx context.Context, keep []string) error {
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	images, err := c.docker.ImageList(look, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", pinRepository))})
+	images, err := c.docker.ImageList(look, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", c.pins()))})
 	if err != nil {
 		return engineFault(err)
 	}
 	var errs []error
 	for _, i := range images {
 		for _, tag := range i.RepoTags {
-			rest, ours := strings.CutPrefix(tag, pinRepository+":")
+			rest, ours := strings.CutPrefix(tag, c.pins()+":")
 			if !ours || slices.ContainsFunc(keep, func(id string) bool { return strings.HasPrefix(rest, id+"-") }) {
 				continue
 			}
