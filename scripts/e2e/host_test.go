@@ -100,16 +100,18 @@ func (h *host) readStamp() string {
 	return strings.TrimSpace(string(raw))
 }
 
-// agentYAML writes agent.yaml; extra lines are added as they are.
+// agentYAML writes agent.yaml; extra lines are added as they are, and may bring limits of their own.
 func (h *host) agentYAML(extra ...string) string {
 	h.t.Helper()
+	if !slices.ContainsFunc(extra, func(line string) bool { return strings.HasPrefix(line, "limits:") }) {
+		extra = append([]string{"limits: {min_free_disk: 64MiB, min_available_memory: 16MiB}"}, extra...)
+	}
 	text := fmt.Sprintf(`listen: %s
 socket: %s/agent.sock
 identity: %s/agent
 state_dir: %s
 checkout: %s
 config: %s
-limits: {min_free_disk: 64MiB, min_available_memory: 16MiB}
 %s
 `, h.address, h.state, h.ids, h.state, h.tree.Dir, h.config, strings.Join(extra, "\n"))
 	path := filepath.Join(h.ids, "agent.yaml")
