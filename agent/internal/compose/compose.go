@@ -185,10 +185,6 @@ type modelService struct {
 	Deploy  struct {
 		Replicas *int `json:"replicas"`
 	} `json:"deploy"`
-	EnvFile []struct {
-		Path     string `json:"path"`
-		Required *bool  `json:"required"`
-	} `json:"env_file"`
 }
 
 // replicas is the number of containers the service wants.

@@ -3,10 +3,7 @@ package compose
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -59,16 +56,19 @@ func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree strin
 func (c *Compose) proveStack(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, sideTree string) (model, error) {
 	m, err := c.render(ctx, plan, stack, sideTree)
 	if err != nil {
+		// Compose (2.40.3) wants the services' env files even with --no-env-resolution, and those
+		// hold secrets: they live on the host, untracked.
+		lent, lendErr := c.lendEnvFiles(ctx, plan, stack, sideTree)
+		if lendErr != nil {
+			return m, lendErr
+		}
+		if lent {
+			m, err = c.render(ctx, plan, stack, sideTree)
+		}
+	}
+	if err != nil {
 		return m, fault.Wrap(err, fault.Invalid, "COMPOSE_CONFIG", "the target's compose files are not valid").
 			WithHint("try it in a checkout: docker compose config")
-	}
-	for name, s := range m.Services {
-		for _, f := range s.EnvFile {
-			if (f.Required == nil || *f.Required) && !c.somewhere(sideTree, f.Path) {
-				return m, fault.New(fault.Invalid, "ENV_FILE_MISSING", "stack %s: service %s needs %s, which is neither in the target nor on the host", stack.Name, name, f.Path).
-					WithHint("put it into the checkout on the host")
-			}
-		}
 	}
 	running, err := c.render(ctx, plan, stack, "")
 	if err == nil && running.Name != m.Name {
@@ -76,45 +76,6 @@ func (c *Compose) proveStack(ctx context.Context, plan *pipeline.Plan, stack pip
 			WithHint("keep the name, or stop the stack by hand first")
 	}
 	return m, nil // a stack that does not render today is new, or the target mends it
-}
-
-// somewhere reports whether a path of the side tree exists there or in the checkout.
-func (c *Compose) somewhere(sideTree, path string) bool {
-	if _, err := os.Stat(path); err == nil {
-		return true
-	}
-	rel, err := filepath.Rel(sideTree, path)
-	if err != nil || !filepath.IsLocal(rel) {
-		return false
-	}
-	_, err = os.Stat(filepath.Join(c.dir, rel))
-	return err == nil
-}
-
-// lendUntracked lets the side tree see the interpolation files that live untracked in
-// the checkout, by symbolic links: their content is not copied.
-func (c *Compose) lendUntracked(sideTree string, stack pipeline.Stack) error {
-	wanted := slices.Clone(stack.EnvFiles)
-	wanted = append(wanted, ".env")
-	if len(stack.Files) > 0 {
-		wanted = append(wanted, filepath.Join(filepath.Dir(stack.Files[0]), ".env"))
-	}
-	for _, rel := range wanted {
-		if !filepath.IsLocal(rel) {
-			continue // outside the tree it is the same file for both
-		}
-		source, link := filepath.Join(c.dir, rel), filepath.Join(sideTree, rel)
-		if _, err := os.Stat(source); err != nil {
-			continue
-		}
-		if _, err := os.Stat(filepath.Dir(link)); err != nil {
-			continue // the target has no such folder
-		}
-		if err := os.Symlink(source, link); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fault.Wrap(err, fault.Failed, "SIDE_TREE", "prepare the side tree")
-		}
-	}
-	return nil
 }
 
 // checkServices finds service patterns that match nothing.
