@@ -10,13 +10,17 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"ataraxis.dev/landfall/agent/internal/latest"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/version"
 )
 
-// hostTimeout bounds the parts of GetHost that ask somebody else. What does not answer
-// in time becomes a problem in the answer: the answer itself always comes.
-const hostTimeout = 5 * time.Second
+// GetHost answers within a second whatever its children do: what does not answer in time is
+// told as it was last seen, with a problem that says how old that is.
+var (
+	versionLimits  = latest.Limits{Wait: 300 * time.Millisecond, First: 800 * time.Millisecond, Deadline: 5 * time.Second}
+	checkoutLimits = latest.Limits{Wait: 500 * time.Millisecond, First: 800 * time.Millisecond, Deadline: 5 * time.Second}
+)
 
 // dirtyShown is how many edited files GetHost names.
 const dirtyShown = 20
@@ -26,11 +30,9 @@ const expirySoon = 30 * 24 * time.Hour
 
 // host reads everything; a part that cannot be read is named in problems.
 func (s *Server) host(ctx context.Context) *landfallv1.Host {
-	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
-	defer cancel()
 	h := &landfallv1.Host{
 		AgentVersion: version.Version, ProtocolVersion: ProtocolVersion, Platform: runtime.GOOS + "/" + runtime.GOARCH,
-		CurrentTime: timestamppb.Now(), StartTime: timestamppb.New(s.started), Engine: &landfallv1.Engine{},
+		CurrentTime: timestamppb.Now(), StartTime: timestamppb.New(s.started),
 		CertificateExpireTime: at(s.expires()),
 	}
 	p := &problems{}
@@ -39,14 +41,20 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	p.add("host name", err)
 
 	var group sync.WaitGroup
-	group.Go(func() { h.Checkout = s.readCheckout(ctx, p) })
 	group.Go(func() {
-		engine, compose, err := s.versions(ctx)
-		h.Engine.Version, h.Engine.ComposeVersion = engine, compose
+		seen, err := s.seenCheckout.Get(ctx, s.readCheckout)
+		p.add("checkout", err)
+		if h.Checkout = seen; seen == nil {
+			h.Checkout = s.emptyCheckout()
+		}
+	})
+	group.Go(func() {
+		seen, err := s.seenVersions.Get(ctx, s.readVersions)
+		p.add("engine", err)
+		h.Engine = &landfallv1.Engine{Version: seen.engine, ComposeVersion: seen.compose}
 		if err != nil {
 			h.Engine.Error = err.Error()
 		}
-		p.add("engine", err)
 	})
 	group.Wait()
 
@@ -69,19 +77,28 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	return h
 }
 
-func (s *Server) readCheckout(ctx context.Context, p *problems) *landfallv1.Checkout {
-	c := &landfallv1.Checkout{Path: s.checkout, Branch: s.branch}
+// versions are what the engine's parts say of themselves.
+type versions struct{ engine, compose string }
+
+func (s *Server) readVersions(ctx context.Context) (versions, error) {
+	engine, compose, err := s.versions(ctx)
+	return versions{engine, compose}, err
+}
+
+func (s *Server) emptyCheckout() *landfallv1.Checkout {
+	return &landfallv1.Checkout{Path: s.checkout, Branch: s.branch}
+}
+
+func (s *Server) readCheckout(ctx context.Context) (*landfallv1.Checkout, error) {
+	c := s.emptyCheckout()
 	var err error
-	c.HeadSha, err = s.tree.Head(ctx)
-	p.add("checkout", err)
-	if err != nil {
-		return c
+	if c.HeadSha, err = s.tree.Head(ctx); err != nil {
+		return c, err
 	}
 	dirty, err := s.tree.Dirty(ctx)
-	p.add("checkout", err)
 	c.Dirty = len(dirty) > 0
 	c.DirtyPaths = dirty[:min(len(dirty), dirtyShown)]
-	return c
+	return c, err
 }
 
 // problems collects what a person should look at.

@@ -18,6 +18,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 
+	"ataraxis.dev/landfall/agent/internal/latest"
 	"ataraxis.dev/landfall/agent/internal/operation"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault/rpcerr"
@@ -75,6 +76,9 @@ type Server struct {
 	started   time.Time
 	log       hclog.Logger
 
+	seenCheckout *latest.Value[*landfallv1.Checkout]
+	seenVersions *latest.Value[versions]
+
 	grpc   *grpc.Server
 	health *health.Server
 }
@@ -85,6 +89,7 @@ func New(c Config, log hclog.Logger) *Server {
 		engine: c.Engine, inspector: c.Inspector, prober: c.Prober, stamp: c.Stamp, sentinels: c.Sentinels, tree: c.Tree,
 		versions: c.Versions, expires: c.Expires, left: c.Left, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
 		started: time.Now(), log: log.Named("server"), health: health.NewServer(),
+		seenCheckout: latest.New[*landfallv1.Checkout](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
 	}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(c.Creds),
@@ -120,4 +125,6 @@ func (s *Server) Stop() {
 	timer := time.AfterFunc(stopGrace, s.grpc.Stop)
 	defer timer.Stop()
 	s.grpc.GracefulStop()
+	s.seenCheckout.Close()
+	s.seenVersions.Close()
 }
