@@ -81,7 +81,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
 	}, log)
 	a.server = server.New(server.Config{
-		Engine: a.engine, Inspector: a.compose, Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
+		Engine: a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
 		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     gauge.Left,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(),

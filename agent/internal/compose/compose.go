@@ -13,13 +13,13 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/docker/docker/client"
 	"github.com/hashicorp/go-hclog"
 
+	"ataraxis.dev/landfall/agent/internal/latest"
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
@@ -45,11 +45,13 @@ type Compose struct {
 	docker    *client.Client
 	deadlines Deadlines
 	log       hclog.Logger
+	version   knownVersion
 
 	mu       sync.Mutex
 	models   map[string]cachedModel
-	names    map[string]string      // compose projects as proofs found them, by plan and stack
-	projects map[string]*sync.Mutex // stacks may share a compose project: one change of a project at a time
+	last     map[string]*latest.Value[model] // by stack, as last rendered; see Diagnostics
+	names    map[string]string               // compose projects as proofs found them, by plan and stack
+	projects map[string]*sync.Mutex          // stacks may share a compose project: one change of a project at a time
 }
 
 var (
@@ -64,28 +66,16 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "ENGINE_ADDRESS", "read DOCKER_HOST")
 	}
-	return &Compose{dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), models: map[string]cachedModel{}, names: map[string]string{}, projects: map[string]*sync.Mutex{}}, nil
+	return &Compose{
+		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"),
+		models: map[string]cachedModel{}, last: map[string]*latest.Value[model]{}, names: map[string]string{}, projects: map[string]*sync.Mutex{},
+	}, nil
 }
 
 // Close ends the connection to the engine.
-func (c *Compose) Close() error { return c.docker.Close() }
-
-// Version is the engine's and Compose's version.
-func (c *Compose) Version(ctx context.Context) (engine, compose string, err error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	v, err := c.docker.ServerVersion(look)
-	if err != nil {
-		return "", "", engineFault(err)
-	}
-	result, err := process.Run(look, process.Cmd{
-		Path: "docker", Args: []string{"compose", "version", "--short"}, Env: c.environ(nil), Credential: c.owner.Credential(), CaptureLimit: 1 << 10, Label: "docker compose",
-	})
-	if err != nil {
-		return v.Version, "", fault.Wrap(err, fault.Failed, "COMPOSE_MISSING", "docker compose does not answer").
-			WithHint("install the Compose v2 plugin")
-	}
-	return v.Version, strings.TrimSpace(string(result.Stdout)), nil
+func (c *Compose) Close() error {
+	c.forget()
+	return c.docker.Close()
 }
 
 // Ready implements operation.Runtime.
@@ -220,6 +210,7 @@ func (c *Compose) model(ctx context.Context, plan *pipeline.Plan, stack pipeline
 	if err != nil {
 		return m, err
 	}
+	c.rendered(stack.Name).Put(m)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	maps.DeleteFunc(c.models, func(_ string, old cachedModel) bool { return time.Since(old.read) >= modelAge })

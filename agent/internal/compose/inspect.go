@@ -43,12 +43,23 @@ func (c *Compose) list(ctx context.Context, project string) ([]container.Summary
 
 // Services implements operation.Inspector.
 func (c *Compose) Services(ctx context.Context, plan *pipeline.Plan, stacks []string) ([]operation.Service, error) {
+	return c.services(ctx, plan, stacks, c.model)
+}
+
+// configured is where the configuration of a stack comes from.
+type configured func(context.Context, *pipeline.Plan, pipeline.Stack) (model, error)
+
+func (c *Compose) services(ctx context.Context, plan *pipeline.Plan, stacks []string, from configured) ([]operation.Service, error) {
 	var services []operation.Service
 	for _, stack := range plan.Stacks {
 		if len(stacks) > 0 && !slices.Contains(stacks, stack.Name) {
 			continue
 		}
-		of, err := c.servicesOf(ctx, plan, stack)
+		m, err := from(ctx, plan, stack)
+		if err != nil {
+			return nil, err
+		}
+		of, err := c.servicesOf(ctx, stack, m)
 		if err != nil {
 			return nil, err
 		}
@@ -58,11 +69,7 @@ func (c *Compose) Services(ctx context.Context, plan *pipeline.Plan, stacks []st
 	return services, nil
 }
 
-func (c *Compose) servicesOf(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack) ([]operation.Service, error) {
-	m, err := c.model(ctx, plan, stack)
-	if err != nil {
-		return nil, err
-	}
+func (c *Compose) servicesOf(ctx context.Context, stack pipeline.Stack, m model) ([]operation.Service, error) {
 	list, err := c.list(ctx, m.Name)
 	if err != nil {
 		return nil, err
