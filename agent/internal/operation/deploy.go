@@ -224,8 +224,31 @@ func (d *deployment) judge(ctx context.Context) error {
 	return nil
 }
 
-// keepPins is how many operations keep the images to go back to.
-const keepPins = 3
+const (
+	// keepPins is how many successful operations keep the images to go back to; those that
+	// failed in between keep theirs, too.
+	keepPins = 3
+	// lookBack bounds the search for them.
+	lookBack = 50
+)
+
+// remembered lists the operations whose images are kept, newest first.
+func (e *Engine) remembered() ([]Operation, error) {
+	recent, err := e.ports.Records.Operations(0, lookBack)
+	if err != nil {
+		return nil, err
+	}
+	successful := 0
+	for i, op := range recent {
+		if op.State == Succeeded {
+			successful++
+		}
+		if successful == keepPins {
+			return recent[:i+1], nil
+		}
+	}
+	return recent, nil
+}
 
 // tidy drops what a successful deploy leaves behind it: a block that the branch has moved
 // past, and pins of images nobody goes back to. It fails without consequence.
@@ -241,7 +264,7 @@ func (d *deployment) tidy(ctx context.Context) {
 	if err != nil {
 		d.engine.log.Warn("the block stays", "operation", d.id, "error", err)
 	}
-	recent, err := d.engine.Operations(0, keepPins)
+	recent, err := d.engine.remembered()
 	if err == nil {
 		var keep []string
 		for _, op := range recent {

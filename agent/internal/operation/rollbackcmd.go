@@ -53,7 +53,7 @@ func (e *Engine) sourceOf(req RollbackRequest) (Operation, error) {
 		}
 		return op, nil
 	}
-	recent, err := e.ports.Records.Operations(0, keepPins)
+	recent, err := e.remembered()
 	if err != nil {
 		return Operation{}, err
 	}
