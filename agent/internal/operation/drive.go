@@ -21,7 +21,6 @@ func (r *run) drive(ctx context.Context, d driver) {
 			return
 		}
 	}
-	r.settle()
 }
 
 // advanceBy does the work of the present state and enters the next one; false when the
@@ -65,9 +64,11 @@ func (r *run) outcomeOf(ctx context.Context, s State, err error, d driver) (outc
 	return OutcomeDone, d.entering(), false
 }
 
-// settle takes back the pause of an operation that ended without having touched anything.
-func (r *run) settle() {
-	switch r.state() {
+// settle takes back the pause of an operation that ends in a state without having touched
+// anything. It comes before the record of that state: whatever happens in between, the operation is taken up
+// and settled again.
+func (r *run) settle(end State) {
+	switch end {
 	case FailedUntouched, Superseded, Cancelled:
 	default:
 		return

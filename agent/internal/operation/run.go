@@ -179,7 +179,10 @@ func (r *run) commit() error {
 }
 
 // enter records a state.
-func (r *run) enter(change StateChange) error { return r.record(Event{State: &change}) }
+func (r *run) enter(change StateChange) error {
+	r.settle(change.State)
+	return r.record(Event{State: &change})
+}
 
 // advance enters the state that follows the present one after an outcome.
 func (r *run) advance(outcome Outcome, change StateChange) error {
