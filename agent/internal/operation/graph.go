@@ -78,7 +78,7 @@ func (r *run) doneSteps() map[string]bool {
 // do runs one step of the plan.
 func (r *run) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step) error {
 	start := StepStarted{ID: s.ID, Title: s.Title()}
-	if s.Recreate != nil || s.Restart != nil {
+	if s.Recreate != nil || s.Restart != nil || (s.Up != nil && s.Up.ForceRecreate) {
 		before, err := r.before(ctx, s.ID, plan, []string{s.Stack()})
 		if err != nil {
 			return err

@@ -51,7 +51,7 @@ type Runtime interface {
 	// Complete builds or pulls the images that the apply phase needs and that are not there.
 	Complete(ctx context.Context, plan *pipeline.Plan, out Output) (summary string, err error)
 	// Run does one build, up, recreate, restart or exec step. It may be repeated; before tells a
-	// recreate or restart what ran when it began for the first time, so that nothing is done twice.
+	// recreate, restart or forced up what ran when it began for the first time, so that nothing is done twice.
 	Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, before Snapshot, out Output) (summary string, err error)
 	// Ready reports whether the engine answers; the fault ENGINE_DOWN is worth waiting for.
 	Ready(ctx context.Context) error
