@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"ataraxis.dev/landfall/shared/fault"
@@ -210,13 +211,38 @@ func (d *deployment) awaitVerify(ctx context.Context) error {
 	}
 }
 
+// stampStep is begun when the verdict is good, and by nothing else.
+const stampStep = "stamp"
+
+// verdictStands reports whether a deploy was found good before the agent ended. It is not judged
+// again: the stamp may be written already, and must not name what a rollback took away.
+func verdictStands(op Operation) bool {
+	return op.State == Verifying && slices.ContainsFunc(op.Steps, func(s StepRecord) bool { return s.ID == stampStep })
+}
+
+// stamp writes the stamp. One that can be read back is written, whatever the write said: to roll
+// back under it would leave it naming what does not run.
+func (r *run) stamp(sha string) error {
+	err := r.engine.ports.Stamp.SetStamp(sha)
+	if err == nil {
+		return nil
+	}
+	if now, _, readErr := r.engine.ports.Stamp.Stamp(); readErr == nil && now == sha {
+		r.engine.log.Warn("the stamp is written, but may not survive a power cut", "operation", r.id, "error", err)
+		return nil
+	}
+	return err
+}
+
 // judge runs the probes and writes the stamp.
 func (d *deployment) judge(ctx context.Context) error {
-	if err := d.probeAll(ctx, "verify", d.plan, d.plan.Verify); err != nil {
-		return err
+	if !verdictStands(d.snapshot()) {
+		if err := d.probeAll(ctx, "verify", d.plan, d.plan.Verify); err != nil {
+			return err
+		}
 	}
-	if err := d.step(ctx, "stamp", "write the stamp", func(context.Context, Output) (string, error) {
-		return short(d.plan.Target), d.engine.ports.Stamp.SetStamp(d.plan.Target)
+	if err := d.step(ctx, stampStep, "write the stamp", func(context.Context, Output) (string, error) {
+		return short(d.plan.Target), d.stamp(d.plan.Target)
 	}); err != nil {
 		return err
 	}

@@ -125,6 +125,9 @@ func (r *run) driverFor(op Operation, f facts) driver {
 
 // observe compares the host with the record before an operation goes on.
 func (r *run) observe(ctx context.Context, op Operation) error {
+	if verdictStands(op) {
+		return nil
+	}
 	if op.Restarts >= maxRestarts && op.State != RollingBack {
 		return fault.New(fault.Failed, "RESTART_LOOP", "the agent ended %d times during this operation, the last time in %s", op.Restarts+1, op.State).
 			WithHint("read the agent's log: journalctl -u landfall-agent")

@@ -136,8 +136,8 @@ func (w *withdrawal) goBack(ctx context.Context) error {
 		return &stepError{failure: &f, cause: err}
 	}
 	op := w.snapshot()
-	return w.step(ctx, "stamp", "write the stamp, block what was left", func(context.Context, Output) (string, error) {
-		if err := w.engine.ports.Stamp.SetStamp(w.target); err != nil || op.PreDeploy == w.target {
+	return w.step(ctx, stampStep, "write the stamp, block what was left", func(context.Context, Output) (string, error) {
+		if err := w.stamp(w.target); err != nil || op.PreDeploy == w.target {
 			return "", err
 		}
 		return fmt.Sprintf("%s is blocked", short(op.PreDeploy)), w.block(Operation{ID: op.ID, Target: op.PreDeploy})
