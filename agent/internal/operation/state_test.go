@@ -7,52 +7,83 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 )
 
-// TestNext tells what follows every state after every outcome; "" is a caller's error.
+// TestNext tells what follows every state of every kind after every outcome; "" is a caller's error.
 func TestNext(t *testing.T) {
-	// done, failed, superseded, cancelled
-	table := map[State][4]State{
-		Pending:         {Proving, FailedUntouched, Superseded, Cancelled},
-		Proving:         {Pausing, FailedUntouched, Superseded, Cancelled},
-		Pausing:         {Cleaning, FailedUntouched, Superseded, Cancelled},
-		Cleaning:        {Resetting, Failed, "", Failed},
-		Resetting:       {Building, Failed, "", Failed},
-		Building:        {Migrating, Failed, "", Failed},
-		Migrating:       {Applying, Failed, "", Failed},
-		Applying:        {AwaitingVerify, Failed, "", Failed},
-		AwaitingVerify:  {Verifying, Failed, "", Failed},
-		Verifying:       {Succeeded, Failed, "", Failed},
-		RollingBack:     {},
-		Succeeded:       {},
-		FailedUntouched: {},
-		RolledBack:      {},
-		RollbackFailed:  {},
-		Superseded:      {},
-		Cancelled:       {},
-		Failed:          {},
-		"NONSENSE":      {},
-	}
-	for _, s := range append(append([]State{RollingBack}, deployOrder...), terminals...) {
-		if _, ok := table[s]; !ok {
-			t.Errorf("%s is not in the table", s)
-		}
-	}
-	for from, nexts := range table {
-		for i, want := range nexts {
-			got, err := Next(from, []Outcome{OutcomeDone, OutcomeFailed, OutcomeSuperseded, OutcomeCancelled}[i])
-			if got != want || (err == nil) != (want != "") {
-				t.Errorf("after %s, outcome %d: %q, %v; want %q", from, i, got, err, want)
+	outcomes := []Outcome{OutcomeDone, OutcomeFailed, OutcomeSuperseded, OutcomeCancelled}
+	for kind, table := range map[Kind]map[State][4]State{
+		KindDeploy: {
+			// done, failed, superseded, cancelled
+			Pending:        {Proving, FailedUntouched, Superseded, Cancelled},
+			Proving:        {Pausing, FailedUntouched, Superseded, Cancelled},
+			Pausing:        {Cleaning, FailedUntouched, Superseded, Cancelled},
+			Cleaning:       {Resetting, RollingBack, "", RollingBack},
+			Resetting:      {Building, RollingBack, "", RollingBack},
+			Building:       {Migrating, RollingBack, "", RollingBack},
+			Migrating:      {Applying, RollingBack, "", RollingBack},
+			Applying:       {AwaitingVerify, RollingBack, "", RollingBack},
+			AwaitingVerify: {Verifying, RollingBack, "", RollingBack},
+			Verifying:      {Succeeded, RollingBack, "", RollingBack},
+			RollingBack:    {RolledBack, RollbackFailed, "", ""},
+		},
+		KindRollback: {
+			Pending:     {Proving, FailedUntouched, Superseded, Cancelled},
+			Proving:     {Pausing, FailedUntouched, Superseded, Cancelled},
+			Pausing:     {RollingBack, FailedUntouched, Superseded, Cancelled},
+			RollingBack: {Succeeded, RollbackFailed, "", ""},
+		},
+		"nonsense": {},
+	} {
+		for _, from := range allStates {
+			for i, outcome := range outcomes {
+				want := table[from][i]
+				got, err := Next(kind, from, outcome)
+				if got != want || (err == nil) != (want != "") {
+					t.Errorf("%s: after %s, outcome %d: %q, %v; want %q", kind, from, i, got, err, want)
+				}
 			}
-		}
-		if _, err := Next(from, Outcome(99)); err == nil {
-			t.Errorf("after %s an unknown outcome leads somewhere", from)
+			if next, err := Next(kind, from, Outcome(99)); err == nil {
+				t.Errorf("%s: after %s an unknown outcome leads to %s", kind, from, next)
+			}
 		}
 	}
 }
 
+// allStates are those of the protocol, with one that is none.
+var allStates = []State{
+	Pending, Proving, Pausing, Cleaning, Resetting, Building, Migrating, Applying, AwaitingVerify, Verifying, RollingBack,
+	Succeeded, FailedUntouched, RolledBack, RollbackFailed, Superseded, Cancelled, Failed, "NONSENSE",
+}
+
+// TestEveryWayEnds: whatever the outcomes, no operation goes round in circles, and one that
+// has touched the host never ends in a state that says it did not.
+func TestEveryWayEnds(t *testing.T) {
+	var walk func(kind Kind, s State, touched bool, depth int)
+	walk = func(kind Kind, s State, touched bool, depth int) {
+		switch {
+		case depth > len(allStates):
+			t.Fatalf("a %s goes round in circles by %s", kind, s)
+		case s.Terminal():
+			says := s == FailedUntouched || s == Superseded || s == Cancelled
+			if touched == says {
+				t.Errorf("a %s ends in %s, touched: %v", kind, s, touched)
+			}
+			return
+		}
+		for _, outcome := range []Outcome{OutcomeDone, OutcomeFailed, OutcomeSuperseded, OutcomeCancelled} {
+			if next, err := Next(kind, s, outcome); err == nil {
+				walk(kind, next, touched || s.Touched(), depth+1)
+			}
+		}
+	}
+	for kind := range orders {
+		walk(kind, Pending, false, 0)
+	}
+}
+
 func TestTouchedAndTerminal(t *testing.T) {
-	for _, s := range []State{Pending, Proving, Pausing, FailedUntouched, Superseded, Cancelled} {
-		if s.Touched() {
-			t.Errorf("%s counts as touched", s)
+	for _, s := range []State{Pending, Proving, Pausing} {
+		if s.Touched() || s.Terminal() {
+			t.Errorf("%s: touched %v, terminal %v", s, s.Touched(), s.Terminal())
 		}
 	}
 	for _, s := range []State{Cleaning, Resetting, Building, Migrating, Applying, AwaitingVerify, Verifying, RollingBack} {
@@ -60,9 +91,9 @@ func TestTouchedAndTerminal(t *testing.T) {
 			t.Errorf("%s: touched %v, terminal %v", s, s.Touched(), s.Terminal())
 		}
 	}
-	for _, s := range terminals {
-		if !s.Terminal() {
-			t.Errorf("%s is not terminal", s)
+	for _, s := range []State{Succeeded, FailedUntouched, RolledBack, RollbackFailed, Superseded, Cancelled, Failed} {
+		if s.Touched() || !s.Terminal() {
+			t.Errorf("%s: touched %v, terminal %v", s, s.Touched(), s.Terminal())
 		}
 	}
 }
@@ -87,6 +118,7 @@ func TestResultOf(t *testing.T) {
 		{FailedUntouched, because(fault.Unreachable), 1, "R"},
 		{FailedUntouched, nil, 1, "FAILED_UNTOUCHED"},
 		{Cancelled, nil, 1, "CANCELLED"},
+		{Cancelled, because(fault.Interrupted), 1, "R"}, // 130 is for a caller that was interrupted
 		{RolledBack, because(fault.Failed), 4, "R"},
 		{RollbackFailed, because(fault.Failed), 5, "R"},
 		{Failed, because(fault.Failed), 5, "R"},

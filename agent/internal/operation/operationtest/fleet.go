@@ -18,8 +18,9 @@ import (
 type fleet struct {
 	images     map[string]string
 	containers map[string]*operation.Container
+	loaded     map[string]string // commit whose files the container read when it last started
 	made       int
-	created    map[string]int // containers ever made, by service
+	created    map[string][]string // images of the containers ever made, by service
 	pins       map[string][]string
 	orphans    map[string]int // children of a dead agent, by operation
 	applied    []string       // migrations
@@ -27,7 +28,7 @@ type fleet struct {
 
 func newFleet() fleet {
 	return fleet{
-		images: map[string]string{}, containers: map[string]*operation.Container{}, created: map[string]int{},
+		images: map[string]string{}, containers: map[string]*operation.Container{}, loaded: map[string]string{}, created: map[string][]string{},
 		pins: map[string][]string{}, orphans: map[string]int{},
 	}
 }
@@ -118,60 +119,86 @@ func (r Runtime) Prove(ctx context.Context, plan *pipeline.Plan, sideTree string
 	return nil
 }
 
-// Run implements operation.Runtime.
+// Run implements operation.Runtime, one service after the other: a call "Engine.VERB
+// STACK/SERVICE" makes each change, so that the world can be stopped between two of them.
 func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, before operation.Snapshot, out operation.Output) (string, error) {
 	if err := r.h.call(ctx, "Runtime.Run "+step.ID, out); err != nil {
 		return "", err
 	}
-	r.h.mu.Lock()
-	defer r.h.mu.Unlock()
 	stack, ok := plan.Stack(step.Stack())
 	if !ok {
 		return "", fault.New(fault.Internal, "UNKNOWN_STACK", "the plan has no stack %q", step.Stack())
 	}
-	services, err := r.h.composed(r.h.repository.head, stack)
+	services, err := r.h.composedNow(stack)
 	if err != nil {
 		return "", err
 	}
 	n := 0
 	for _, s := range services {
-		if !chosen(step.Services(), s.name) || r.h.fleet.doneBefore(step, stack.Name, s.name, before) {
+		verb := r.h.due(step, stack.Name, s.name, before)
+		if verb == "" || !chosen(step.Services(), s.name) {
 			continue
 		}
-		if r.h.fleet.do(step, stack.Name+"/"+s.name, s, r.h.repository.head) {
-			n++
+		if err := r.h.act(ctx, verb, stack.Name+"/"+s.name, s); err != nil {
+			return "", err
 		}
+		n++
 	}
 	return fmt.Sprintf("%d changed", n), nil
+}
+
+// composedNow reads the services of a stack as checked out.
+func (h *Host) composedNow(stack pipeline.Stack) ([]service, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.composed(h.repository.head, stack)
 }
 
 func chosen(patterns []string, name string) bool {
 	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return pipeline.MatchService(p, name) })
 }
 
-// do does one verb to one service and reports whether anything changed.
-func (f *fleet) do(step pipeline.Step, key string, s service, head string) bool {
+// due is the verb that a step still has to do to a service, "" for none.
+func (h *Host) due(step pipeline.Step, stack, service string, before operation.Snapshot) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f, key := &h.fleet, stack+"/"+service
 	is := f.containers[key]
 	switch {
+	case f.doneBefore(step, stack, service, before):
+		return ""
 	case step.Build != nil:
-		f.images[key] = digest(head, key)
-		return true
-	case step.Restart != nil:
-		if is != nil {
-			is.Started = time.Now()
-		}
-		return is != nil
+		return "Build"
+	case step.Restart != nil && is != nil:
+		return "Restart"
 	case step.Recreate != nil:
-		f.create(key, s)
-		return true
-	case step.Up != nil:
-		current := is != nil && (step.Up.NoRecreate || is.ImageID == f.image(key)) && !step.Up.ForceRecreate
-		if !current {
-			f.create(key, s)
-		}
-		return !current
+		return "Create"
+	case step.Up != nil && (is == nil || step.Up.ForceRecreate || (!step.Up.NoRecreate && is.ImageID != f.image(key))):
+		return "Create"
 	}
-	return false
+	return ""
+}
+
+// act does one verb to one service.
+func (h *Host) act(ctx context.Context, verb, key string, s service) error {
+	return h.change(ctx, "Engine."+verb+" "+key, nil, func() error {
+		f, head := &h.fleet, h.repository.head
+		switch verb {
+		case "Build":
+			f.images[key] = digest(head, key)
+		case "Create":
+			f.create(key, s)
+			f.loaded[key] = head
+		case "Restart":
+			c := f.containers[key]
+			c.State, c.ExitCode, c.Started = "running", 0, time.Now()
+			f.loaded[key] = head
+		case "Remove":
+			delete(f.containers, key)
+			delete(f.loaded, key)
+		}
+		return nil
+	})
 }
 
 func (f *fleet) image(key string) string {
@@ -183,7 +210,7 @@ func (f *fleet) image(key string) string {
 
 func (f *fleet) create(key string, s service) {
 	f.made++
-	f.created[key]++
+	f.created[key] = append(f.created[key], f.image(key))
 	c := &operation.Container{
 		ID: fmt.Sprintf("%064x", f.made), Name: strings.ReplaceAll(key, "/", "-") + "-1", State: "running",
 		ImageID: f.image(key), Started: time.Now(),
@@ -254,9 +281,12 @@ func (s Scripts) Migrate(ctx context.Context, _ *pipeline.Plan, migrate pipeline
 		return err
 	}
 	for _, name := range s.h.pending() {
-		s.h.mu.Lock()
-		s.h.fleet.applied = append(s.h.fleet.applied, name)
-		s.h.mu.Unlock()
+		if err := s.h.change(ctx, "Database.Apply "+name, nil, func() error {
+			s.h.fleet.applied = append(s.h.fleet.applied, name)
+			return nil
+		}); err != nil {
+			return err
+		}
 		out(operation.Stdout, "applied "+name, false)
 		applied(name)
 	}

@@ -37,8 +37,12 @@ type Host struct {
 	// not counted, because watchers make them at times of their own. Set it only while no
 	// engine works; it must not call counted methods itself.
 	OnCall func(n int, label string) error
+	// OnEffect is asked after every call that changed the host; its error is what the caller
+	// sees although the change was made: a connection that broke before the answer. It is held
+	// to the rules of OnCall.
+	OnEffect func(label string) error
 
-	asking     sync.Mutex // held around OnCall, so that it sees the calls in their order
+	asking     sync.Mutex // held around OnCall and OnEffect, so that they see the calls in their order
 	mu         sync.Mutex
 	calls      []string
 	behaviours map[string]Behaviour
@@ -136,6 +140,9 @@ func (h *Host) Calls(prefix string) []string {
 // call is the beginning of every port's method: it logs, counts, asks OnCall and runs
 // the behaviour. Like a child process, a call does not begin once its context has ended.
 func (h *Host) call(ctx context.Context, label string, out operation.Output) error {
+	if err := stopped(ctx); err != nil {
+		return err
+	}
 	b, err := h.begin(label)
 	if err != nil {
 		return err
@@ -160,6 +167,25 @@ func (h *Host) begin(label string) (Behaviour, error) {
 		return b, nil
 	}
 	return b, h.OnCall(n, label)
+}
+
+// change is a call with an effect. It does not begin once ctx has ended; once begun it is made.
+func (h *Host) change(ctx context.Context, label string, out operation.Output, effect func() error) error {
+	if err := h.call(ctx, label, out); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	err := effect()
+	h.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	h.asking.Lock()
+	defer h.asking.Unlock()
+	if h.OnEffect == nil {
+		return nil
+	}
+	return h.OnEffect(label)
 }
 
 // look is call for reads of the journal, which are neither counted nor logged.

@@ -35,21 +35,23 @@ var (
 
 // Create implements operation.Journal.
 func (j Journal) Create(first operation.Event) (operation.Operation, bool, error) {
-	if err := j.h.call(context.Background(), "Journal.Create", nil); err != nil {
-		return operation.Operation{}, false, err
-	}
-	j.h.mu.Lock()
-	defer j.h.mu.Unlock()
-	if e := j.h.record.command(first.Accepted.CommandID); e != nil {
-		return e.op.Clone(), false, nil
-	}
-	n := uint64(len(j.h.record.operations) + 1)
-	e := &entry{op: operation.Operation{ID: fmt.Sprintf("op-%d-memory", n), Number: n}}
-	if err := e.add([]operation.Event{first}); err != nil {
-		return operation.Operation{}, false, err
-	}
-	j.h.record.operations = append(j.h.record.operations, e)
-	return e.op.Clone(), true, nil
+	var op operation.Operation
+	created := false
+	err := j.h.change(context.Background(), "Journal.Create", nil, func() error {
+		if e := j.h.record.command(first.Accepted.CommandID); e != nil {
+			op = e.op.Clone()
+			return nil
+		}
+		n := uint64(len(j.h.record.operations) + 1)
+		e := &entry{op: operation.Operation{ID: fmt.Sprintf("op-%d-memory", n), Number: n}}
+		if err := e.add([]operation.Event{first}); err != nil {
+			return err
+		}
+		j.h.record.operations = append(j.h.record.operations, e)
+		op, created = e.op.Clone(), true
+		return nil
+	})
+	return op, created, err
 }
 
 // Known implements operation.Journal.
@@ -67,16 +69,13 @@ func (j Journal) Known(commandID string) (operation.Operation, bool, error) {
 
 // Append implements operation.Journal.
 func (j Journal) Append(id string, events []operation.Event) error {
-	if err := j.h.call(context.Background(), "Journal.Append", nil); err != nil {
-		return err
-	}
-	j.h.mu.Lock()
-	defer j.h.mu.Unlock()
-	e := j.h.record.exactly(id)
-	if e == nil {
-		return unknownOperation(id)
-	}
-	return e.add(events)
+	return j.h.change(context.Background(), "Journal.Append", nil, func() error {
+		e := j.h.record.exactly(id)
+		if e == nil {
+			return unknownOperation(id)
+		}
+		return e.add(events)
+	})
 }
 
 // add takes all events or none.
@@ -280,11 +279,8 @@ func (f StateFiles) SetBlocked(b *operation.Blocked) error {
 }
 
 func (f StateFiles) set(label string, change func(*files)) error {
-	if err := f.h.call(context.Background(), label, nil); err != nil {
-		return err
-	}
-	f.h.mu.Lock()
-	defer f.h.mu.Unlock()
-	change(&f.h.files)
-	return nil
+	return f.h.change(context.Background(), label, nil, func() error {
+		change(&f.h.files)
+		return nil
+	})
 }

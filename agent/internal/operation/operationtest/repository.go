@@ -134,21 +134,21 @@ var _ operation.Commits = Commits{}
 
 // Fetch implements operation.Commits.
 func (c Commits) Fetch(ctx context.Context, target string, out operation.Output) (string, error) {
-	if err := c.h.call(ctx, "Commits.Fetch", out); err != nil {
-		return "", err
-	}
-	c.h.mu.Lock()
-	defer c.h.mu.Unlock()
-	r := &c.h.repository
-	if r.commits[target] == nil {
-		return "", unknownCommit(target)
-	}
-	for _, tip := range []string{r.branch, target} {
-		for sha := tip; sha != ""; sha = r.commits[sha].parent {
-			r.known[sha] = true
+	var branch string
+	err := c.h.change(ctx, "Commits.Fetch", out, func() error {
+		r := &c.h.repository
+		if r.commits[target] == nil {
+			return unknownCommit(target)
 		}
-	}
-	return r.branch, nil
+		for _, tip := range []string{r.branch, target} {
+			for sha := tip; sha != ""; sha = r.commits[sha].parent {
+				r.known[sha] = true
+			}
+		}
+		branch = r.branch
+		return nil
+	})
+	return branch, err
 }
 
 // Head implements operation.Commits.
@@ -245,30 +245,23 @@ func (c Checkout) Check(ctx context.Context, prepare pipeline.Prepare) error {
 
 // Restore implements operation.Checkout.
 func (c Checkout) Restore(ctx context.Context, prepare pipeline.Prepare, out operation.Output) (string, error) {
-	if err := c.h.call(ctx, "Checkout.Restore", out); err != nil {
-		return "", err
-	}
-	mutable, err := pipeline.CompilePatterns(prepare.Reset)
-	if err != nil {
-		return "", err
-	}
-	c.h.mu.Lock()
-	defer c.h.mu.Unlock()
-	maps.DeleteFunc(c.h.repository.edits, func(path, _ string) bool { return mutable.Match(path) })
-	return "", nil
+	return "", c.h.change(ctx, "Checkout.Restore", out, func() error {
+		mutable, err := pipeline.CompilePatterns(prepare.Reset)
+		if err == nil {
+			maps.DeleteFunc(c.h.repository.edits, func(path, _ string) bool { return mutable.Match(path) })
+		}
+		return err
+	})
 }
 
 // Reset implements operation.Checkout.
 func (c Checkout) Reset(ctx context.Context, sha string, out operation.Output) error {
-	if err := c.h.call(ctx, "Checkout.Reset", out); err != nil {
-		return err
-	}
-	c.h.mu.Lock()
-	defer c.h.mu.Unlock()
-	if err := c.h.repository.need(sha); err != nil {
-		return err
-	}
-	c.h.repository.head = sha
-	clear(c.h.repository.edits)
-	return nil
+	return c.h.change(ctx, "Checkout.Reset", out, func() error {
+		if err := c.h.repository.need(sha); err != nil {
+			return err
+		}
+		c.h.repository.head = sha
+		clear(c.h.repository.edits)
+		return nil
+	})
 }

@@ -3,6 +3,7 @@ package operationtest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -13,11 +14,11 @@ import (
 
 var _ operation.Reverter = Runtime{}
 
-// Created counts the containers that were ever made for a service.
-func (h *Host) Created(stack, service string) int {
+// Created lists the images of the containers that were ever made for a service, oldest first.
+func (h *Host) Created(stack, service string) []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.fleet.created[stack+"/"+service]
+	return slices.Clone(h.fleet.created[stack+"/"+service])
 }
 
 // Pins are the operations whose images are pinned, sorted.
@@ -27,7 +28,8 @@ func (h *Host) Pins() []string {
 	return sortedKeys(h.fleet.pins)
 }
 
-// Leave makes a dead agent's operation have that many children.
+// Leave makes a dead agent's operation have that many children; a negative number of them
+// cannot be ended.
 func (h *Host) Leave(operation string, children int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,11 +47,11 @@ func (r Runtime) Complete(ctx context.Context, _ *pipeline.Plan, out operation.O
 // doneBefore reports whether a repeated step has done its work on a service already.
 func (f *fleet) doneBefore(step pipeline.Step, stack, service string, before operation.Snapshot) bool {
 	is := f.containers[stack+"/"+service]
-	if is == nil || before.Projects == nil || (step.Recreate == nil && step.Restart == nil) {
+	if is == nil || before.Projects == nil {
 		return false
 	}
 	for _, old := range before.Of(stack, service) {
-		if old.Container == is.ID && (step.Recreate != nil || old.Started.Equal(is.Started)) {
+		if old.Container == is.ID && (step.Restart == nil || old.Started.Equal(is.Started)) {
 			return false
 		}
 	}
@@ -83,82 +85,101 @@ func (r Runtime) Snapshot(ctx context.Context, plan *pipeline.Plan, stacks []str
 
 // Pin implements operation.Reverter.
 func (r Runtime) Pin(ctx context.Context, id string, snapshot operation.Snapshot) error {
-	if err := r.h.call(ctx, "Reverter.Pin", nil); err != nil {
-		return err
-	}
-	r.h.mu.Lock()
-	defer r.h.mu.Unlock()
-	r.h.fleet.pins[id] = snapshot.Images()
-	return nil
+	return r.h.change(ctx, "Reverter.Pin", nil, func() error {
+		r.h.fleet.pins[id] = snapshot.Images()
+		return nil
+	})
 }
 
 // Unpin implements operation.Reverter.
 func (r Runtime) Unpin(ctx context.Context, keep []string) error {
-	if err := r.h.call(ctx, "Reverter.Unpin", nil); err != nil {
-		return err
-	}
-	r.h.mu.Lock()
-	defer r.h.mu.Unlock()
-	for id := range r.h.fleet.pins {
-		if !slices.Contains(keep, id) {
-			delete(r.h.fleet.pins, id)
-		}
-	}
-	return nil
+	return r.h.change(ctx, "Reverter.Unpin", nil, func() error {
+		maps.DeleteFunc(r.h.fleet.pins, func(id string, _ []string) bool { return !slices.Contains(keep, id) })
+		return nil
+	})
 }
 
-// Revert implements operation.Reverter, one service after the other: a call "Reverter.Revert STACK/SERVICE"
-// precedes each change, so that the world can be stopped between two of them.
+// Revert implements operation.Reverter, one service after the other as [Runtime.Run] does.
 func (r Runtime) Revert(ctx context.Context, reversal operation.Reversal, out operation.Output) (string, error) {
 	if err := r.h.call(ctx, "Reverter.Revert", out); err != nil {
 		return "", err
 	}
 	changed := 0
 	for _, stack := range reversal.Plan.Stacks {
-		r.h.mu.Lock()
-		services, err := r.h.composed(r.h.repository.head, stack)
-		r.h.mu.Unlock()
+		services, err := r.h.composedNow(stack)
 		if err != nil {
 			return "", err
 		}
 		for _, s := range services {
+			key := stack.Name + "/" + s.name
 			was := reversal.Past.Of(stack.Name, s.name)
-			if len(was) == 0 || r.isAsBefore(stack.Name, s.name, was[0], reversal.Now) {
+			if len(was) == 0 {
 				continue
 			}
-			if err := r.h.call(ctx, "Reverter.Revert "+stack.Name+"/"+s.name, out); err != nil {
+			if err := r.h.tag(ctx, key, was[0].ImageID); err != nil {
 				return "", err
 			}
-			r.h.mu.Lock()
-			r.h.fleet.images[stack.Name+"/"+s.name] = was[0].ImageID
-			r.h.fleet.create(stack.Name+"/"+s.name, s)
-			r.h.mu.Unlock()
-			changed++
+			if verb := r.h.undoing(reversal, stack.Name, s.name, was[0]); verb != "" {
+				if err := r.h.act(ctx, verb, key, s); err != nil {
+					return "", err
+				}
+				changed++
+			}
 		}
 	}
 	return fmt.Sprintf("%d brought back", changed), r.removeNew(ctx, reversal)
 }
 
-// isAsBefore reports whether a service needs nothing: it kept its container, or an
-// earlier attempt made one from the old image.
-func (r Runtime) isAsBefore(stack, service string, was operation.Past, now operation.Snapshot) bool {
-	is, ok := r.h.Container(stack, service)
-	if !ok {
-		return false
+// tag gives a service's name back the image that it meant.
+func (h *Host) tag(ctx context.Context, key, image string) error {
+	h.mu.Lock()
+	same := h.fleet.image(key) == image
+	h.mu.Unlock()
+	if same {
+		return nil
 	}
-	return is.ID == was.Container || (!now.Has(is.ID) && is.ImageID == was.ImageID)
+	return h.change(ctx, "Engine.Tag "+key, nil, func() error {
+		h.fleet.images[key] = image
+		return nil
+	})
 }
 
+// undoing is the verb that brings a service back, "" where it is as it was, or an earlier
+// attempt of the same reversal has brought it back.
+func (h *Host) undoing(reversal operation.Reversal, stack, service string, was operation.Past) string {
+	is, ok := h.Container(stack, service)
+	switch {
+	case !ok:
+		return "Create"
+	case is.ID != was.Container && !reversal.Now.Has(is.ID) && is.ImageID == was.ImageID:
+		return ""
+	case is.ID != was.Container:
+		return "Create"
+	case was.Running && is.State != "running":
+		return "Restart"
+	}
+	began := slices.IndexFunc(reversal.Now.Containers, func(p operation.Past) bool { return p.Container == is.ID })
+	restartedSince := began >= 0 && !reversal.Now.Containers[began].Started.Equal(is.Started)
+	spokenOf := slices.ContainsFunc(reversal.Steps, func(s pipeline.Step) bool {
+		return s.Stack() == stack && chosen(s.Services(), service)
+	})
+	if spokenOf && !restartedSince && !is.Started.Equal(was.Started) {
+		return "Restart"
+	}
+	return ""
+}
+
+// removeNew removes the containers of services that had none.
 func (r Runtime) removeNew(ctx context.Context, reversal operation.Reversal) error {
 	r.h.mu.Lock()
-	defer r.h.mu.Unlock()
-	if ctx.Err() != nil {
-		return stopped(ctx)
-	}
-	for key := range r.h.fleet.containers {
-		stack, service, _ := strings.Cut(key, "/")
-		if _, looked := reversal.Past.Projects[stack]; looked && len(reversal.Past.Of(stack, service)) == 0 {
-			delete(r.h.fleet.containers, key)
+	keys := sortedKeys(r.h.fleet.containers)
+	r.h.mu.Unlock()
+	for _, key := range keys {
+		stack, name, _ := strings.Cut(key, "/")
+		if _, looked := reversal.Past.Projects[stack]; looked && len(reversal.Past.Of(stack, name)) == 0 {
+			if err := r.h.act(ctx, "Remove", key, service{name: name}); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -169,20 +190,30 @@ type Orphans struct{ h *Host }
 
 var _ operation.Orphans = Orphans{}
 
-// Mark implements operation.Orphans: children of this model die with their caller.
-func (o Orphans) Mark(ctx context.Context, _ string) context.Context { return ctx }
+type markKey struct{}
+
+// Mark implements operation.Orphans; [MarkOf] reads the mark.
+func (o Orphans) Mark(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, markKey{}, id)
+}
+
+// MarkOf is the operation that a call's context was marked with, "" for none.
+func MarkOf(ctx context.Context) string {
+	id, _ := ctx.Value(markKey{}).(string) // none is none
+	return id
+}
 
 // End implements operation.Orphans.
 func (o Orphans) End(ctx context.Context, id string) (int, error) {
-	if err := o.h.call(ctx, "Orphans.End "+id, nil); err != nil {
-		return 0, err
-	}
-	o.h.mu.Lock()
-	defer o.h.mu.Unlock()
-	n := o.h.fleet.orphans[id]
-	delete(o.h.fleet.orphans, id)
-	if n < 0 {
-		return 0, fault.New(fault.Degraded, "ORPHANS_LEFT", "children of %s cannot be ended", id)
-	}
-	return n, nil
+	ended := 0
+	err := o.h.change(ctx, "Orphans.End "+id, nil, func() error {
+		n := o.h.fleet.orphans[id]
+		if n < 0 {
+			return fault.New(fault.Degraded, "ORPHANS_LEFT", "children of %s cannot be ended", id)
+		}
+		delete(o.h.fleet.orphans, id)
+		ended = n
+		return nil
+	})
+	return ended, err
 }

@@ -1,0 +1,214 @@
+package operation_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// every is the sample fleet with an action of each kind that changes containers.
+func every() map[string]string {
+	files := operationtest.Files()
+	files[operationtest.ConfigPath] = `version: 1
+project: sample
+stacks:
+  core: {files: [compose.yml]}
+  extra: {files: [compose.extra.yml]}
+prepare: {reset: ["runtime/**"]}
+migrate: {script: migrate.sh}
+flags:
+  app:    {paths: ["app/**"], actions: [app]}
+  config: {paths: ["config/**"], actions: [config]}
+  mail:   {paths: ["mail/**"], actions: [mail]}
+  worker: {paths: ["worker/**"], actions: [worker]}
+  rest:   {paths: ["compose*.yml"], actions: [rest]}
+actions:
+  app:    [{build: {stack: core, services: [app]}}, {recreate: {stack: core, services: [app]}}]
+  config: [{restart: {stack: core, services: [database]}}, {wait: {probe: web}}]
+  mail:   [{script: hook.sh}, {up: {stack: extra, services: [mailer], force_recreate: true}}]
+  worker: [{build: {stack: extra, services: [worker]}}, {up: {stack: extra, services: [worker]}}]
+  rest:   {after: [app, worker], steps: [{up: {stack: core}}, {up: {stack: extra}}]}
+verify:
+  deadline: 30s
+  soak: 1s
+  probes:
+    containers: {containers: {stacks: [core, extra]}}
+    web: {http: {url: "http://127.0.0.1:8080/"}}
+`
+	return files
+}
+
+// change is a commit that changes something for each action, with a migration and a new service.
+func change(h *operationtest.Host) string {
+	return h.Push(map[string]string{
+		"app/main.go": "two", "config/app.conf": "two", "mail/template": "two", "worker/main.go": "two",
+		"migrations/003_third.sql": "select 3;", "compose.extra.yml": "mailer\nsearch\nworker\n",
+	})
+}
+
+// running is a host that runs the fleet; its last commit waits to be deployed.
+func running(h *operationtest.Host) (target string, err error) {
+	if _, err = h.Deployed(h.Push(every())); err != nil {
+		return "", err
+	}
+	return change(h), nil
+}
+
+// deploying tells the deploy of a commit that changes everything, with trouble on the way.
+func deploying(trouble func(h *operationtest.Host, target string), ends ...operation.State) operationtest.Story {
+	var req operation.DeployRequest
+	return operationtest.Story{
+		Before: func(h *operationtest.Host) error {
+			target, err := running(h)
+			if err != nil {
+				return err
+			}
+			if trouble != nil {
+				trouble(h, target)
+			}
+			req, err = h.Request("the-deploy", target)
+			return err
+		},
+		Command: func(_ *operationtest.Host, e *operation.Engine) (operation.Operation, error) {
+			op, _, err := e.Deploy(req)
+			return op, err
+		},
+		Ends:   ends,
+		Blocks: true,
+	}
+}
+
+// withdrawing tells a rollback of the last of two deploys.
+func withdrawing(request func(op operation.Operation) operation.RollbackRequest) operationtest.Story {
+	var req operation.RollbackRequest
+	return operationtest.Story{
+		Before: func(h *operationtest.Host) error {
+			target, err := running(h)
+			if err != nil {
+				return err
+			}
+			op, err := h.Deployed(target)
+			req = request(op)
+			req.CommandID, req.Requester = "the-rollback", "operator/test"
+			return err
+		},
+		Command: func(_ *operationtest.Host, e *operation.Engine) (operation.Operation, error) {
+			op, _, err := e.Rollback(req)
+			return op, err
+		},
+		Ends: []operation.State{operation.Succeeded},
+	}
+}
+
+// cancelling tells a deploy that a person cancels whenever it comes to a call.
+func cancelling(label string, ends ...operation.State) operationtest.Story {
+	reached := make(chan struct{}, 1)
+	s := deploying(func(h *operationtest.Host, _ string) {
+		reached = make(chan struct{}, 100)
+		h.On(label, func(ctx context.Context, _ operationtest.Call) error {
+			reached <- struct{}{}
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(time.Minute): // for calls that no context ends
+				return nil
+			}
+		})
+	}, ends...)
+	s.Blocks = false
+	s.Along = func(ctx context.Context, e *operation.Engine, id string) {
+		select {
+		case <-reached:
+			_, _ = e.Cancel(id, "operator/test") // refused by an engine that is dead
+		case <-ctx.Done():
+		}
+	}
+	return s
+}
+
+func failsAt(label string) func(*operationtest.Host, string) {
+	return func(h *operationtest.Host, _ string) {
+		h.FailAt(label, fault.New(fault.Failed, "BROKEN", "it broke"))
+	}
+}
+
+// badProbe makes a probe fail, from an attempt on, while the target is checked out.
+func badProbe(name string, from int) func(*operationtest.Host, string) {
+	return func(h *operationtest.Host, target string) {
+		h.Answer(name, func(attempt int) operation.ProbeResult {
+			if attempt >= from && h.Head() == target {
+				return bad("crash loop")
+			}
+			return good("good")
+		})
+	}
+}
+
+func stories() map[string]operationtest.Story {
+	rolledBack := operation.RolledBack
+	return map[string]operationtest.Story{
+		"good deploy":   deploying(nil, operation.Succeeded),
+		"clean fails":   deploying(failsAt("Checkout.Restore"), rolledBack),
+		"build fails":   deploying(failsAt("Runtime.Run build/worker/1"), rolledBack),
+		"image missing": deploying(failsAt("Runtime.Complete"), rolledBack),
+		"migrate fails": deploying(failsAt("Scripts.Migrate"), rolledBack),
+		"apply fails":   deploying(failsAt("Engine.Create extra/worker"), rolledBack),
+		"script fails":  deploying(failsAt("Scripts.RunScript"), rolledBack),
+		"probe fails":   deploying(badProbe("web", 2), rolledBack),
+		"soak fails":    deploying(badProbe("containers", 2), rolledBack),
+		"dies once good": deploying(func(h *operationtest.Host, target string) {
+			h.Answer("web", func(int) operation.ProbeResult {
+				if h.World().Stamp == target {
+					return bad("crash loop")
+				}
+				return good("good")
+			})
+		}, operation.Succeeded),
+		"proof fails": deploying(failsAt("Gauge.Check"), operation.FailedUntouched),
+		"superseded": func() operationtest.Story {
+			s := deploying(nil, operation.Superseded)
+			begin := s.Before
+			s.Before = func(h *operationtest.Host) error {
+				if err := begin(h); err != nil {
+					return err
+				}
+				_, err := h.Deployed(h.Push(map[string]string{"app/main.go": "three"}))
+				return err
+			}
+			return s
+		}(),
+		"cancelled untouched":     cancelling("Runtime.Prove", operation.Cancelled),
+		"cancelled while pausing": cancelling("Sentinels.SetPause", operation.Cancelled),
+		"cancelled touched":       cancelling("Scripts.Migrate", rolledBack),
+		"rollback of an operation": withdrawing(func(op operation.Operation) operation.RollbackRequest {
+			return operation.RollbackRequest{Operation: op.ID}
+		}),
+		"rollback to a commit": withdrawing(func(op operation.Operation) operation.RollbackRequest {
+			return operation.RollbackRequest{Target: op.PreDeploy}
+		}),
+	}
+}
+
+// TestCrashAtEveryPoint kills the agent at every call, and after every change, of every
+// story; a new one on the same host brings it to an end that tells the truth.
+func TestCrashAtEveryPoint(t *testing.T) {
+	for name, story := range stories() {
+		t.Run(name, func(t *testing.T) {
+			reference, _ := story.Play(t, nil)
+			points := 0
+			for _, afterEffect := range []bool{false, true} {
+				for n := 1; ; n++ {
+					if _, reached := story.Play(t, &reference, operationtest.Death{At: n, AfterEffect: afterEffect}); !reached {
+						break
+					}
+					points++
+				}
+			}
+			t.Logf("%d points", points)
+		})
+	}
+}

@@ -1,0 +1,106 @@
+package operationtest
+
+// World is what a person who comes to the host finds there. Maps are keyed by "stack/service".
+type World struct {
+	Head       string
+	Stamp      string
+	Blocked    string // commit, "" for none
+	Pause      string // operation that paused, its owner when none did, "" when not paused
+	Images     map[string]string
+	Names      map[string]string // image that the service's name stands for
+	Loaded     map[string]string // commit whose files the container read when it last started
+	States     map[string]string
+	Migrations int
+}
+
+// World looks at everything at once.
+func (h *Host) World() World {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := World{
+		Head: h.repository.head, Stamp: h.files.stamp, Migrations: len(h.fleet.applied),
+		Images: map[string]string{}, Names: map[string]string{}, Loaded: map[string]string{}, States: map[string]string{},
+	}
+	if h.files.blocked != nil {
+		w.Blocked = h.files.blocked.SHA
+	}
+	if p := h.files.pause; p != nil {
+		if w.Pause = p.Operation; w.Pause == "" {
+			w.Pause = p.Owner
+		}
+	}
+	for key, c := range h.fleet.containers {
+		w.Images[key], w.Names[key] = c.ImageID, h.fleet.image(key)
+		w.Loaded[key], w.States[key] = h.fleet.loaded[key], c.State
+	}
+	return w
+}
+
+// ContainerIDs maps "stack/service" to the container that there is.
+func (h *Host) ContainerIDs() map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := map[string]string{}
+	for key, c := range h.fleet.containers {
+		ids[key] = c.ID
+	}
+	return ids
+}
+
+// errCut is what every call returns once the power is cut. Nobody hears it but the engine that is dead.
+type errCut struct{}
+
+func (errCut) Error() string { return "the power is cut" }
+
+// Cut stops the world at the n-th of the calls that follow: neither it nor any later one has
+// an effect, as for a process that was killed. With effect set the n-th change is still made,
+// and the caller no longer hears of it. Reads of the journal go on, for the watchers. The
+// result tells whether it came to that. See [Host.Restore].
+func (h *Host) Cut(n int, effect bool) (cut func() bool) {
+	calls, dead := 0, false
+	h.OnCall = func(int, string) error {
+		if calls++; !effect && calls >= n {
+			dead = true
+		}
+		if dead {
+			return errCut{}
+		}
+		return nil
+	}
+	effects := 0
+	h.OnEffect = func(string) error {
+		if effects++; effect && effects >= n {
+			dead = true
+		}
+		if dead {
+			return errCut{}
+		}
+		return nil
+	}
+	return func() bool {
+		h.asking.Lock()
+		defer h.asking.Unlock()
+		return dead
+	}
+}
+
+// LoseAnswer makes the n-th of the changes that follow come true although its caller is told
+// err. What comes after it goes on as ever.
+func (h *Host) LoseAnswer(n int, err error) (lost func() (label string)) {
+	effects, which := 0, ""
+	h.OnEffect = func(label string) error {
+		if effects++; effects == n {
+			which = label
+			return err
+		}
+		return nil
+	}
+	return func() string {
+		h.asking.Lock()
+		defer h.asking.Unlock()
+		return which
+	}
+}
+
+// Restore brings the power back. No engine may be at work.
+func (h *Host) Restore() { h.OnCall, h.OnEffect = nil, nil }
