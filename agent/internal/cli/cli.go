@@ -27,11 +27,13 @@ func newRoot(streams command.Streams) *cobra.Command {
 		Use:   "landfall-agent",
 		Short: "Execute deploys on this host",
 		Long: "landfall-agent runs on the host that is deployed to. It executes what landfall-coordinator\n" +
-			"asks for over mutually authenticated gRPC and keeps the durable record of it.",
-		Version: version.Version,
+			"asks for over mutually authenticated gRPC and keeps the durable record of it." +
+			command.ExitCodes(0, 1, 2, 5, 7),
+		Example: "  landfall-agent check --config /etc/landfall/agent.yaml\n  landfall-agent serve",
+		Version: version.String(), // never empty, unlike the stamp: cobra has no --version without
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetVersionTemplate(version.String() + "\n")
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.AddCommand(newServeCommand(streams), newCheckCommand(streams), newVersionCommand(streams))
 	return root
 }

@@ -28,11 +28,17 @@ func newRoot(streams Streams) *cobra.Command {
 		Use:   "landfall-coordinator",
 		Short: "Deploy a Docker Compose monorepo to its host",
 		Long: "landfall-coordinator decides what a commit changes and tells the agent on the host to deploy it,\n" +
-			"over mutually authenticated gRPC. It keeps no state of its own.",
-		Version: version.Version,
+			"over mutually authenticated gRPC. It keeps no state of its own.\n\n" +
+			"Every command ends with one of these codes; its own help lists those that it can end with." +
+			command.ExitCodes(0, 1, 2, 3, 4, 5, 6, 7, 130),
+		Example: "  landfall-coordinator status --agent caroline:7443 --identity ~/.config/landfall/atlas\n" +
+			"  landfall-coordinator run --no-gate",
+		Version: version.String(), // never empty, unlike the stamp: cobra has no --version without
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetVersionTemplate(version.String() + "\n")
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetHelpCommandGroupID(groupSetUp)
+	root.SetCompletionCommandGroupID(groupSetUp)
 	g.AddFlags(root.PersistentFlags())
 	root.AddGroup(&cobra.Group{ID: groupDeploy, Title: "Deploy:"}, &cobra.Group{ID: groupLook, Title: "Look:"},
 		&cobra.Group{ID: groupAct, Title: "Act:"}, &cobra.Group{ID: groupSetUp, Title: "Set up:"})
