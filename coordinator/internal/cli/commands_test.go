@@ -1,0 +1,207 @@
+package cli
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+)
+
+const (
+	succeeded = landfallv1.OperationState_OPERATION_STATE_SUCCEEDED
+	failed    = landfallv1.OperationState_OPERATION_STATE_FAILED
+)
+
+func TestTheMainJob(t *testing.T) {
+	repo, base, head := clone(t)
+	for name, tt := range map[string]struct {
+		ends     landfallv1.OperationState
+		code     int
+		commands []string
+		out      string
+	}{
+		"succeeds": {succeeded, 0, []string{"deploy " + head, "verify " + theOperation, "finish " + theOperation}, theOperation + " SUCCEEDED " + head[:12]},
+		"fails":    {failed, 5, []string{"deploy " + head, "verify " + theOperation}, theOperation + " FAILED " + head[:12]},
+		"is rolled back": {
+			landfallv1.OperationState_OPERATION_STATE_ROLLED_BACK, 4, []string{"deploy " + head, "verify " + theOperation}, theOperation + " ROLLED_BACK " + head[:12],
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := &agent{stamp: base, ends: tt.ends}
+			a.serve(t)
+			t.Chdir(repo.Dir)
+			o := landfall(t, "run", "--no-gate")
+			o.expect(t, tt.code, "caroline runs "+base[:12], "1 commits, 1 files", "flags: app")
+			if strings.Count(o.out, "\n") != 1 || !strings.HasPrefix(o.out, tt.out) || strings.Contains(o.out, "convergence resumed") != (tt.code == 0) {
+				t.Errorf("stdout: %q", o.out)
+			}
+			if !slices.Equal(a.commands, tt.commands) {
+				t.Errorf("commands: %q, want %q", a.commands, tt.commands)
+			}
+			if tt.code != 0 && !strings.Contains(o.err, "app is down") {
+				t.Errorf("the reason is not told:\n%s", o.err)
+			}
+		})
+	}
+}
+
+func TestRunInJSON(t *testing.T) {
+	repo, base, head := clone(t)
+	a := &agent{stamp: base, ends: failed}
+	a.serve(t)
+	t.Chdir(repo.Dir)
+	o := landfall(t, "run", "--no-gate", "--format", "json", "--progress", "json")
+	o.expect(t, 5)
+	answer := decode(t, o.out)
+	if len(answer) != 1 || answer[0]["id"] != theOperation || answer[0]["state"] != "OPERATION_STATE_FAILED" || answer[0]["target_sha"] != head {
+		t.Errorf("stdout: %s", o.out)
+	}
+	progress := decode(t, o.err)
+	last, _ := progress[len(progress)-1]["error"].(map[string]any)
+	if len(progress) < 3 || last["exit_code"] != float64(5) || last["reason"] != "PROBE_FAILED" {
+		t.Errorf("stderr: %s", o.err)
+	}
+}
+
+func TestNothingToDeploy(t *testing.T) {
+	repo, _, head := clone(t)
+	onlySkipped := repo.Commit("make", map[string]string{"Makefile": "all: x\n"})
+	a := &agent{stamp: head}
+	a.serve(t)
+	t.Chdir(repo.Dir)
+	for _, command := range [][]string{{"run", "--no-gate"}, {"deploy"}} {
+		o := landfall(t, command...)
+		o.expect(t, 0)
+		if o.out != "nothing to deploy at "+onlySkipped[:12]+"\n" {
+			t.Errorf("%s: %q", command, o.out)
+		}
+		o = landfall(t, append(command, "--format", "json")...)
+		if got := decode(t, o.out); len(got) != 1 || got[0]["any_deploy"] != false || got[0]["target_sha"] != onlySkipped {
+			t.Errorf("%s: %s", command, o.out)
+		}
+	}
+	if len(a.commands) != 0 {
+		t.Errorf("commands: %q", a.commands)
+	}
+}
+
+func TestDeployThenVerify(t *testing.T) {
+	repo, _, head := clone(t)
+	a := &agent{ends: succeeded}
+	a.serve(t)
+	t.Chdir(repo.Dir)
+	o := landfall(t, "deploy")
+	o.expect(t, 0, "everything (nothing was deployed here yet)")
+	if !strings.HasPrefix(o.out, theOperation+" AWAITING_VERIFY "+head[:12]) {
+		t.Errorf("deploy: %q", o.out)
+	}
+	o = landfall(t, "verify", "--operation", theOperation)
+	o.expect(t, 0)
+	if !strings.HasPrefix(o.out, theOperation+" SUCCEEDED") {
+		t.Errorf("verify: %q", o.out)
+	}
+	landfall(t, "verify").expect(t, 0) // again changes nothing
+	landfall(t, "attach", theOperation).expect(t, 0)
+	want := []string{"deploy " + head, "attach " + theOperation, "verify " + theOperation, "attach " + theOperation, "attach " + theOperation}
+	got := slices.DeleteFunc(slices.Clone(a.commands), func(c string) bool { return strings.HasPrefix(c, "finish ") }) // may be repeated
+	if !slices.Equal(got, want) {
+		t.Errorf("commands: %q, want %q", got, want)
+	}
+	landfall(t, "verify", "--operation", "op-9").expect(t, 2, "op-9")
+}
+
+func TestDetach(t *testing.T) {
+	repo, base, _ := clone(t)
+	a := &agent{stamp: base}
+	a.serve(t)
+	t.Chdir(repo.Dir)
+	o := landfall(t, "deploy", "--detach")
+	o.expect(t, 0, "landfall-coordinator attach "+theOperation)
+	if strings.Count(o.out, "\n") != 1 {
+		t.Errorf("stdout: %q", o.out)
+	}
+}
+
+func TestUnclaimedPathsAreNamed(t *testing.T) {
+	repo, base, _ := clone(t)
+	repo.Commit("odd", map[string]string{"odd/one.txt": "x"})
+	(&agent{stamp: base, ends: succeeded}).serve(t)
+	t.Chdir(repo.Dir)
+	landfall(t, "deploy").expect(t, 0, "no flag claims odd/one.txt")
+}
+
+func TestStatusHistoryShow(t *testing.T) {
+	a := &agent{stamp: strings.Repeat("a", 40), op: &landfallv1.Operation{Id: theOperation, State: succeeded}}
+	a.serve(t)
+	for _, tt := range []struct {
+		args    []string
+		says    []string
+		objects int
+	}{
+		{[]string{"status"}, []string{"caroline", "app"}, 2},
+		{[]string{"history"}, []string{"op-2-b", "op-1-a"}, 2},
+		{[]string{"show"}, []string{theOperation}, 1},
+		{[]string{"show", theOperation}, []string{theOperation}, 1},
+	} {
+		text := landfall(t, tt.args...)
+		text.expect(t, 0)
+		for _, part := range tt.says {
+			if !strings.Contains(text.out, part) {
+				t.Errorf("%s does not say %s:\n%s", tt.args, part, text.out)
+			}
+		}
+		object := landfall(t, append(tt.args, "--format", "json")...)
+		object.expect(t, 0)
+		if got := decode(t, object.out); len(got) != tt.objects || text.err+object.err != "" {
+			t.Errorf("%s: %d objects, want %d; stderr %q", tt.args, len(got), tt.objects, text.err+object.err)
+		}
+	}
+	landfall(t, "show", "op-9").expect(t, 2, "op-9")
+	landfall(t, "history", "--limit", "0").expect(t, 2, "--limit")
+	landfall(t, "history", "--limit", "1001").expect(t, 2, "1000")
+}
+
+// The host can be told of although its services cannot.
+func TestStatusOfAHostInTrouble(t *testing.T) {
+	(&agent{services: errors.New("the engine is down")}).serve(t)
+	o := landfall(t, "status")
+	o.expect(t, 0)
+	if !strings.Contains(o.out, "the engine is down") || !strings.Contains(o.out, "caroline") {
+		t.Errorf("status: %s", o.out)
+	}
+}
+
+func TestProbeAnswersAndFails(t *testing.T) {
+	a := &agent{probes: []*landfallv1.ProbeResult{{Name: "web", Outcome: landfallv1.ProbeOutcome_PROBE_OUTCOME_PASSED, Message: "good"}}}
+	a.serve(t)
+	landfall(t, "probe").expect(t, 0)
+	a.probes = append(a.probes, &landfallv1.ProbeResult{Name: "n8n", Outcome: landfallv1.ProbeOutcome_PROBE_OUTCOME_WAITING, Message: "status 503"})
+	o := landfall(t, "probe", "--format", "json")
+	o.expect(t, 1)
+	if got := decode(t, o.out); len(got) != 1 || len(got[0]["results"].([]any)) != 2 {
+		t.Errorf("the answer is missing: %s", o.out)
+	}
+	if got := decode(t, o.err); len(got) != 1 {
+		t.Errorf("stderr: %s", o.err)
+	}
+	landfall(t, "probe").expect(t, 1, "probe n8n did not pass: status 503")
+}
+
+func TestPauseResumeUnblock(t *testing.T) {
+	(&agent{}).serve(t)
+	if o := landfall(t, "pause", "--for", "2h", "--reason", "disk"); o.code != 0 || !strings.HasPrefix(o.out, "paused until ") {
+		t.Errorf("pause: %+v", o)
+	}
+	if got := decode(t, landfall(t, "pause", "--reason", "disk", "--format", "json").out); len(got) != 1 || got[0]["pause"] == nil {
+		t.Errorf("pause --format json: %v", got)
+	}
+	landfall(t, "resume").expect(t, 7, "op-9 runs", "wait for its end")
+	if o := landfall(t, "unblock"); o.code != 0 || o.out != "unblocked "+strings.Repeat("d", 40)+"\n" {
+		t.Errorf("unblock: %+v", o)
+	}
+	if got := decode(t, landfall(t, "unblock", "--format", "json").out); got[0]["unblocked_sha"] != strings.Repeat("d", 40) {
+		t.Errorf("unblock --format json: %v", got)
+	}
+}
