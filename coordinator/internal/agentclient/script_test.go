@@ -38,6 +38,7 @@ type agent struct {
 	scenes   []scene
 	commands []*landfallv1.ExecuteRequest
 	down     bool // refuses connections
+	refused  int  // connections so far
 	conns    []net.Conn
 }
 
@@ -164,6 +165,16 @@ func (a *agent) setDown(down bool) {
 	a.down = down
 }
 
+// refuses reports whether a connection is refused, and counts it.
+func (a *agent) refuses() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.down {
+		a.refused++
+	}
+	return a.down
+}
+
 // hangUp breaks every connection.
 func (a *agent) hangUp() {
 	a.mu.Lock()
@@ -197,10 +208,7 @@ func connectHost(t *testing.T, h *host, options ...grpc.ServerOption) *Client {
 	}()
 	conn, err := grpc.NewClient("passthrough:///agent", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			a.mu.Lock()
-			down := a.down
-			a.mu.Unlock()
-			if down {
+			if a.refuses() {
 				return nil, errors.New("connection refused")
 			}
 			conn, err := listener.DialContext(ctx)

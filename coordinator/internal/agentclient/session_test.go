@@ -160,7 +160,7 @@ func TestACommandThatMayHaveArrivedIsNotGivenUp(t *testing.T) {
 		if err := s.Send(t.Context(), deployCommand()); err != nil {
 			t.Fatal(err)
 		}
-		if away := time.Since(began); away < time.Minute || away > 2*time.Minute || len(w.warnings) < 2 {
+		if away := time.Since(began); away < time.Minute || away > 2*time.Minute || len(w.warnings) == 0 {
 			t.Errorf("came back after %s with %d warnings", away, len(w.warnings))
 		}
 		if ids := a.commandIDs(false); !slices.Equal(ids, []string{"deploy-1", "deploy-1"}) {
@@ -231,8 +231,8 @@ func TestPatienceIsBounded(t *testing.T) {
 		if fault.KindOf(err) != fault.Unreachable || time.Since(began) < patience || time.Since(began) > patience+time.Minute {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
-		if n := len(w.warnings); n < 20 || n > 120 {
-			t.Errorf("%d attempts in %s", n, time.Since(began))
+		if a.refused < 10 || a.refused > 120 || len(w.warnings) == 0 {
+			t.Errorf("%d attempts in %s, %d warnings", a.refused, time.Since(began), len(w.warnings))
 		}
 		if s.OperationID() != theOperation {
 			t.Errorf("the operation's name is lost: %q", s.OperationID())
