@@ -115,6 +115,9 @@ func (b *retreat) back(ctx context.Context) error {
 	if err := b.revert(ctx); err != nil {
 		return err
 	}
+	if b.past.Projects != nil && len(b.past.Containers) == 0 {
+		return nil // nothing ran, so nothing is there to judge
+	}
 	return b.probeAll(ctx, "rollback", b.plan, pipeline.Verify{Deadline: b.plan.Verify.Deadline, Probes: b.plan.Verify.Probes})
 }
 
