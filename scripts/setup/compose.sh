@@ -5,7 +5,7 @@ set -euo pipefail
 # shellcheck source=scripts/setup/system.sh
 source "$(dirname "${BASH_SOURCE[0]}")/system.sh"
 
-minimum=2.20
+minimum=2.35
 
 usage() {
   cat <<USAGE

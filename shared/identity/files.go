@@ -300,5 +300,5 @@ func readKey(path string) (*ecdsa.PrivateKey, error) {
 
 func broken(what string, err error) error {
 	return fault.Wrap(err, fault.Invalid, ReasonBroken, "%s cannot be used", what).
-		WithHint("copy the files again, or renew: landfall-coordinator identity renew")
+		WithHint("copy the files again, or renew: landfall-coordinator identity renew NAME")
 }

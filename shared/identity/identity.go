@@ -117,7 +117,7 @@ func checkValidity(what string, cert *x509.Certificate, now time.Time) error {
 	switch {
 	case now.After(cert.NotAfter):
 		return fault.New(fault.Unauthenticated, ReasonExpired, "%s expired at %s", what, stamp(cert.NotAfter)).
-			WithHint("renew it: landfall-coordinator identity renew")
+			WithHint("renew it: landfall-coordinator identity renew NAME")
 	case now.Before(cert.NotBefore):
 		return fault.New(fault.Unauthenticated, ReasonNotYetValid, "%s is valid from %s on, and now it is %s", what, stamp(cert.NotBefore), stamp(now)).
 			WithHint("compare the clocks of both machines: timedatectl, or sntp time.apple.com")

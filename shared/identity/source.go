@@ -69,7 +69,9 @@ func (s *Source) Identity() *Identity {
 	}
 	id, err := s.load()
 	if err != nil {
-		s.failed = &now
+		if fault.ReasonOf(err) != ReasonNotYetValid { // which time alone mends
+			s.failed = &now
+		}
 		s.options.Report(fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "the replaced identity in %s is not used", s.dir))
 		return s.good
 	}

@@ -1,6 +1,9 @@
 package process
 
-import "context"
+import (
+	"context"
+	"os"
+)
 
 type environKey struct{}
 
@@ -14,4 +17,22 @@ func WithEnv(ctx context.Context, env ...string) context.Context {
 func environOf(ctx context.Context) []string {
 	env, _ := ctx.Value(environKey{}).([]string) // none is none
 	return env[:len(env):len(env)]
+}
+
+// passedOn are the variables of our own that a child needs to reach the engine and the network.
+var passedOn = [...]string{
+	"DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "TMPDIR", "SSH_AUTH_SOCK",
+	"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "all_proxy", "ALL_PROXY",
+}
+
+// PassedOn is what of our environment every child gets: the way to the Docker Engine, proxies,
+// the folder for temporary files, the ssh agent. What is not set here is not set there.
+func PassedOn() []string {
+	var env []string
+	for _, name := range passedOn {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
 }

@@ -20,6 +20,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/server"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/process"
 )
 
 // configDeadline bounds `docker compose config`, which reads files and nothing else.
@@ -42,8 +43,8 @@ func tree(ctx context.Context, c hostconfig.Config, log hclog.Logger) (*checkout
 }
 
 // runtime opens Compose for a checkout.
-func runtime(c hostconfig.Config, tree *checkout.Checkout, log hclog.Logger) (*compose.Compose, error) {
-	return compose.New(c.Checkout, tree.Owner(), compose.Deadlines{
+func runtime(c hostconfig.Config, owner *process.Owner, log hclog.Logger) (*compose.Compose, error) {
+	return compose.New(c.Checkout, owner, compose.Deadlines{
 		Config: configDeadline, Build: c.Deadlines.Build, Up: c.Deadlines.Up, NoProgress: c.Deadlines.NoProgress,
 	}, log)
 }
@@ -63,10 +64,10 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if a.journal, err = journal.Open(c.StateDir, c.Limits.JournalKeep, log); err != nil {
 		return nil, err
 	}
-	if a.compose, err = runtime(c, tree, log); err != nil {
+	if a.compose, err = runtime(c, tree.Owner(), log); err != nil {
 		return nil, err
 	}
-	prober := probe.New(a.compose)
+	prober := probe.New(a.compose, c.Deadlines.Probe)
 	gauge := host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
 	a.engine = operation.New(operation.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/process"
 )
 
 // checkOptions are the flags of check.
@@ -62,6 +64,9 @@ type finding struct {
 const checkTimeout = 15 * time.Second
 
 func runCheck(ctx context.Context, o checkOptions, streams command.Streams) error {
+	if o.format != "text" && o.format != "json" {
+		return fault.New(fault.Invalid, "USAGE", "unknown format %q", o.format).WithHint("use text or json")
+	}
 	c, err := hostconfig.Load(o.config)
 	if err != nil {
 		return err
@@ -91,26 +96,43 @@ func checkIdentity(c hostconfig.Config, add func(string, string, error)) {
 }
 
 func checkHost(ctx context.Context, c hostconfig.Config, add func(string, string, error)) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
 	log := hclog.NewNullLogger()
-	version, err := git.Repo{Dir: "/"}.Version(ctx)
+	limited := func() (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, checkTimeout) }
+
+	look, done := limited()
+	version, err := git.Repo{Dir: "/"}.Version(look)
+	done()
 	add("git", version, err)
-	tree, err := tree(ctx, c, log)
+
+	look, done = limited()
+	tree, err := tree(look, c, log)
 	if err != nil {
 		add("checkout", "", err)
-		return
+	} else {
+		checkTree(look, tree, add)
 	}
-	checkTree(ctx, tree, add)
-	runtime, err := runtime(c, tree, log)
+	done()
+
+	look, done = limited()
+	checkEngine(look, c, tree, log, add)
+	done()
+	gauge := host.Gauge{Dirs: []string{c.Checkout}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
+	add("disk and memory", "above the limits", gauge.Check(ctx))
+}
+
+// checkEngine asks Docker and Compose as the checkout's owner, as ourselves where there is no checkout.
+func checkEngine(ctx context.Context, c hostconfig.Config, tree *checkout.Checkout, log hclog.Logger, add func(string, string, error)) {
+	owner := &process.Owner{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Home: os.Getenv("HOME")}
+	if tree != nil {
+		owner = tree.Owner()
+	}
+	runtime, err := runtime(c, owner, log)
 	if err != nil {
 		add("engine", "", err)
 		return
 	}
 	engine, compose, err := runtime.Version(ctx)
 	add("engine", fmt.Sprintf("Docker Engine %s, Compose %s", engine, compose), errors.Join(err, runtime.Close()))
-	gauge := host.Gauge{Dirs: []string{c.Checkout}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
-	add("disk and memory", "above the limits", gauge.Check(ctx))
 }
 
 func checkTree(ctx context.Context, tree *checkout.Checkout, add func(string, string, error)) {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -29,7 +30,7 @@ type serveOptions struct {
 // AddFlags declares the flags.
 func (o *serveOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", hostconfig.DefaultPath, "agent.yaml")
-	f.StringVar(&o.logLevel, "log-level", "info", "trace, debug, info, warn or error")
+	f.StringVar(&o.logLevel, "log-level", cmp.Or(os.Getenv("LANDFALL_LOG_LEVEL"), "info"), "trace, debug, info, warn or error [LANDFALL_LOG_LEVEL]")
 }
 
 func newServeCommand(streams command.Streams) *cobra.Command {
@@ -38,7 +39,7 @@ func newServeCommand(streams command.Streams) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve the coordinator until stopped",
 		Long: "Serve the coordinator over mutually authenticated gRPC until SIGTERM or SIGINT. An operation\n" +
-			"that runs then is left in the journal, and the next start takes it up." + command.ExitCodes(0, 1, 2, 5, 7),
+			"that runs then is left in the journal, and the next start takes it up." + command.ExitCodes(0, 1, 2, 5, 6, 7),
 		Example: "  landfall-agent serve --config /etc/landfall/agent.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -83,7 +84,7 @@ func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger)
 	if err := a.engine.Start(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	log.Info("serving", "address", listener.Addr().String(), "version", version.Version, "checkout", c.Checkout, "state_dir", c.StateDir)
+	log.Info("serving", "address", listener.Addr().String(), "version", version.Get().Version, "checkout", c.Checkout, "state_dir", c.StateDir)
 	if c.Metrics != "" {
 		log.Warn("metrics are configured, but this version serves none", "address", c.Metrics)
 	}

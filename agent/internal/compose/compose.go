@@ -11,7 +11,6 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -101,11 +100,7 @@ func engineFault(err error) error {
 // what landfall.yaml gives.
 func (c *Compose) environ(extra map[string]string) []string {
 	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false")
-	for _, key := range []string{"DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"} {
-		if v, ok := os.LookupEnv(key); ok {
-			env = append(env, key+"="+v)
-		}
-	}
+	env = append(env, process.PassedOn()...)
 	for _, key := range slices.Sorted(maps.Keys(extra)) {
 		env = append(env, key+"="+extra[key])
 	}

@@ -223,7 +223,13 @@ func (c *Compose) LastLines(ctx context.Context, id string, lines int) ([]string
 	var got []string
 	collect := func(_ operation.Stream, text string, _ bool) { got = append(got, text) }
 	stdout, stderr := &lineWriter{out: collect}, &lineWriter{out: collect}
-	if _, err := stdcopy.StdCopy(stdout, stderr, io.LimitReader(logs, 1<<20)); err != nil && len(got) == 0 {
+	limited := io.LimitReader(logs, 1<<20)
+	if info, inspectErr := c.docker.ContainerInspect(look, id); inspectErr == nil && info.Config != nil && info.Config.Tty {
+		_, err = io.Copy(stdout, limited) // a terminal has one stream, and no frames
+	} else {
+		_, err = stdcopy.StdCopy(stdout, stderr, limited)
+	}
+	if err != nil && len(got) == 0 {
 		return nil, engineFault(err)
 	}
 	stdout.flush()

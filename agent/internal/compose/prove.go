@@ -16,7 +16,7 @@ import (
 // Prove implements operation.Runtime: the target's compose files render, they name the
 // project that runs, and every service that a step speaks of exists.
 func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree string, out operation.Output) error {
-	if err := c.Ready(ctx); err != nil {
+	if _, _, err := c.Version(ctx); err != nil {
 		return err
 	}
 	models := map[string]model{}

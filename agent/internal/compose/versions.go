@@ -43,7 +43,7 @@ func (c *Compose) Version(ctx context.Context) (engine, compose string, err erro
 		return "", "", engineFault(err)
 	}
 	if compose, fresh := c.version.get(); fresh {
-		return v.Version, compose, nil
+		return v.Version, compose, checkVersion(compose)
 	}
 	result, err := process.Run(look, process.Cmd{
 		Path: "docker", Args: []string{"compose", "version", "--short"}, Env: c.environ(nil), Credential: c.owner.Credential(), CaptureLimit: 1 << 10, Label: "docker compose",
@@ -54,5 +54,5 @@ func (c *Compose) Version(ctx context.Context) (engine, compose string, err erro
 	}
 	compose = strings.TrimSpace(string(result.Stdout))
 	c.version.set(compose)
-	return v.Version, compose, nil
+	return v.Version, compose, checkVersion(compose)
 }

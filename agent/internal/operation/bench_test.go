@@ -192,3 +192,13 @@ func sorted(s []string) []string {
 	slices.Sort(s)
 	return s
 }
+
+// step is the first record of a step.
+func step(t *testing.T, op operation.Operation, id string) operation.StepRecord {
+	t.Helper()
+	i := slices.IndexFunc(op.Steps, func(s operation.StepRecord) bool { return s.ID == id })
+	if i < 0 {
+		t.Fatalf("step %s did not run", id)
+	}
+	return op.Steps[i]
+}

@@ -212,3 +212,57 @@ func TestCrashAtEveryPoint(t *testing.T) {
 		})
 	}
 }
+
+// TestCrashInTheRecovery kills the second engine, too, and sometimes the third. Strides keep
+// it short; they are prime to one another, so that over the stories most pairs of places are met.
+func TestCrashInTheRecovery(t *testing.T) {
+	first, second := 7, 11
+	if testing.Short() {
+		first, second = 23, 29
+	}
+	offset := 0
+	for name, story := range stories() {
+		offset++
+		t.Run(name, func(t *testing.T) {
+			reference, _ := story.Play(t, nil)
+			points := 0
+			for n := 1 + offset%first; ; n += first {
+				reachedAny := false
+				for m := 1 + (n+offset)%second; ; m += second {
+					deaths := []operationtest.Death{{At: n}, {At: m, AfterEffect: m%3 == 0}}
+					if points%5 == 0 {
+						deaths = append(deaths, operationtest.Death{At: 1 + m/2})
+					}
+					_, reached := story.Play(t, &reference, deaths...)
+					if !reached {
+						break
+					}
+					reachedAny = true
+					points++
+				}
+				if !reachedAny {
+					break
+				}
+			}
+			t.Logf("%d points", points)
+		})
+	}
+}
+
+// TestLostAnswers: a change is made, but the port says that it failed, as when an engine is
+// asked over a connection that breaks. The agent lives on, and the end is as true as ever.
+func TestLostAnswers(t *testing.T) {
+	for name, story := range stories() {
+		t.Run(name, func(t *testing.T) {
+			points := 0
+			for n := 1; ; n++ {
+				lost := story.PlayLosing(t, n, fault.New(fault.Failed, "ANSWER_LOST", "the connection broke"))
+				if lost == "" {
+					break
+				}
+				points++
+			}
+			t.Logf("%d points", points)
+		})
+	}
+}

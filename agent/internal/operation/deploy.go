@@ -21,6 +21,8 @@ type deployment struct {
 	req  DeployRequest
 	plan *pipeline.Plan // nil until proven
 	past Snapshot       // what ran before; empty until proven
+
+	alone bool // nobody came to verify, so nobody will come to finish
 }
 
 // work implements driver.
@@ -164,7 +166,18 @@ func (d *deployment) checkBase(ctx context.Context) error {
 			return &errSuperseded{by: stamp}
 		}
 	}
-	if d.req.Base == stamp || d.req.Everything != "" {
+	if d.req.Everything != "" {
+		return nil
+	}
+	unsettled, err := d.engine.Unsettled(ctx)
+	if err != nil {
+		return err
+	}
+	if unsettled != "" {
+		return fault.New(fault.Refused, "UNSETTLED", "a change set is not enough: %s", unsettled).
+			WithHint("run the command again: the coordinator then does everything")
+	}
+	if d.req.Base == stamp {
 		return nil
 	}
 	runs := short(stamp) + " runs here"
@@ -205,6 +218,7 @@ func (d *deployment) awaitVerify(ctx context.Context) error {
 	case <-d.verify:
 		return nil
 	case <-timer.C:
+		d.alone = true
 		return d.warn("VERIFY_BY_AGENT", fmt.Sprintf("no verify command came within %s; the agent verifies by itself", d.engine.policy.VerifyWithin))
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -280,6 +294,9 @@ func (e *Engine) remembered() ([]Operation, error) {
 // past, and pins of images nobody goes back to. It fails without consequence.
 func (d *deployment) tidy(ctx context.Context) {
 	ports := d.engine.ports
+	if d.alone {
+		d.release()
+	}
 	blocked, err := ports.Sentinels.Blocked()
 	if err == nil && blocked != nil {
 		var past bool

@@ -73,12 +73,17 @@ func (r *run) settle(end State) {
 	default:
 		return
 	}
+	r.release()
+}
+
+// release ends the pause that this operation made, if it still holds.
+func (r *run) release() {
 	sentinels := r.engine.ports.Sentinels
 	pause, err := sentinels.Pause()
 	if err == nil && pause != nil && pause.Operation == r.id {
 		err = sentinels.SetPause(nil)
 	}
 	if err != nil {
-		r.engine.log.Warn("the pause of an operation that touched nothing stays until it expires", "operation", r.id, "error", err)
+		r.engine.log.Warn("the pause of the operation stays until it expires", "operation", r.id, "error", err)
 	}
 }

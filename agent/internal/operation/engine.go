@@ -113,31 +113,51 @@ func (e *Engine) begin(first Event, work func(context.Context, *run)) (Operation
 		return Operation{}, false, fault.New(fault.Unreachable, "SHUTTING_DOWN", "the agent is stopping")
 	}
 	if current := e.Current(); current != nil {
-		return e.occupied(*current, first.Accepted.CommandID)
+		return e.occupied(*current, first)
 	}
 	if err := e.journalFailure(); err != nil {
 		return Operation{}, false, err
 	}
 	first.Sequence, first.Time = 1, time.Now()
 	op, created, err := e.ports.Journal.Create(first)
-	if err != nil || !created {
-		return op, err == nil, err
+	if err != nil {
+		return op, false, err
+	}
+	if !created {
+		return op, true, sameCommand(op, first)
 	}
 	return e.launch(op, work), false, nil
 }
 
 // occupied answers a command while an operation runs. One that is known already is
 // answered all the same: whoever lost the answer and asks again must not be refused.
-func (e *Engine) occupied(current Operation, commandID string) (Operation, bool, error) {
+func (e *Engine) occupied(current Operation, first Event) (Operation, bool, error) {
+	commandID := first.Accepted.CommandID
 	if current.CommandID == commandID {
-		return current, true, nil
+		return current, true, sameCommand(current, first)
 	}
-	if op, known, err := e.ports.Journal.Known(commandID); known || err != nil {
-		return op, known, err
+	if op, known, err := e.ports.Journal.Known(commandID); err != nil {
+		return op, false, err
+	} else if known {
+		return op, true, sameCommand(op, first)
+	}
+	hint := "watch it with: landfall-coordinator attach " + current.ID
+	if current.State == AwaitingVerify {
+		hint = "it waits for its verdict: landfall-coordinator verify --operation " + current.ID
 	}
 	return Operation{}, false, fault.New(fault.Refused, "HOST_LOCKED",
 		"the host is locked by %s (%s of %s by %s, %s)", current.ID, current.Kind, short(current.Target), current.Requester, current.State).
-		WithHint("watch it with: landfall-coordinator attach %s", current.ID)
+		WithHint("%s", hint)
+}
+
+// sameCommand refuses a command ID that was used for something else: answering with that
+// would look like success.
+func sameCommand(op Operation, first Event) error {
+	if op.Kind == first.Accepted.Kind && op.Target == first.Accepted.Target {
+		return nil
+	}
+	return fault.New(fault.Invalid, "COMMAND_ID_REUSED", "command_id %s stands for %s of %s (%s) already", op.CommandID, op.Kind, short(op.Target), op.ID).
+		WithHint("choose a new command_id for a new command")
 }
 
 // journalFailure is why nothing more is begun: an operation could not be recorded to its end.
@@ -215,6 +235,8 @@ func (e *Engine) Cancel(id, who string) (Operation, error) {
 
 // Finish ends a successful deploy: the pause it made is removed and convergence resumes.
 func (e *Engine) Finish(id string) (Operation, error) {
+	e.starting.Lock() // no deploy may make its own pause between our look and our removal
+	defer e.starting.Unlock()
 	op, err := e.Operation(id)
 	if err != nil {
 		return op, err
@@ -231,6 +253,19 @@ func (e *Engine) Finish(id string) (Operation, error) {
 		return op, e.ports.Sentinels.SetPause(nil)
 	}
 	return op, nil
+}
+
+// Resume removes the pause, whoever made it; refused while an operation runs that needs it.
+func (e *Engine) Resume() (was *Pause, err error) {
+	e.starting.Lock()
+	defer e.starting.Unlock()
+	if current := e.Current(); current != nil {
+		return nil, fault.New(fault.Refused, "HOST_LOCKED", "%s runs and needs the pause", current.ID).WithHint("wait for its end")
+	}
+	if was, err = e.ports.Sentinels.Pause(); err != nil {
+		return nil, err
+	}
+	return was, e.ports.Sentinels.SetPause(nil)
 }
 
 // Operation reads one operation, the running one as it stands this moment.

@@ -3,7 +3,6 @@ package operation_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,18 +67,11 @@ func TestStepsWaitForThoseTheyAreAfter(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		step := func(id string) operation.StepRecord {
-			i := slices.IndexFunc(op.Steps, func(s operation.StepRecord) bool { return s.ID == id })
-			if i < 0 {
-				t.Fatalf("step %s did not run", id)
-			}
-			return op.Steps[i]
-		}
 		edges := 0
 		for _, s := range plan.Steps {
 			for _, before := range s.After {
 				edges++
-				if step(s.ID).Started.Before(step(before).Ended) {
+				if step(t, op, s.ID).Started.Before(step(t, op, before).Ended) {
 					t.Errorf("%s began before %s had ended", s.ID, before)
 				}
 			}
@@ -105,7 +97,7 @@ func TestFailingBuildInterruptsItsSiblings(t *testing.T) {
 		if took := time.Since(began); took > 10*time.Second {
 			t.Errorf("it took %s: the siblings were not stopped", took)
 		}
-		if op.State != operation.Failed || op.Failure.StepID != "build/a1/1" || op.Failure.Reason != "BUILD_FAILED" {
+		if op.State != operation.RolledBack || op.Failure.StepID != "build/a1/1" || op.Failure.Reason != "BUILD_FAILED" {
 			t.Errorf("ended in %s, %+v", op.State, op.Failure)
 		}
 		diff(t, "outcomes of the builds", outcomes(op, "build/"), []string{
@@ -122,7 +114,7 @@ func TestFailingApplyLetsRunningStepsEndAndStartsNoNewOne(t *testing.T) {
 			return fault.New(fault.Failed, "UP_FAILED", "exit code 1")
 		})
 		op := b.ended(b.deploy(b.Push(wide(5))).ID)
-		if op.State != operation.Failed || op.Failure.StepID != "apply/a1/2" {
+		if op.State != operation.RolledBack || op.Failure.StepID != "apply/a1/2" {
 			t.Errorf("ended in %s, %+v", op.State, op.Failure)
 		}
 		diff(t, "outcomes", outcomes(op, "apply/"), []string{"apply/a0/2 done", "apply/a1/2 failed", "apply/a2/2 done"})
@@ -146,10 +138,10 @@ func TestWaitStepThatRunsOutOfTime(t *testing.T) {
 		})
 		op := b.ended(b.deploy(b.Push(wide(2))).ID)
 		f := op.Failure
-		if op.State != operation.Failed || f.StepID != "apply/hook/2" || f.Reason != "PROBE_DEADLINE" || !strings.Contains(f.Message, "10s") || !strings.Contains(f.Message, "connection refused") {
+		if op.State != operation.RolledBack || f.StepID != "apply/hook/2" || f.Reason != "PROBE_DEADLINE" || !strings.Contains(f.Message, "10s") || !strings.Contains(f.Message, "connection refused") {
 			t.Errorf("ended in %s, %+v", op.State, f)
 		}
-		wait := op.Steps[slices.IndexFunc(op.Steps, func(s operation.StepRecord) bool { return s.ID == "apply/hook/2" })]
+		wait := step(t, op, "apply/hook/2")
 		if took := wait.Ended.Sub(wait.Started); took != 10*time.Second {
 			t.Errorf("it waited %s", took)
 		}

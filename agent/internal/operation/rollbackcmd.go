@@ -19,6 +19,9 @@ type RollbackRequest struct {
 // Rollback records a rollback and starts it. Repeating the command returns its operation.
 func (e *Engine) Rollback(req RollbackRequest) (op Operation, repeated bool, err error) {
 	if known, ok, err := e.ports.Journal.Known(req.CommandID); ok || err != nil {
+		if ok && known.Kind != KindRollback {
+			err = sameCommand(known, Event{Accepted: &Accepted{Kind: KindRollback, Target: known.Target}})
+		}
 		return known, ok, err
 	}
 	source, err := e.sourceOf(req)

@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,9 @@ const (
 	// else is on disk before it is published or acted on.
 	batchLines = 512
 	batchEvery = 100 * time.Millisecond
+	// maxOutput bounds what the children of one operation may write into the journal, in bytes:
+	// a runaway build must not fill the disk. The last lines of a step are told all the same.
+	maxOutput = 128 << 20
 )
 
 // run is one operation while it is worked on. Its recorder assigns sequence numbers,
@@ -31,6 +35,7 @@ type run struct {
 	mu      sync.Mutex
 	op      Operation
 	pending []Event // output lines not yet on disk
+	printed int     // bytes of output so far
 	tails   map[string]*tail
 	broken  error // the journal failed; nothing may be recorded or done any more
 	ticker  *time.Timer
@@ -115,6 +120,15 @@ func (r *run) output(stepID string, stream Stream, text string, truncated bool) 
 		r.tails[stepID] = t
 	}
 	t.add(text)
+	if r.printed > maxOutput {
+		return
+	}
+	if r.printed += len(text) + 1; r.printed > maxOutput {
+		r.stage(Event{Warning: &Warning{Reason: "OUTPUT_DROPPED", Message: fmt.Sprintf(
+			"more than %d MiB of output: the rest is dropped, but for the last lines of a step that fails", maxOutput>>20)}})
+		_ = r.commit() // a broken journal has ended the work's context
+		return
+	}
 	if len(r.pending) == 0 {
 		r.ticker.Reset(batchEvery)
 	}
@@ -220,6 +234,7 @@ func (r *run) stepFrom(ctx context.Context, start StepStarted, do func(context.C
 	}
 	lines := r.takeTail(id)
 	if err != nil {
+		end.Summary = "" // it tells what was done
 		failure := failureOf(err)
 		failure.StepID = id
 		var own *tailError

@@ -73,7 +73,7 @@ func TestProbeThatFailsForGoodEndsTheOthers(t *testing.T) {
 			t.Errorf("it took %s", took)
 		}
 		f := op.Failure
-		if op.State != operation.Failed || f.Reason != "PROBE_FAILED" || f.StepID != "verify/probes" {
+		if op.State != operation.RolledBack || f.Reason != "PROBE_FAILED" || f.StepID != "verify/probes" {
 			t.Fatalf("ended in %s, %+v", op.State, f)
 		}
 		if !strings.Contains(f.Message, "core/app: crash loop") || strings.Contains(f.Message, "refused") {
@@ -99,7 +99,7 @@ func TestProbeDeadlineNamesEveryProbeThatDidNotPass(t *testing.T) {
 		b.Answer("web", func(int) operation.ProbeResult { return waiting("connection refused") })
 		op := b.judged(b.deploy(b.Head()).ID)
 		f := op.Failure
-		if op.State != operation.Failed || f.Reason != "PROBE_DEADLINE" {
+		if op.State != operation.RolledBack || f.Reason != "PROBE_DEADLINE" {
 			t.Fatalf("ended in %s, %+v", op.State, f)
 		}
 		for _, part := range []string{"30s", "containers: health is starting", "web: connection refused"} {
@@ -107,8 +107,8 @@ func TestProbeDeadlineNamesEveryProbeThatDidNotPass(t *testing.T) {
 				t.Errorf("the message %q does not say %q", f.Message, part)
 			}
 		}
-		last := op.Steps[len(op.Steps)-1]
-		if took := last.Ended.Sub(last.Started); took < 30*time.Second || took > 32*time.Second {
+		probes := step(t, op, "verify/probes")
+		if took := probes.Ended.Sub(probes.Started); took < 30*time.Second || took > 32*time.Second {
 			t.Errorf("it took %s", took)
 		}
 	})
@@ -122,7 +122,7 @@ func TestSoakSeesAContainerThatDiesAfterItWasGood(t *testing.T) {
 		})
 		op = b.judged(op.ID)
 		f := op.Failure
-		if op.State != operation.Failed || f.Reason != "SOAK_FAILED" || f.StepID != "verify/soak" || !strings.Contains(f.Message, "app: exited with code 3") {
+		if op.State != operation.RolledBack || f.Reason != "SOAK_FAILED" || f.StepID != "verify/soak" || !strings.Contains(f.Message, "app: exited with code 3") {
 			t.Errorf("ended in %s, %+v", op.State, f)
 		}
 		for _, p := range op.Probes {

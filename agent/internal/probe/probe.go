@@ -40,14 +40,15 @@ const (
 // Prober makes single attempts. Safe for concurrent use.
 type Prober struct {
 	inspector operation.Inspector
+	limit     time.Duration // for one attempt of any kind
 	http      *http.Client
 }
 
 var _ operation.Prober = (*Prober)(nil)
 
-// New makes a prober that sees containers through inspector.
-func New(inspector operation.Inspector) *Prober {
-	return &Prober{inspector: inspector, http: &http.Client{
+// New makes a prober that sees containers through inspector and gives no attempt more than limit.
+func New(inspector operation.Inspector, limit time.Duration) *Prober {
+	return &Prober{inspector: inspector, limit: limit, http: &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true, // an old connection may reach an old container
 			Proxy:             nil,  // the fleet is on this host
@@ -58,6 +59,8 @@ func New(inspector operation.Inspector) *Prober {
 
 // Probe implements operation.Prober.
 func (p *Prober) Probe(ctx context.Context, plan *pipeline.Plan, probe pipeline.Probe) operation.ProbeResult {
+	ctx, cancel := context.WithTimeout(ctx, p.limit)
+	defer cancel()
 	switch {
 	case probe.Containers != nil:
 		return p.containers(ctx, plan, *probe.Containers)

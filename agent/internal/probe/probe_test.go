@@ -57,7 +57,7 @@ func (i *inspector) LastLines(_ context.Context, id string, lines int) ([]string
 
 func ask(t *testing.T, i operation.Inspector, p pipeline.Probe) operation.ProbeResult {
 	t.Helper()
-	return New(i).Probe(t.Context(), &pipeline.Plan{}, p)
+	return New(i, time.Minute).Probe(t.Context(), &pipeline.Plan{}, p)
 }
 
 func want(t *testing.T, got operation.ProbeResult, outcome operation.ProbeOutcome, parts ...string) {
@@ -274,7 +274,7 @@ func TestTCP(t *testing.T) {
 	want(t, ask(t, nil, p), operation.ProbePassed, "accepts connections")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	want(t, New(nil).Probe(ended, nil, p), operation.ProbeWaiting, "no connection")
+	want(t, New(nil, time.Minute).Probe(ended, nil, p), operation.ProbeWaiting, "no connection")
 	p.TCP.Address = "nonsense"
 	want(t, ask(t, nil, p), operation.ProbeWaiting, "no connection to nonsense")
 }

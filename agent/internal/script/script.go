@@ -120,11 +120,7 @@ func (s *Scripts) find(path string) (string, error) {
 // environ is the whole environment of a script.
 func (s *Scripts) environ(plan *pipeline.Plan) []string {
 	env := append(s.owner.Environ(), "LC_ALL=C.UTF-8")
-	for _, key := range []string{"DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"} {
-		if v, ok := os.LookupEnv(key); ok {
-			env = append(env, key+"="+v)
-		}
-	}
+	env = append(env, process.PassedOn()...)
 	for key, value := range plan.Environment {
 		env = append(env, key+"="+value)
 	}

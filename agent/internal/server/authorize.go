@@ -102,14 +102,17 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, err
 	}
 	if !slices.Contains(methodRules[method], who.Role) {
 		s.log.Warn("denied", "method", method, "who", who.String())
-		return nil, denied(who, method)
+		return nil, denied(who, method, methodRules[method])
 	}
 	return context.WithValue(ctx, principalKey{}, who), nil
 }
 
-func denied(who identity.Principal, what string) error {
-	return fault.New(fault.Denied, "ROLE_NOT_ALLOWED", "%s may not call %s", who, what).
-		WithHint("use an identity with a role that may")
+func denied(who identity.Principal, what string, allowed []identity.Role) error {
+	err := fault.New(fault.Denied, "ROLE_NOT_ALLOWED", "%s may not call %s", who, what)
+	if len(allowed) == 0 {
+		return err
+	}
+	return err.WithHint("it needs the role %s", allowed[0])
 }
 
 // unaryGuard admits unary calls.

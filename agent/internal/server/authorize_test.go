@@ -134,7 +134,7 @@ func TestRolesAndMethods(t *testing.T) {
 					return
 				}
 				requireStatus(t, err, codes.PermissionDenied, "ROLE_NOT_ALLOWED")
-				for _, part := range []string{string(role) + "/test", method, "use an identity"} {
+				for _, part := range []string{string(role) + "/test", method, "it needs the role operator"} {
 					if !strings.Contains(err.Error(), part) {
 						t.Errorf("%v does not name %s", err, part)
 					}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -63,8 +64,9 @@ func (d diagnosticsService) Probe(ctx context.Context, req *landfallv1.ProbeRequ
 	var group sync.WaitGroup
 	for i, p := range probes {
 		group.Go(func() {
+			began := time.Now()
 			r := d.prober.Probe(ctx, plan, p)
-			r.Name, r.Attempts = p.Name, 1
+			r.Name, r.Attempts, r.Elapsed = p.Name, 1, time.Since(began)
 			results[i] = probeResultOf(r)
 		})
 	}

@@ -20,6 +20,9 @@ var (
 	digest    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 )
 
+// maxReason bounds what a caller may have us keep in the record, in bytes.
+const maxReason = 1000
+
 // deployService implements DeployService.
 type deployService struct {
 	landfallv1.UnimplementedDeployServiceServer
@@ -171,7 +174,7 @@ func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteReque
 	name, roles := commandRule(req)
 	if !slices.Contains(roles, who.Role) {
 		d.log.Warn("denied", "command", name, "who", who.String())
-		return acceptance{}, denied(who, "Execute with "+name)
+		return acceptance{}, denied(who, "Execute with "+name, roles)
 	}
 	if !commandID.MatchString(req.GetCommandId()) {
 		return acceptance{}, fault.New(fault.Invalid, "BAD_COMMAND_ID", "command_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
@@ -210,6 +213,8 @@ func (d deployService) deploy(who, id string, c *landfallv1.DeployCommand) (oper
 		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_SHA", "base_sha must be a full commit SHA in lower case, or empty")
 	case c.GetBaseSha() == "" && c.GetEverythingReason() == "":
 		return operation.Operation{}, false, fault.New(fault.Invalid, "NO_BASE", "without base_sha everything_reason must say why every flag is set")
+	case len(c.GetEverythingReason()) > maxReason:
+		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_REASON", "everything_reason may have %d bytes", maxReason)
 	case !digest.MatchString(c.GetPlanDigest()):
 		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_DIGEST", "plan_digest must be sha256: and 64 hex digits")
 	}

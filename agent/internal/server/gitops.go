@@ -41,14 +41,8 @@ func (g gitopsService) Pause(ctx context.Context, req *landfallv1.PauseRequest) 
 }
 
 func (g gitopsService) Resume(ctx context.Context, _ *landfallv1.ResumeRequest) (*landfallv1.ResumeResponse, error) {
-	if current := g.engine.Current(); current != nil {
-		return nil, fault.New(fault.Refused, "HOST_LOCKED", "%s runs and needs the pause", current.ID).WithHint("wait for its end")
-	}
-	pause, err := g.sentinels.Pause()
+	pause, err := g.engine.Resume()
 	if err != nil {
-		return nil, err
-	}
-	if err := g.sentinels.SetPause(nil); err != nil {
 		return nil, err
 	}
 	g.log.Info("resumed", "who", principalFrom(ctx).String(), "was_paused", pause != nil)
@@ -83,6 +77,9 @@ func (s *Server) status() (*landfallv1.GitOpsStatus, error) {
 	pause, err := s.sentinels.Pause()
 	if err != nil {
 		return nil, err
+	}
+	if pause != nil && !pause.Expires.After(time.Now()) {
+		pause = nil // it is over
 	}
 	blocked, err := s.sentinels.Blocked()
 	if err != nil {

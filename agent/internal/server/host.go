@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -27,6 +28,9 @@ const dirtyShown = 20
 
 // expirySoon is when a certificate's end becomes a problem.
 const expirySoon = 30 * 24 * time.Hour
+
+// unsettledPatience bounds the look at what the last deploy left, which asks git.
+const unsettledPatience = 500 * time.Millisecond
 
 // host reads everything; a part that cannot be read is named in problems.
 func (s *Server) host(ctx context.Context) *landfallv1.Host {
@@ -56,6 +60,13 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 			h.Engine.Error = err.Error()
 		}
 	})
+	group.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, unsettledPatience)
+		defer cancel()
+		reason, err := s.engine.Unsettled(ctx)
+		p.add("last deploy", err)
+		h.EverythingReason = reason
+	})
 	group.Wait()
 
 	sha, written, err := s.stamp.Stamp()
@@ -67,11 +78,15 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	p.add("gitops", err)
 	if current := s.engine.Current(); current != nil {
 		h.CurrentOperationId = current.ID
+		h.EverythingReason = "" // what it leaves is not known yet
+	}
+	if h.GetEverythingReason() != "" {
+		p.add("last deploy", errors.New(h.GetEverythingReason()+"; the next deploy does everything"))
 	}
 	h.DiskFreeBytes, h.MemoryAvailableBytes, err = s.left()
 	p.add("disk and memory", err)
 	if left := time.Until(s.expires()); !s.expires().IsZero() && left < expirySoon {
-		p.add("certificate", fmt.Errorf("ends in %s; renew it with: landfall-coordinator identity renew", left.Round(time.Hour)))
+		p.add("certificate", fmt.Errorf("ends in %s; renew it with: landfall-coordinator identity renew NAME", left.Round(time.Hour)))
 	}
 	h.Problems = p.list
 	return h

@@ -7,9 +7,11 @@ package agentclient
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault"
@@ -42,6 +44,9 @@ func Dial(address, identityDir string) (*Client, error) {
 	if address == "" {
 		return nil, fault.New(fault.Invalid, "NO_AGENT", "which agent?").WithHint("name it with --agent HOST:PORT or LANDFALL_AGENT")
 	}
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		return nil, fault.New(fault.Invalid, "BAD_ADDRESS", "agent %q is no HOST:PORT", address)
+	}
 	if identityDir == "" {
 		return nil, fault.New(fault.Invalid, "NO_IDENTITY", "which identity?").WithHint("name its folder with --identity DIR or LANDFALL_IDENTITY")
 	}
@@ -53,7 +58,7 @@ func Dial(address, identityDir string) (*Client, error) {
 		grpc.WithTransportCredentials(source.ClientCredentials()),
 		grpc.WithKeepaliveParams(identity.KeepaliveClient()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
-		grpc.WithUserAgent("landfall-coordinator/"+version.Version),
+		grpc.WithUserAgent("landfall-coordinator/"+version.Get().Version),
 	)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "BAD_ADDRESS", "agent %q", address)
@@ -83,7 +88,11 @@ func (c *Client) explain(err error) error {
 	}
 	f := rpcerr.FromError(err)
 	if k := fault.KindOf(f); k == fault.Unreachable || k == fault.Unauthenticated {
-		return identity.ExplainHandshake(f, c.address)
+		f = identity.ExplainHandshake(f, c.address)
+	}
+	if fault.ReasonOf(f) == codes.Unavailable.String() { // gRPC's own words
+		return fault.Wrap(f, fault.Unreachable, "AGENT_UNREACHABLE", "the agent at %s cannot be reached", c.address).
+			WithHint("is it running, and is this its address? on its host: systemctl status landfall-agent")
 	}
 	return f
 }
@@ -111,7 +120,7 @@ func (c *Client) Host(ctx context.Context) (*landfallv1.Host, error) {
 	}
 	if v := resp.GetHost().GetProtocolVersion(); v != ProtocolVersion {
 		return nil, fault.New(fault.Refused, "PROTOCOL_VERSION", "the agent (%s) speaks protocol %d, this coordinator (%s) speaks %d",
-			resp.GetHost().GetAgentVersion(), v, version.Version, ProtocolVersion).WithHint("install the same version on both sides")
+			resp.GetHost().GetAgentVersion(), v, version.Get().Version, ProtocolVersion).WithHint("install the same version on both sides")
 	}
 	return resp.GetHost(), nil
 }

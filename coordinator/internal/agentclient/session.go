@@ -41,6 +41,7 @@ type Session struct {
 	state     landfallv1.OperationState
 	last      uint64 // sequence of the last event delivered
 
+	told  string        // the last warning, which is not repeated
 	lost  time.Time     // when the agent was lost; zero while it answers
 	pause time.Duration // before the next attempt to re-attach; 0 is retryFirst
 
@@ -143,12 +144,18 @@ func (s *Session) retry(ctx context.Context, do func() error) error {
 		case errors.As(err, &final):
 			s.Close()
 			return final.error
-		case fault.KindOf(err) != fault.Unreachable || time.Since(s.lost) > patience:
+		case fault.KindOf(err) != fault.Unreachable:
 			s.Close()
 			return err
+		case time.Since(s.lost) > patience:
+			s.Close()
+			return s.lostFor(err)
 		}
 		s.Close()
-		s.watcher.Warn(fmt.Sprintf("connection to %s lost, trying again: %v", s.client.address, err))
+		if text := err.Error(); text != s.told {
+			s.told = text
+			s.watcher.Warn(fmt.Sprintf("connection to %s lost, trying again: %s", s.client.address, text))
+		}
 		s.pause = max(s.pause, retryFirst)
 		select {
 		case <-time.After(s.pause):
@@ -157,6 +164,15 @@ func (s *Session) retry(ctx context.Context, do func() error) error {
 		}
 		s.pause = min(2*s.pause, retryMost)
 	}
+}
+
+// lostFor is the error of an agent that stayed away too long.
+func (s *Session) lostFor(err error) error {
+	if s.operation == "" {
+		return err
+	}
+	return fault.Wrap(err, fault.Unreachable, "AGENT_LOST", "lost %s for %s; the operation does not depend on us", s.operation, patience).
+		WithHint("watch it again with: landfall-coordinator attach %s", s.operation)
 }
 
 // open makes a stream when there is none.

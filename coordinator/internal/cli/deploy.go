@@ -79,7 +79,7 @@ func (f *following) deploy(ctx context.Context, o deployOptions) (started bool, 
 	if err != nil {
 		return false, err
 	}
-	c, err := s.compile(ctx, host.GetStamp().GetSha(), target)
+	c, err := s.compile(ctx, host.GetStamp().GetSha(), target, host.GetEverythingReason())
 	if err != nil {
 		return false, err
 	}

@@ -57,11 +57,11 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	base, err := planBase(ctx, g, s, o.base)
+	base, everything, err := planBase(ctx, g, s, o.base)
 	if err != nil {
 		return err
 	}
-	c, err := s.compile(ctx, base, target)
+	c, err := s.compile(ctx, base, target, everything)
 	if err != nil {
 		return err
 	}
@@ -75,20 +75,21 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	return console.WritePlan(g.streams.Out, wire, console.PlanFormat(*o.format), g.style())
 }
 
-// planBase is --base, else the stamp of the host.
-func planBase(ctx context.Context, g *globals, s source, base string) (string, error) {
+// planBase is --base, else the stamp of the host, with the reason why it is not enough.
+func planBase(ctx context.Context, g *globals, s source, base string) (sha, everything string, err error) {
 	if base != "" {
-		return s.repo.Resolve(ctx, base)
+		sha, err = s.repo.Resolve(ctx, base)
+		return sha, "", err
 	}
 	if g.agent == "" {
-		return "", fault.New(fault.Invalid, "NO_BASE", "what does the plan start from?").
+		return "", "", fault.New(fault.Invalid, "NO_BASE", "what does the plan start from?").
 			WithHint("name a commit with --base, or an agent with --agent HOST:PORT")
 	}
 	client, err := g.dial()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	defer func() { _ = client.Close() }() // nothing was changed
 	host, err := client.Host(ctx)
-	return host.GetStamp().GetSha(), err
+	return host.GetStamp().GetSha(), host.GetEverythingReason(), err
 }

@@ -63,13 +63,26 @@ func (f *following) run(ctx context.Context, o runOptions) error {
 	if err := f.verify(ctx, f.session.OperationID()); err != nil {
 		return err
 	}
+	return f.reportFinished(ctx, *o.format)
+}
+
+// reportFinished finishes an operation that succeeded, and reports any.
+func (f *following) reportFinished(ctx context.Context, format string) error {
 	if f.session.State() != landfallv1.OperationState_OPERATION_STATE_SUCCEEDED {
-		return f.report(ctx, *o.format, "")
+		return f.report(ctx, format, "")
 	}
 	if err := f.finish(ctx); err != nil {
 		return err
 	}
-	return f.report(ctx, *o.format, "convergence resumed")
+	host, err := f.client.Host(ctx)
+	if err != nil {
+		return err
+	}
+	convergence := "convergence resumed"
+	if pause := host.GetGitops().GetPause(); pause != nil {
+		convergence = "convergence stays paused by " + pause.GetOwner() + ": " + pause.GetReason()
+	}
+	return f.report(ctx, format, convergence)
 }
 
 // verify asks for the judgement of an operation and follows it to the end.

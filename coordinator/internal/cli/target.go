@@ -128,8 +128,9 @@ type compiled struct {
 	set  changes.Set
 }
 
-// compile makes the plan that brings a host from base to the target.
-func (s source) compile(ctx context.Context, base, target string) (compiled, error) {
+// compile makes the plan that brings a host from base to the target. everything says why
+// every flag must be set, whatever the change set is; "" when it decides.
+func (s source) compile(ctx context.Context, base, target, everything string) (compiled, error) {
 	config, err := s.config(ctx, target)
 	if err != nil {
 		return compiled{}, err
@@ -137,6 +138,9 @@ func (s source) compile(ctx context.Context, base, target string) (compiled, err
 	set, err := changes.Detect(ctx, s.repo, remote, base, target)
 	if err != nil {
 		return compiled{}, err
+	}
+	if set.Everything == "" {
+		set.Everything = everything
 	}
 	plan, err := pipeline.Compile(config, set.Input())
 	return compiled{plan: plan, set: set}, err

@@ -138,9 +138,11 @@ type Host struct {
 	// End of validity of the agent's certificate.
 	CertificateExpireTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=certificate_expire_time,json=certificateExpireTime,proto3" json:"certificate_expire_time,omitempty"`
 	// What a person should look at, one line each; empty when all is well.
-	Problems      []string `protobuf:"bytes,15,rep,name=problems,proto3" json:"problems,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Problems []string `protobuf:"bytes,15,rep,name=problems,proto3" json:"problems,omitempty"`
+	// Why the next deploy must do everything; empty when the stamp tells what runs.
+	EverythingReason string `protobuf:"bytes,16,opt,name=everything_reason,json=everythingReason,proto3" json:"everything_reason,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Host) Reset() {
@@ -276,6 +278,13 @@ func (x *Host) GetProblems() []string {
 		return x.Problems
 	}
 	return nil
+}
+
+func (x *Host) GetEverythingReason() string {
+	if x != nil {
+		return x.EverythingReason
+	}
+	return ""
 }
 
 // Checkout is a git working tree.
@@ -1465,7 +1474,7 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"%landfall/v1/diagnostics_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a landfall/v1/deploy_service.proto\x1a landfall/v1/gitops_service.proto\x1a\x1blandfall/v1/operation.proto\x1a\x16landfall/v1/plan.proto\"\x10\n" +
 	"\x0eGetHostRequest\"8\n" +
 	"\x0fGetHostResponse\x12%\n" +
-	"\x04host\x18\x01 \x01(\v2\x11.landfall.v1.HostR\x04host\"\xbd\x05\n" +
+	"\x04host\x18\x01 \x01(\v2\x11.landfall.v1.HostR\x04host\"\xea\x05\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x12)\n" +
@@ -1483,7 +1492,8 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\x0fdisk_free_bytes\x18\f \x01(\x04R\rdiskFreeBytes\x124\n" +
 	"\x16memory_available_bytes\x18\r \x01(\x04R\x14memoryAvailableBytes\x12R\n" +
 	"\x17certificate_expire_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x15certificateExpireTime\x12\x1a\n" +
-	"\bproblems\x18\x0f \x03(\tR\bproblems\"\x88\x01\n" +
+	"\bproblems\x18\x0f \x03(\tR\bproblems\x12+\n" +
+	"\x11everything_reason\x18\x10 \x01(\tR\x10everythingReason\"\x88\x01\n" +
 	"\bCheckout\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x19\n" +
 	"\bhead_sha\x18\x02 \x01(\tR\aheadSha\x12\x16\n" +

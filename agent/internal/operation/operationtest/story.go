@@ -32,6 +32,32 @@ type Story struct {
 	Blocks bool
 }
 
+// PlayLosing tells the story with the answer to the n-th change lost; it returns which that was, "" when
+// there are fewer. The end may be any
+// that is true to the host: the story's own, or a rollback that the lost answer brought about.
+func (s Story) PlayLosing(t *testing.T, n int, answer error) (lost string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHost()
+		if err := s.Before(h); err != nil {
+			t.Fatal(err)
+		}
+		p := &play{Story: s, t: t, h: h, before: h.World(), ids: h.ContainerIDs(), made: h.made()}
+		p.operations = len(h.record.operations)
+		which := h.LoseAnswer(n, answer)
+		if err := p.engine(); err != nil {
+			p.errorf("%v", err)
+		}
+		h.Restore()
+		if lost = which(); lost == "" {
+			return
+		}
+		p.lost = lost
+		p.checkLost()
+	})
+	return lost
+}
+
 // End is what a story left behind.
 type End struct {
 	World World
@@ -87,6 +113,7 @@ type play struct {
 	made       map[string]int
 	operations int
 	id         string
+	lost       string // change whose answer was lost
 }
 
 // tell runs one engine after the other; false when one was not cut off.
@@ -108,7 +135,7 @@ func (p *play) tell() (reached bool) {
 
 func (p *play) errorf(format string, args ...any) {
 	p.t.Helper()
-	p.t.Errorf("died %v: %s", p.deaths, fmt.Sprintf(format, args...))
+	p.t.Errorf("died %v%s: %s", p.deaths, p.lost, fmt.Sprintf(format, args...))
 }
 
 // engine is the life of one engine, from start to death or to the operation's end.
@@ -181,6 +208,35 @@ func (p *play) check(reference, end End) {
 	for service, n := range end.Made {
 		if n > reference.Made[service] {
 			p.errorf("%d containers were made for %s, where %d are enough", n, service, reference.Made[service])
+		}
+	}
+	p.checkRecord(op)
+}
+
+// checkLost holds the host to what the state says, whatever the state.
+func (p *play) checkLost() {
+	p.t.Helper()
+	op, err := Journal{p.h}.Operation(p.id)
+	if err != nil {
+		p.errorf("%v", err)
+		return
+	}
+	now := p.h.World()
+	switch op.State {
+	case operation.Succeeded:
+		if now.Head != op.Target || now.Stamp != op.Target {
+			p.errorf("%s, but head and stamp are %s and %s", op.State, now.Head, now.Stamp)
+		}
+	case operation.RollbackFailed:
+		if op.Failure.Reason != "ANSWER_LOST" {
+			p.errorf("%s: %+v", op.State, op.Failure)
+		}
+	default:
+		if now.Stamp != p.before.Stamp || now.Head != p.before.Head {
+			p.errorf("%s, but head and stamp are %s and %s", op.State, now.Head, now.Stamp)
+		}
+		if d := cmp.Diff(p.before.Images, now.Images); d != "" {
+			p.errorf("%s, but other images run:\n%s", op.State, d)
 		}
 	}
 	p.checkRecord(op)

@@ -1,0 +1,372 @@
+package operation_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// TestCloseLeavesTheRecordForTheNextStart stops the agent in every state; the next start
+// goes on as if nothing had been.
+func TestCloseLeavesTheRecordForTheNextStart(t *testing.T) {
+	for label, state := range map[string]operation.State{
+		"Commits.Fetch": operation.Proving, "Runtime.Prove": operation.Proving, "Sentinels.SetPause": operation.Pausing,
+		"Checkout.Restore": operation.Cleaning, "Checkout.Reset": operation.Resetting, "Runtime.Run build/app/1": operation.Building,
+		"Scripts.Migrate": operation.Migrating, "Runtime.Run apply/app/2": operation.Applying, "": operation.AwaitingVerify,
+		"Prober.Probe web": operation.Verifying, "Stamp.SetStamp": operation.Verifying,
+	} {
+		t.Run(string(state)+" "+label, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				b.deployed(b.Head())
+				target := next(b)
+				id := b.stopIn(label, target)
+				left, err := b.Ports().Records.Operation(id)
+				if err != nil || left.State != state || !left.Ended.IsZero() || left.Failure != nil {
+					t.Fatalf("left in %s, %+v, %v; want %s", left.State, left.Failure, err, state)
+				}
+				b.On(label, nil)
+				b.start()
+				op := b.judged(id)
+				if op.State != operation.Succeeded || op.Restarts != 1 {
+					t.Fatalf("ended in %s after %d restarts, %+v", op.State, op.Restarts, op.Failure)
+				}
+				if len(op.Warnings) == 0 || !strings.Contains(op.Warnings[0], "restarted in "+string(state)) {
+					t.Errorf("warnings %q", op.Warnings)
+				}
+				if w := b.World(); w.Stamp != target || w.Head != target {
+					t.Errorf("the host: %+v", w)
+				}
+				if made := len(b.Created("core", "app")); made != 2 {
+					t.Errorf("%d containers were made for the app in two deploys", made)
+				}
+			})
+		})
+	}
+}
+
+// stopIn deploys target, closes the engine while the call of a label goes on (in
+// AWAITING_VERIFY when there is none) and returns the operation.
+func (b *bench) stopIn(label, target string) string {
+	b.t.Helper()
+	if label == "" {
+		op := b.until(b.deploy(target).ID, operation.AwaitingVerify)
+		b.engine.Close()
+		return op.ID
+	}
+	reached := make(chan struct{}, 100)
+	stopping := make(chan struct{})
+	b.On(label, func(ctx context.Context, _ operationtest.Call) error {
+		reached <- struct{}{}
+		<-stopping // like a call that heeds no context, then like one that does
+		<-time.After(time.Second)
+		return ctx.Err()
+	})
+	op := b.deploy(target)
+	_, _ = b.engine.Verify(op.ID)
+	<-reached
+	time.AfterFunc(time.Second, func() { close(stopping) })
+	b.engine.Close()
+	return op.ID
+}
+
+// TestOrphansAreEndedBeforeAnythingIsEnteredAgain: a child of the dead agent may still be
+// changing what the new one is about to look at.
+func TestOrphansAreEndedBeforeAnythingIsEnteredAgain(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.deployed(b.Head())
+		id := b.stopIn("Runtime.Run apply/app/2", next(b))
+		b.On("Runtime.Run apply/app/2", nil)
+		b.Leave(id, 3)
+		seen := len(b.Calls(""))
+		b.start()
+		op := b.judged(id)
+		calls := b.Calls("")[seen:]
+		if calls[0] != "Orphans.End "+id {
+			t.Errorf("the new agent begins with %q", calls[:3])
+		}
+		if op.State != operation.Succeeded || !strings.Contains(op.Warnings[0], "3 processes of its predecessor were ended") {
+			t.Errorf("ended in %s, warnings %q", op.State, op.Warnings)
+		}
+	})
+}
+
+func TestOrphansThatCannotBeEndedKeepTheAgentFromStarting(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		id := b.stopIn("Checkout.Reset", b.Head())
+		b.Leave(id, -1)
+		seen := len(b.Calls("Checkout."))
+		b.engine = b.Engine()
+		if err := b.engine.Start(); fault.ReasonOf(err) != "ORPHANS_LEFT" {
+			t.Errorf("Start: %v", err)
+		}
+		synctest.Wait()
+		if calls := b.Calls("Checkout.")[seen:]; len(calls) > 0 {
+			t.Errorf("the checkout was touched: %q", calls)
+		}
+	})
+}
+
+// TestChildrenCarryTheOperation: the mark by which orphans are found is in the context of every child.
+func TestChildrenCarryTheOperation(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		seen := map[string]string{}
+		labels := []string{"Commits.Fetch", "Checkout.Reset", "Runtime.Prove", "Runtime.Run", "Runtime.Complete", "Scripts.Migrate", "Reverter.Pin"}
+		mark := func(ctx context.Context, c operationtest.Call) error {
+			seen[c.Label] = operationtest.MarkOf(ctx)
+			return nil
+		}
+		for _, label := range labels {
+			b.On(label, mark)
+		}
+		check := func(id string) {
+			t.Helper()
+			if len(seen) < len(labels) {
+				t.Errorf("seen only %v", seen)
+			}
+			for label, got := range seen {
+				if got != id {
+					t.Errorf("%s is marked %q, want %s", label, got, id)
+				}
+			}
+		}
+		check(b.judged(b.deploy(b.Head()).ID).ID)
+		id := b.stopIn("Gauge.Check", next(b))
+		b.On("Gauge.Check", nil)
+		clear(seen)
+		b.start()
+		check(b.judged(id).ID)
+	}, oneAtATime)
+}
+
+// TestHeadThatMoved: somebody reset the checkout while no agent ran. What the record says is
+// not there any more, so the deploy goes back.
+func TestHeadThatMoved(t *testing.T) {
+	for label, back := range map[string]bool{
+		"Runtime.Prove": false, "Checkout.Reset": true, "Runtime.Run build/app/1": true, "Scripts.Migrate": true, "Runtime.Run apply/app/2": true, "": true, "Prober.Probe web": true,
+	} {
+		t.Run(label, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				elsewhere := b.Head()
+				first := b.Push(map[string]string{"app/main.go": "first"})
+				b.deployed(first)
+				before := b.World()
+				target := next(b)
+				id := b.stopIn(label, target)
+				b.On(label, nil)
+				if err := b.Ports().Checkout.Reset(t.Context(), elsewhere, nil); err != nil {
+					t.Fatal(err)
+				}
+				b.start()
+				op := b.judged(id)
+				if !back { // nothing had been touched: it begins again and goes on from where the checkout is
+					if op.State != operation.Succeeded && op.State != operation.FailedUntouched {
+						t.Errorf("ended in %s, %+v", op.State, op.Failure)
+					}
+					return
+				}
+				if op.State != operation.RolledBack || op.Failure.Reason != "HEAD_MOVED" || !strings.Contains(op.Failure.Message, elsewhere[:12]) {
+					t.Fatalf("ended in %s, %+v", op.State, op.Failure)
+				}
+				before.Blocked, before.Pause, before.Migrations = target, id, b.World().Migrations
+				diff(t, "the host", b.World(), before)
+			})
+		})
+	}
+}
+
+// TestRestartLoop: an operation whose work takes the agent down each time is not tried for ever.
+func TestRestartLoop(t *testing.T) {
+	for label, want := range map[string]operation.State{
+		"Commits.Fetch": operation.FailedUntouched, "Runtime.Run apply/app/2": operation.RolledBack,
+	} {
+		inBubble(t, func(b *bench) {
+			b.deployed(b.Head())
+			before := b.World()
+			target := next(b)
+			id := b.stopIn(label, target)
+			for starts := 1; ; starts++ {
+				reached, release := b.HoldAt(label)
+				b.start()
+				synctest.Wait()
+				if len(reached) == 0 {
+					release()
+					if starts != 4 {
+						t.Errorf("%s: given up at start %d", label, starts)
+					}
+					break
+				}
+				b.engine.Close()
+				release()
+			}
+			op := b.judged(id)
+			if op.State != want || op.Failure.Reason != "RESTART_LOOP" || op.Restarts != 4 {
+				t.Fatalf("%s: ended in %s after %d restarts, %+v", label, op.State, op.Restarts, op.Failure)
+			}
+			if want == operation.RolledBack {
+				before.Blocked, before.Pause = target, id
+			}
+			diff(t, "the host", b.World(), before)
+		})
+	}
+}
+
+func TestOnlyTheNewestOfSeveralIsTakenUp(t *testing.T) {
+	for label, want := range map[string]operation.State{"": operation.Failed, "Sentinels.SetPause": operation.FailedUntouched} {
+		inBubble(t, func(b *bench) {
+			id := b.stopIn(label, b.Head())
+			b.On(label, nil)
+			journal := b.Ports().Journal
+			first := operationtest.Accepted("newer")
+			first.Accepted.Target = b.Head()
+			newer, _, err := journal.Create(first)
+			if err != nil {
+				t.Fatal(err)
+			}
+			events, err := journal.Events(id, 1, 1000)
+			if err != nil || journal.Append(newer.ID, events) != nil {
+				t.Fatal(err)
+			}
+			b.start()
+			op := b.operation(id)
+			if op.State != want || op.Failure.Reason != "AGENT_RESTARTED" || op.Failure.Message == "" || op.Failure.Hint == "" {
+				t.Errorf("the older one is %s, %+v", op.State, op.Failure)
+			}
+			b.judged(newer.ID)
+			if calls := b.Calls("Orphans.End"); !slices.Equal(calls, []string{"Orphans.End " + id, "Orphans.End " + newer.ID}) {
+				t.Errorf("orphans ended: %q", calls)
+			}
+		})
+	}
+}
+
+// TestEngineThatIsDownAtTheStartIsWaitedFor: after a power cut the agent may be up first.
+func TestEngineThatIsDownAtTheStartIsWaitedFor(t *testing.T) {
+	down := fault.New(fault.Failed, "ENGINE_DOWN", "the engine does not answer")
+	for outage, want := range map[time.Duration]operation.State{time.Minute: operation.Succeeded, time.Hour: operation.RollbackFailed} {
+		inBubble(t, func(b *bench) {
+			b.deployed(b.Head())
+			id := b.stopIn("Runtime.Run apply/app/2", next(b))
+			b.On("Runtime.Run apply/app/2", nil)
+			began := time.Now()
+			b.On("Runtime.Ready", func(context.Context, operationtest.Call) error {
+				if time.Since(began) < outage {
+					return down
+				}
+				return nil
+			})
+			b.start()
+			if took := time.Since(began); took > 0 {
+				t.Errorf("Start waits %s: diagnostics would not be served meanwhile", took)
+			}
+			op := b.judged(id)
+			if op.State != want {
+				t.Errorf("down for %s: ended in %s, %+v", outage, op.State, op.Failure)
+			}
+			if want == operation.RollbackFailed && (op.Failure.Reason != "ENGINE_DOWN" || time.Since(began) > 5*time.Minute) {
+				t.Errorf("after %s: %+v", time.Since(began), op.Failure)
+			}
+		})
+	}
+}
+
+func TestVerifyByIsKeptOverTheRestart(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		began := time.Now()
+		id := b.stopIn("", b.Head())
+		by := must(b.Ports().Records.Operation(id)).VerifyBy
+		time.Sleep(10 * time.Minute) // while no agent runs
+		b.start()
+		if op := b.until(id, operation.AwaitingVerify); !op.VerifyBy.Equal(by) {
+			t.Errorf("the deadline moved from %s to %s", by, op.VerifyBy)
+		}
+		op := b.ended(id)
+		if took := time.Since(began); op.State != operation.Succeeded || took < 15*time.Minute || took > 16*time.Minute {
+			t.Errorf("ended in %s after %s", op.State, took)
+		}
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestJournalFailureRefusesMore: what could not be recorded to its end is taken up by the
+// next start; until then nothing else is begun over it.
+func TestJournalFailureRefusesMore(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		full := errors.New("no space left on device")
+		b.On("Checkout.Reset", func(context.Context, operationtest.Call) error {
+			b.FailAt("Journal.Append", full)
+			return nil
+		})
+		target := b.Head()
+		id := b.deploy(target).ID
+		synctest.Wait()
+		b.On("Journal.Append", nil) // the disk has room again, but the record has a hole
+		b.On("Checkout.Reset", nil)
+		_, _, err := b.engine.Deploy(b.request("another", target))
+		if fault.KindOf(err) != fault.Degraded || fault.ReasonOf(err) != "JOURNAL_FAILED" || !errors.Is(err, full) || !strings.Contains(err.Error(), "restart the agent") {
+			t.Errorf("another deploy: %v", err)
+		}
+		if _, _, err := b.engine.Rollback(operation.RollbackRequest{CommandID: "r", Target: target}); fault.ReasonOf(err) != "JOURNAL_FAILED" {
+			t.Errorf("a rollback: %v", err)
+		}
+		if _, err := b.engine.Cancel(id, "operator/test"); fault.ReasonOf(err) != "NOT_RUNNING" {
+			t.Errorf("Cancel: %v", err)
+		}
+		b.engine.Close()
+		b.start()
+		if op := b.judged(id); op.State != operation.Succeeded || op.Restarts != 1 {
+			t.Errorf("the next start ends it in %s, %+v", op.State, op.Failure)
+		}
+		b.judged(b.deploy(next(b)).ID)
+	})
+}
+
+func TestStartFailsWhenTheJournalCannotBeRead(t *testing.T) {
+	for _, label := range []string{"Records.Unfinished", "Journal.Events"} {
+		inBubble(t, func(b *bench) {
+			b.stopIn("Prober.Probe web", b.Head())
+			broken := errors.New("broken")
+			b.FailAt(label, broken)
+			b.engine = b.Engine()
+			if err := b.engine.Start(); !errors.Is(err, broken) {
+				t.Errorf("%s fails, but Start says %v", label, err)
+			}
+		})
+	}
+}
+
+// TestRecordOfAnOlderAgentEndsNamed: without what ran before, there is nothing to go back to.
+func TestRecordOfAnOlderAgentEndsNamed(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		journal := b.Ports().Journal
+		first := operationtest.Accepted("old")
+		first.Accepted.Target = b.Head()
+		op, _, err := journal.Create(first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := journal.Append(op.ID, []operation.Event{
+			{Sequence: 2, PreDeploy: &operation.PreDeploy{SHA: b.Head()}}, operationtest.Entered(3, operation.Building),
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b.start()
+		op = b.ended(op.ID)
+		if op.State != operation.Failed || op.Failure.Reason != "AGENT_RESTARTED" || !strings.Contains(op.Failure.Message, "BUILDING") {
+			t.Errorf("ended in %s, %+v", op.State, op.Failure)
+		}
+	})
+}
