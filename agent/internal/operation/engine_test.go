@@ -8,10 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
-	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -190,4 +188,3 @@ func TestPlans(t *testing.T) {
 		}
 	})
 }
-
