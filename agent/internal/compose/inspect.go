@@ -143,6 +143,9 @@ func containerOf(a container.InspectResponse) *operation.Container {
 	c.State, c.ExitCode, c.OOMKilled = a.State.Status, a.State.ExitCode, a.State.OOMKilled
 	if started, err := time.Parse(time.RFC3339Nano, a.State.StartedAt); err == nil && started.Year() > 1 {
 		c.Started = started
+		if a.State.Running {
+			c.Up = time.Since(started)
+		}
 	}
 	if h := a.State.Health; h != nil {
 		c.Health = h.Status

@@ -32,7 +32,8 @@ type Container struct {
 	HealthLog string // last output of the health check, one line
 	ImageID   string // "sha256:" and 64 hex digits
 	Started   time.Time
-	Restarts  int // by the engine
+	Up        time.Duration // since Started while it runs, 0 else
+	Restarts  int           // by the engine
 	ExitCode  int
 	OOMKilled bool
 }
@@ -52,6 +53,11 @@ type Inspector interface {
 // crashLoop is the number of restarts by the engine after which a container that is
 // down again counts as looping. One or two happen to services that wait for a database.
 const crashLoop = 3
+
+// settled is how long a container that the engine restarted must run before it counts as
+// running: so long the engine itself takes a start for unsuccessful (Docker, "Start containers automatically").
+// Between two crashes a looping container runs, too.
+const settled = 10 * time.Second
 
 // Verdict judges a service: as it should be, not yet, or not any more. container is the
 // one to blame, nil when none is.
@@ -75,6 +81,9 @@ func (s Service) judge(c Container) (ProbeOutcome, string) {
 	case "running":
 		switch c.Health {
 		case "", "healthy":
+			if c.Restarts > 0 && c.Up < settled {
+				return ProbeWaiting, fmt.Sprintf("restarted %d times, runs for less than %s", c.Restarts, settled)
+			}
 			return ProbePassed, ""
 		case "unhealthy":
 			return ProbeWaiting, strings.TrimSuffix("unhealthy: "+c.HealthLog, ": ")

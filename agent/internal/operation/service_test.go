@@ -1,6 +1,9 @@
 package operation
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestServiceVerdict(t *testing.T) {
 	running := Container{State: "running"}
@@ -16,6 +19,8 @@ func TestServiceVerdict(t *testing.T) {
 		"unhealthy with a log":         {Service{Replicas: 1, Containers: []Container{{State: "running", Health: "unhealthy", HealthLog: "refused"}}}, ProbeWaiting, "app: unhealthy: refused", 0},
 		"unhealthy without a log":      {Service{Replicas: 1, Containers: []Container{{State: "running", Health: "unhealthy"}}}, ProbeWaiting, "app: unhealthy", 0},
 		"created":                      {Service{Replicas: 1, Containers: []Container{{State: "created"}}}, ProbeWaiting, "app: created, not started", 0},
+		"runs again since a second":    {Service{Replicas: 1, Containers: []Container{{State: "running", Health: "healthy", Restarts: 2, Up: time.Second}}}, ProbeWaiting, "app: restarted 2 times, runs for less than 10s", 0},
+		"runs again since long":        {Service{Replicas: 1, Containers: []Container{{State: "running", Restarts: 2, Up: time.Hour}}}, ProbePassed, "", -1},
 		"restarted twice":              {Service{Replicas: 1, Containers: []Container{{State: "restarting", Restarts: 2, ExitCode: 1}}}, ProbeWaiting, "app: restarting after exit code 1", 0},
 		"restarted three times":        {Service{Replicas: 1, Containers: []Container{{State: "restarting", Restarts: 3, ExitCode: 7}}}, ProbeFailed, "app: crash loop: restarted 3 times, last exit code 7", 0},
 		"exited":                       {Service{Replicas: 1, Containers: []Container{{State: "exited", ExitCode: 2}}}, ProbeFailed, "app: exited with code 2", 0},

@@ -125,6 +125,7 @@ func probeError(results []ProbeResult, deadline time.Duration) error {
 func (r *run) soak(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify) error {
 	over := time.NewTimer(verify.Soak)
 	defer over.Stop()
+	last := false
 	for doubt := 0; ; {
 		result := r.lookAtContainers(ctx, plan, verify)
 		if ctx.Err() != nil {
@@ -142,13 +143,12 @@ func (r *run) soak(ctx context.Context, plan *pipeline.Plan, verify pipeline.Ver
 			}
 			return withTail(fault.New(fault.Failed, "SOAK_FAILED", "did not stay good for %s: %s: %s", verify.Soak, result.Name, result.Message), result.OutputTail)
 		}
-		end := over.C
-		if doubt > 0 {
-			end = nil // the soak ends with a look that found everything good
+		if last && doubt == 0 {
+			return nil // the soak ends with a look that found everything good
 		}
 		select {
-		case <-end:
-			return nil
+		case <-over.C:
+			last = true
 		case <-time.After(soakEvery):
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -107,7 +107,7 @@ func (p *Prober) containers(ctx context.Context, plan *pipeline.Plan, probe pipe
 		if worst.Outcome == operation.ProbePassed {
 			worst.Outcome = outcome
 		}
-		if outcome == operation.ProbeWaiting && worst.OutputTail == nil && blamed != nil && blamed.Health == "unhealthy" {
+		if outcome == operation.ProbeWaiting && worst.OutputTail == nil && blamed != nil && (blamed.Health == "unhealthy" || blamed.Restarts > 0) {
 			worst.OutputTail = p.lastWords(ctx, blamed) // in case it stays so until the deadline
 		}
 		if outcome == worst.Outcome {

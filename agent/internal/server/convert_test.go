@@ -254,7 +254,7 @@ func TestOperationAndServiceConvertCompletely(t *testing.T) {
 	var service operation.Service
 	texts = nil
 	fill(reflect.ValueOf(&service).Elem(), &texts)
-	service.Containers[0].State, service.Containers[0].Health, service.Replicas = "running", "healthy", 1
+	service.Containers[0].State, service.Containers[0].Health, service.Containers[0].Up, service.Replicas = "running", "healthy", time.Hour, 1
 	s := servicesOf([]operation.Service{service})[0]
 	requireComplete(t, s.ProtoReflect(), texts[:4])
 	requireComplete(t, s.GetContainers()[0].ProtoReflect(), []string{service.Containers[0].ID, service.Containers[0].Name, service.Containers[0].ImageID})
