@@ -169,16 +169,16 @@ func TestIdentitiesThatDoNotFit(t *testing.T) {
 	for name, tt := range map[string]struct {
 		address, dir string
 		kind         fault.Kind
-		reason       string // "" is any
+		reason       string
 	}{
 		"of another CA":   {serve(t, h, ids), filepath.Join(strangers, "deployer"), fault.Unauthenticated, identity.ReasonUnknownAuthority},
 		"of another host": {serve(t, h, elsewhere), filepath.Join(ids, "deployer"), fault.Unauthenticated, identity.ReasonWrongHost},
-		"nobody is there": {closed.Addr().String(), filepath.Join(ids, "deployer"), fault.Unreachable, ""},
+		"nobody is there": {closed.Addr().String(), filepath.Join(ids, "deployer"), fault.Unreachable, "AGENT_UNREACHABLE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := dial(t, tt.address, tt.dir).Host(t.Context())
-			if fault.KindOf(err) != tt.kind || (tt.reason != "" && fault.ReasonOf(err) != tt.reason) || fault.ExitCode(err) != 6 || !strings.Contains(err.Error(), tt.address) {
+			if fault.KindOf(err) != tt.kind || fault.ReasonOf(err) != tt.reason || fault.ExitCode(err) != 6 || !strings.Contains(err.Error(), tt.address) {
 				t.Errorf("got %v %s: %v", fault.KindOf(err), fault.ReasonOf(err), err)
 			}
 			w := &watcher{}
@@ -200,6 +200,8 @@ func TestDialRefusals(t *testing.T) {
 		exit         int
 	}{
 		"no agent":          {"", filepath.Join(ids, "observer"), "NO_AGENT", 2},
+		"no port":           {"caroline", filepath.Join(ids, "observer"), "BAD_ADDRESS", 2},
+		"empty port":        {"caroline:", filepath.Join(ids, "observer"), "BAD_ADDRESS", 2},
 		"no identity":       {"caroline:7443", "", "NO_IDENTITY", 2},
 		"no such folder":    {"caroline:7443", filepath.Join(ids, "nobody"), identity.ReasonMissing, 6},
 		"an agent's folder": {"caroline:7443", filepath.Join(ids, "agent"), identity.ReasonWrongRole, 6},

@@ -234,8 +234,11 @@ func TestPatienceIsBounded(t *testing.T) {
 		if a.refused < 10 || a.refused > 120 || len(w.warnings) == 0 {
 			t.Errorf("%d attempts in %s, %d warnings", a.refused, time.Since(began), len(w.warnings))
 		}
-		if s.OperationID() != theOperation {
-			t.Errorf("the operation's name is lost: %q", s.OperationID())
+		if fault.ReasonOf(err) != "AGENT_LOST" || !strings.Contains(err.Error(), "attach "+theOperation) {
+			t.Errorf("it is not said how to go on: %v", err)
+		}
+		if len(w.warnings) > 3 {
+			t.Errorf("the same trouble is told again and again: %q", w.warnings)
 		}
 	})
 }

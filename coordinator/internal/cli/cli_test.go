@@ -31,10 +31,10 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	seen := 0
 	every(newRoot(Streams{Out: io.Discard, Err: io.Discard}), func(c *cobra.Command) {
 		seen++
-		args := append(strings.Fields(c.CommandPath())[1:], "--help")
-		o := landfall(t, args...)
+		words := strings.Fields(c.CommandPath())
+		o := landfall(t, append(words[1:], "--help")...)
 		o.expect(t, 0)
-		for _, part := range []string{"Exit codes:\n", "Examples:\n", "Usage:\n", "landfall-coordinator " + strings.Join(args[:len(args)-1], " ")} {
+		for _, part := range []string{"Exit codes:\n", "Examples:\n", "Usage:\n", strings.Join(words, " ")} {
 			if !strings.Contains(o.out, part) {
 				t.Errorf("%s --help does not show %q:\n%s", c.CommandPath(), part, o.out)
 			}
