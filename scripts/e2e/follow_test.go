@@ -97,9 +97,16 @@ func TestDeployThenVerify(t *testing.T) {
 		t.Errorf("side has labels %q: COMPOSE_FILE or the project's name of .env is not honoured", got)
 	}
 	other := h.push("settings", map[string]string{"settings/message.txt": "two\n"})
-	h.coordinate("deployer", "deploy", "--sha", other, "--config", config).expect(t, 7, "locked by op-1-", "landfall-coordinator attach op-1-")
+	h.coordinate("deployer", "deploy", "--sha", other, "--config", config).expect(t, 7, "locked by op-1-", "landfall-coordinator verify --operation op-1-")
 	h.coordinate("operator", "resume").expect(t, 7, "op-1-")
-	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED")
+	pause := filepath.Join(h.state, "gitops-paused")
+	if _, err := os.Stat(pause); err != nil {
+		t.Errorf("convergence is not paused although the deploy is not judged: %v", err)
+	}
+	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED", "convergence resumed")
+	if _, err := os.Stat(pause); err == nil {
+		t.Error("convergence is still paused after the verdict")
+	}
 	if h.readStamp() != sha {
 		t.Errorf("stamp %s, want %s", h.readStamp(), sha)
 	}
@@ -108,19 +115,17 @@ func TestDeployThenVerify(t *testing.T) {
 	if got := h.docker("inspect", "--format", `{{index .Config.Labels "overlay"}}`, h.containers()["side"]); got[0] != "honoured" {
 		t.Errorf("side was recreated without the overlay that COMPOSE_FILE names")
 	}
-	sha = h.push("front: three", map[string]string{"front/message.txt": "three\n"})
-	h.coordinate("deployer", "deploy", "--sha", sha, "--config", config).expect(t, 0, "AWAITING_VERIFY")
-	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED")
-
-	pause := filepath.Join(h.state, "gitops-paused")
-	if _, err := os.Stat(pause); err != nil {
-		t.Errorf("convergence is not paused although nobody has finished the deploy: %v", err)
-	}
-	h.coordinate("operator", "resume").expect(t, 0, "resumed")
+	h.coordinate("operator", "resume").expect(t, 0, "there was no pause")
 	h.coordinate("operator", "pause", "--for", "1h", "--reason", "test").expect(t, 0, "paused until")
 	if raw, err := os.ReadFile(pause); err != nil || !bytes.Contains(raw, []byte(`"owner": "operator/operator"`)) {
 		t.Errorf("%v %s", err, raw)
 	}
+	sha = h.push("front: three", map[string]string{"front/message.txt": "three\n"})
+	h.deploys(sha, 0, "SUCCEEDED", "convergence stays paused by operator/operator: test")
+	if raw, err := os.ReadFile(pause); err != nil || !bytes.Contains(raw, []byte(`"owner": "operator/operator"`)) {
+		t.Errorf("a deploy took a person's pause away: %v %s", err, raw)
+	}
+	h.coordinate("operator", "resume").expect(t, 0, "resumed")
 	h.coordinate("operator", "unblock").expect(t, 0, "no commit was blocked")
 }
 

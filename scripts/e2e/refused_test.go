@@ -67,7 +67,7 @@ func TestWrongCommitsAndConfigurationsChangeNothing(t *testing.T) {
 		})
 	})
 	t.Run("step names a service that is not there", func(t *testing.T) {
-		sha := h.push("a service is gone", map[string]string{"docker-compose.yml": "services:\n  fornt: {image: \"${BASE_IMAGE}\"}\n", "front/message.txt": "two\n"})
+		sha := h.push("a service is gone", map[string]string{"docker-compose.yml": "services:\n  fornt: {image: \"${BASE_IMAGE}\"}\n  side: {image: \"${BASE_IMAGE}\"}\n", "front/message.txt": "two\n"})
 		h.untouched(func() {
 			h.deploys(sha, 2, `has no service "fr*"`)
 		})
