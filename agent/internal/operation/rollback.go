@@ -152,21 +152,22 @@ func (d *deployment) undo(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := d.hold("rolling back " + short(op.Target)); err != nil {
-		return err
-	}
+	held := d.hold("rolling back " + short(op.Target)) // whatever comes of it, the old version has to run again
 	b := &retreat{run: d.run, target: op.PreDeploy, past: d.past, touched: started(op, d.plan), fallback: op.Target}
 	err := b.check(ctx)
 	if err == nil {
 		err = b.back(ctx)
 	}
+	if err == nil {
+		err = held
+	}
+	if err == nil && (op.Failure == nil || op.Failure.Reason != reasonCancelled) { // which is no worse than it was
+		err = d.block(op)
+	}
 	if err != nil {
 		return d.unreverted(ctx, b, op, err)
 	}
-	if op.Failure != nil && op.Failure.Reason == reasonCancelled {
-		return nil // it is no worse than it was
-	}
-	return d.block(op)
+	return nil
 }
 
 // started are the steps of a plan that an operation began.
@@ -200,7 +201,11 @@ func (d *deployment) unreverted(ctx context.Context, b *retreat, op Operation, e
 	if op.Failure != nil {
 		began = "; it began because " + op.Failure.Message
 	}
-	f.Message = fmt.Sprintf("the rollback failed: %s%s; %s", f.Message, began, d.engine.whatRuns(ctx, b.plan))
+	plan := b.plan
+	if plan == nil {
+		plan = d.plan // the checkout has not moved
+	}
+	f.Message = fmt.Sprintf("the rollback failed: %s%s; %s", f.Message, began, d.engine.whatRuns(ctx, plan))
 	f.Hint = fmt.Sprintf("a person is needed: landfall-coordinator show %s, landfall-coordinator status", op.ID)
 	return &stepError{failure: &f, cause: err}
 }
