@@ -225,7 +225,10 @@ func (e *Engine) Cancel(id, who string) (Operation, error) {
 	if r == nil || r.id != op.ID {
 		return op, fault.New(fault.Refused, "NOT_RUNNING", "%s is %s but does not run in this agent", op.ID, op.State)
 	}
-	if op.State == RollingBack {
+	if op = r.snapshot(); op.State == RollingBack {
+		if op.Failure != nil && op.Failure.Reason == reasonCancelled {
+			return op, nil // asked for again
+		}
 		return op, fault.New(fault.Refused, "ROLLING_BACK", "%s brings the old version back; that cannot be cancelled", op.ID).
 			WithHint("watch it with: landfall-coordinator attach %s", op.ID)
 	}
