@@ -113,7 +113,7 @@ type Stamp interface {
 // Pause keeps convergence from running.
 type Pause struct {
 	Reason    string    `json:"reason"`
-	Owner     string    `json:"owner"` // "operator/chris", or "agent" for a deploy
+	Owner     string    `json:"owner"` // who asked: "operator/chris", also for the deploy that paused
 	Operation string    `json:"operation,omitempty"`
 	Created   time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires_at"`

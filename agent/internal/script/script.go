@@ -2,7 +2,7 @@
 //
 // It promises that a script is a regular executable file inside the checkout, that it
 // runs as the checkout's owner with an argv, never through a shell of ours, and that its
-// environment is exactly the owner's plus what landfall.yaml gives. Start reading at [New].
+// environment is exactly the owner's, the way to engine and network, and what landfall.yaml gives. Start reading at [New].
 package script
 
 import (

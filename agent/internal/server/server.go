@@ -1,8 +1,8 @@
 // Package server is the agent's face on the network: gRPC with mutual TLS in front of the engine.
 //
 // It promises that nobody without a verified certificate reaches a handler, that every
-// method and every command has an explicit rule of who may call it, that no call
-// but Execute's commands changes the host. It converts between the protocol and the
+// method and every command has an explicit rule of who may call it, that diagnostics
+// change nothing. It converts between the protocol and the
 // domain and decides nothing itself. Start reading at [New], then authorize.go.
 package server
 

@@ -40,6 +40,7 @@ func newRoot(streams Streams) *cobra.Command {
 	root.SetHelpCommandGroupID(groupSetUp)
 	root.SetCompletionCommandGroupID(groupSetUp)
 	g.AddFlags(root.PersistentFlags())
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return g.check() }
 	root.AddGroup(&cobra.Group{ID: groupDeploy, Title: "Deploy:"}, &cobra.Group{ID: groupLook, Title: "Look:"},
 		&cobra.Group{ID: groupAct, Title: "Act:"}, &cobra.Group{ID: groupSetUp, Title: "Set up:"})
 	add := func(group string, commands ...*cobra.Command) {

@@ -83,6 +83,7 @@ func (f *following) deploy(ctx context.Context, o deployOptions) (started bool, 
 	if err != nil {
 		return false, err
 	}
+	f.log().Debug("plan", "repository", s.repo.Dir, "config", s.path, "base", c.set.Base, "target", target, "digest", c.plan.Digest(), "steps", len(c.plan.Steps))
 	f.show.Note(fmt.Sprintf("%s runs %s, target %s: %s", host.GetName(), orElse(short(c.set.Base), "nothing yet"), short(target), summary(c)))
 	for _, path := range c.plan.Unclaimed {
 		f.show.Warn("no flag claims " + path + "; it is deployed with the checkout only")
@@ -125,7 +126,7 @@ func (f *following) report(ctx context.Context, format, verb string, until ...fu
 			return err
 		}
 	}
-	op, _, err := f.client.Operation(ctx, f.session.OperationID())
+	op, err := f.session.Operation(ctx)
 	if err != nil {
 		return err
 	}

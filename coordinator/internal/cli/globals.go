@@ -5,6 +5,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
@@ -21,6 +22,7 @@ type globals struct {
 	identity string
 	config   string
 	progress string
+	logLevel string
 	timeout  time.Duration
 }
 
@@ -30,6 +32,7 @@ func (g *globals) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&g.identity, "identity", os.Getenv("LANDFALL_IDENTITY"), "folder with ca.pem, cert.pem, key.pem [LANDFALL_IDENTITY]")
 	f.StringVar(&g.config, "config", os.Getenv("LANDFALL_CONFIG"), "landfall.yaml; found upwards from the working directory when not given [LANDFALL_CONFIG]")
 	f.StringVar(&g.progress, "progress", orElse(os.Getenv("LANDFALL_PROGRESS"), "auto"), "auto, tty, plain, actions, json or quiet [LANDFALL_PROGRESS]")
+	f.StringVar(&g.logLevel, "log-level", orElse(os.Getenv("LANDFALL_LOG_LEVEL"), "warn"), "log to stderr: trace, debug, info, warn or error [LANDFALL_LOG_LEVEL]")
 	f.DurationVar(&g.timeout, "timeout", 0, "stop waiting after this time; an operation that was started goes on (0: never)")
 }
 
@@ -51,8 +54,25 @@ func (g *globals) limit(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeoutCause(ctx, g.timeout, errTimeout)
 }
 
+// check refuses values that flags cannot have, before anything is tried.
+func (g *globals) check() error {
+	if hclog.LevelFromString(g.logLevel) == hclog.NoLevel {
+		return fault.New(fault.Invalid, "USAGE", "%q is no log level", g.logLevel).WithHint("use trace, debug, info, warn or error")
+	}
+	_, err := console.ParseMode(g.progress, os.Getenv, false)
+	return err
+}
+
+// log is for those who look for a mistake of ours; what people want to know is progress.
+func (g *globals) log() hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Name: "landfall-coordinator", Level: hclog.LevelFromString(g.logLevel), Output: g.streams.Err})
+}
+
 // dial connects to the agent.
-func (g *globals) dial() (*agentclient.Client, error) { return agentclient.Dial(g.agent, g.identity) }
+func (g *globals) dial() (*agentclient.Client, error) {
+	g.log().Debug("agent", "address", g.agent, "identity", g.identity)
+	return agentclient.Dial(g.agent, g.identity)
+}
 
 // renderer shows progress on stderr. The caller closes it.
 func (g *globals) renderer() (console.Renderer, error) {
