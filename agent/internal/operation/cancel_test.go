@@ -47,7 +47,7 @@ func TestCancelInEveryState(t *testing.T) {
 						case <-ctx.Done():
 							ended = context.Cause(ctx)
 							return ended
-						case <-time.After(time.Hour): // of a call that takes no context
+						case <-time.After(time.Minute): // of a call that takes no context
 							return nil
 						}
 					})
