@@ -187,7 +187,12 @@ func (e *Engine) launch(op Operation, work func(context.Context, *run)) Operatio
 		r.close()
 		final := r.snapshot()
 		e.mu.Lock()
-		e.current, e.broken = nil, r.broken
+		if e.current == r { // nothing was begun since its end
+			e.current = nil
+		}
+		if r.broken != nil {
+			e.broken = r.broken
+		}
 		e.mu.Unlock()
 		e.changed.wake() // who watches an operation that is left unfinished must not wait for more
 		e.log.Info("operation left", "operation", op.ID, "state", final.State, "events", final.LastSequence)
@@ -288,7 +293,8 @@ func (e *Engine) Operations(before uint64, limit int) ([]Operation, error) {
 	return e.ports.Records.Operations(before, limit)
 }
 
-// Current is the operation that runs, nil when none does.
+// Current is the operation that runs, nil when none does. One that has ended does not lock
+// the host: whoever saw the end may begin the next.
 func (e *Engine) Current() *Operation {
 	e.mu.Lock()
 	r := e.current
@@ -297,6 +303,9 @@ func (e *Engine) Current() *Operation {
 		return nil
 	}
 	op := r.snapshot()
+	if op.State.Terminal() {
+		return nil
+	}
 	return &op
 }
 
