@@ -8,9 +8,11 @@ package agentclient
 import (
 	"context"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
@@ -26,6 +28,9 @@ const ProtocolVersion = 1
 // callTimeout bounds a call that only looks.
 const callTimeout = 20 * time.Second
 
+// connectTimeout bounds one attempt to connect, TLS included.
+const connectTimeout = 20 * time.Second
+
 // maxReceive bounds one message from the agent: a batch of 512 lines of 16 KiB.
 const maxReceive = 32 << 20
 
@@ -36,6 +41,8 @@ type Client struct {
 	deploy      landfallv1.DeployServiceClient
 	gitops      landfallv1.GitOpsServiceClient
 	diagnostics landfallv1.DiagnosticsServiceClient
+
+	met atomic.Bool // the agent has answered: from then on its absence is worth waiting for
 }
 
 // Dial prepares a connection with the identity in a folder. The network is first used by
@@ -57,6 +64,11 @@ func Dial(address, identityDir string) (*Client, error) {
 	conn, err := grpc.NewClient("passthrough:///"+address,
 		grpc.WithTransportCredentials(source.ClientCredentials()),
 		grpc.WithKeepaliveParams(identity.KeepaliveClient()),
+		// gRPC's own pauses between attempts grow to two minutes: an agent that is back must be found sooner.
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: retryFirst, Multiplier: backoff.DefaultConfig.Multiplier, Jitter: backoff.DefaultConfig.Jitter, MaxDelay: retryMost},
+			MinConnectTimeout: connectTimeout,
+		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithUserAgent("landfall-coordinator/"+version.Get().Version),
 	)

@@ -40,6 +40,18 @@ type agent struct {
 	down     bool // refuses connections
 	refused  int  // connections so far
 	conns    []net.Conn
+	lost     int // looks at an operation that break before one is answered
+}
+
+// GetOperation answers once as many looks as the script says have broken.
+func (a *agent) GetOperation(context.Context, *landfallv1.GetOperationRequest) (*landfallv1.GetOperationResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lost > 0 {
+		a.lost--
+		return nil, status.Error(codes.Unavailable, "transport is closing")
+	}
+	return &landfallv1.GetOperationResponse{Operation: &landfallv1.Operation{Id: theOperation, State: succeeded}}, nil
 }
 
 // scene plays one stream.

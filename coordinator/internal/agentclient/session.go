@@ -31,6 +31,10 @@ const (
 	patience = 5 * time.Minute
 )
 
+// reasonEnded is the reason of an error: the agent closed the stream, as it does when the
+// operation has ended.
+const reasonEnded = "STREAM_ENDED"
+
 // Session follows one operation over as many connections as it takes. Not safe for
 // concurrent use.
 type Session struct {
@@ -70,26 +74,39 @@ func (s *Session) State() landfallv1.OperationState { return s.state }
 func NewCommandID(kind string) string { return kind + "-" + rand.Text() }
 
 // Send sends a command and returns when the agent has recorded it. After a broken
-// connection it is sent again: the same command_id is the same command. An agent that does not answer
-// the first time is an error at once.
+// connection it is sent again: the same command_id is the same command. An agent that has
+// never answered is an error at once.
 func (s *Session) Send(ctx context.Context, req *landfallv1.ExecuteRequest) error {
 	sent := false
 	return s.retry(ctx, func() error {
-		fresh := s.stream == nil
-		if err := s.open(ctx); err != nil {
-			if s.operation == "" && !sent {
-				return &giveUp{err} // nothing was sent: the person should hear of it now
-			}
+		err := s.offer(ctx, req, &sent)
+		if fault.ReasonOf(err) == reasonEnded && Terminal(s.state) {
+			// The operation came to its end, and the stream with it, before the command was heard.
+			s.Close()
+			err = s.offer(ctx, req, &sent)
+		}
+		return err
+	})
+}
+
+// offer sends a command on the stream, on a new one when there is none. sent is set once
+// the agent may have it.
+func (s *Session) offer(ctx context.Context, req *landfallv1.ExecuteRequest, sent *bool) error {
+	fresh := s.stream == nil
+	if err := s.open(ctx); err != nil {
+		if !*sent && !s.client.met.Load() {
+			return &giveUp{err} // nothing was sent: the person should hear of it now
+		}
+		return err
+	}
+	*sent = true // perhaps: who knows where the stream breaks
+	// What has ended and was delivered is not attached to: the stream would end before the command.
+	if fresh && s.operation != "" && !Terminal(s.state) {
+		if err := s.resume(); err != nil {
 			return err
 		}
-		sent = true // perhaps: who knows where the stream breaks
-		if fresh && s.operation != "" {
-			if err := s.resume(); err != nil {
-				return err
-			}
-		}
-		return s.roundTrip(req)
-	})
+	}
+	return s.roundTrip(req)
 }
 
 // Attach follows an operation from after an event on; "" is the running one.
@@ -119,6 +136,15 @@ func (s *Session) Follow(ctx context.Context, until func(landfallv1.OperationSta
 		}
 	}
 	return nil
+}
+
+// Operation reads the operation that is followed, over as many connections as it takes.
+func (s *Session) Operation(ctx context.Context) (op *landfallv1.Operation, err error) {
+	err = s.retry(ctx, func() (err error) {
+		op, _, err = s.client.Operation(ctx, s.operation)
+		return err
+	})
+	return op, err
 }
 
 // giveUp is an error that is not worth another attempt.
@@ -221,12 +247,13 @@ func (s *Session) receive() error {
 func (s *Session) take(commandID string) (acknowledged bool, err error) {
 	resp, err := s.stream.Recv()
 	if errors.Is(err, io.EOF) {
-		return false, fault.New(fault.Unreachable, "STREAM_ENDED", "the agent ended the stream")
+		return false, fault.New(fault.Unreachable, reasonEnded, "the agent ended the stream")
 	}
 	if err != nil {
 		return false, s.client.explain(err)
 	}
 	s.lost = time.Time{}
+	s.client.met.Store(true)
 	switch p := resp.GetPayload().(type) {
 	case *landfallv1.ExecuteResponse_Accepted:
 		op := p.Accepted.GetOperation()

@@ -387,3 +387,61 @@ func TestCommandIDsAreUnique(t *testing.T) {
 		seen[id] = true
 	}
 }
+
+// An operation that ends while a command is on its way ends the stream too: the command is
+// heard on a stream of its own, where nothing is attached to.
+func TestACommandToAnOperationThatHasJustEnded(t *testing.T) {
+	verify := &landfallv1.ExecuteRequest{CommandId: "verify-1", Command: &landfallv1.ExecuteRequest_Verify{Verify: &landfallv1.VerifyCommand{OperationId: theOperation}}}
+	a := &agent{scenes: []scene{attached(20, awaiting, errBroken), attached(30, succeeded, nil), func(s *stage) error {
+		req := s.command()
+		if req.GetVerify() == nil {
+			return errors.New("scene: a verify is due")
+		}
+		return s.accept(req, succeeded, 30)
+	}}}
+	inBubble(t, a, func(t *testing.T, s *Session, w *watcher) {
+		if err := errors.Join(s.Send(t.Context(), deployCommand()), s.Follow(t.Context(), isAwaiting)); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(s.Send(t.Context(), verify), s.Follow(t.Context(), toTheEnd)); err != nil {
+			t.Fatal(err)
+		}
+		w.requireHeard(t, 0, 30)
+		if len(w.warnings) != 1 || s.State() != succeeded {
+			t.Errorf("%s, warnings %q", s.State(), w.warnings)
+		}
+	})
+}
+
+// The answer at the end is worth as many connections as the events were.
+func TestOperationOutlastsABrokenConnection(t *testing.T) {
+	a := &agent{scenes: []scene{attached(30, succeeded, nil)}, lost: 3}
+	inBubble(t, a, func(t *testing.T, s *Session, w *watcher) {
+		if err := errors.Join(s.Send(t.Context(), deployCommand()), s.Follow(t.Context(), toTheEnd)); err != nil {
+			t.Fatal(err)
+		}
+		op, err := s.Operation(t.Context())
+		if err != nil || op.GetState() != succeeded || a.lost > 0 || len(w.warnings) != 1 {
+			t.Errorf("%v, %v, %d looks were not made, warnings %q", op, err, a.lost, w.warnings)
+		}
+	})
+}
+
+// A further command to an agent that was there a moment ago waits for it to come back.
+func TestAFurtherCommandWaitsForTheAgent(t *testing.T) {
+	a := &agent{scenes: []scene{attached(30, succeeded, nil)}}
+	inBubble(t, a, func(t *testing.T, s *Session, w *watcher) {
+		if err := errors.Join(s.Send(t.Context(), deployCommand()), s.Follow(t.Context(), toTheEnd)); err != nil {
+			t.Fatal(err)
+		}
+		a.setDown(true)
+		a.hangUp()
+		time.AfterFunc(time.Minute, func() { a.setDown(false) })
+		further := s.client.Session(w)
+		defer further.Close()
+		began := time.Now()
+		if err := further.Send(t.Context(), deployCommand()); err != nil || time.Since(began) < time.Minute {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+	})
+}
