@@ -34,7 +34,7 @@ type deployService struct {
 func (d deployService) Execute(stream grpc.BidiStreamingServer[landfallv1.ExecuteRequest, landfallv1.ExecuteResponse]) error {
 	ctx, cancel := context.WithCancelCause(stream.Context())
 	defer cancel(nil)
-	x := &execution{deployService: d, stream: stream, accepted: make(chan acceptance), closed: make(chan struct{})}
+	x := &execution{deployService: d, stream: stream, accepted: make(chan acceptance), closed: make(chan struct{}), turn: make(chan struct{}, 1)}
 	go x.receive(ctx, cancel)
 	return x.send(ctx)
 }
@@ -45,6 +45,7 @@ type execution struct {
 	stream   grpc.BidiStreamingServer[landfallv1.ExecuteRequest, landfallv1.ExecuteResponse]
 	accepted chan acceptance
 	closed   chan struct{} // the caller has closed its side
+	turn     chan struct{} // holds one value while a command is carried out, until it is handed to send
 }
 
 // acceptance is one command that was accepted.
@@ -68,6 +69,11 @@ func (x *execution) receive(ctx context.Context, cancel context.CancelCauseFunc)
 			cancel(err)
 			return
 		}
+		select {
+		case x.turn <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 		a, err := x.command(ctx, req)
 		if err != nil {
 			cancel(err)
@@ -75,6 +81,7 @@ func (x *execution) receive(ctx context.Context, cancel context.CancelCauseFunc)
 		}
 		select {
 		case x.accepted <- a:
+			<-x.turn
 		case <-ctx.Done():
 			return
 		}
@@ -94,54 +101,77 @@ func (x *execution) send(ctx context.Context) error {
 	if err := x.acknowledge(a); err != nil {
 		return err
 	}
-	id, after, closed := a.operation.ID, a.after, x.closed
+	at, closed := position{a.operation.ID, a.after}, x.closed
 	for {
-		// A further command interrupts the watch between two batches, and the watch goes
-		// on from where it was: its acknowledgement must not wait for the next event. So does
-		// the caller that closes its side, once: whether to stay is to be asked again.
-		watch, interrupt := context.WithCancelCause(ctx)
-		next := make(chan acceptance, 1)
-		listening := make(chan struct{})
-		go func() {
-			defer close(listening)
-			select {
-			case more := <-x.accepted:
-				next <- more
-				interrupt(nil)
-			case <-closed:
-				interrupt(errHalfClosed)
-			case <-watch.Done():
-			}
-		}()
-		err := x.engine.Watch(watch, id, after, func(events []operation.Event) error {
-			batch, err := batchOf(id, events)
-			if err != nil {
-				return err
-			}
-			after = events[len(events)-1].Sequence
-			return x.stream.Send(&landfallv1.ExecuteResponse{Payload: &landfallv1.ExecuteResponse_Batch{Batch: batch}})
-		}, x.stay)
-		interrupt(nil)
-		<-listening
-		select {
-		case more := <-next:
-			if more.operation.ID != id {
-				id, after = more.operation.ID, more.after
-			}
-			if err := x.acknowledge(more); err != nil {
-				return err
-			}
-			continue
-		default:
-		}
+		more, err := x.watch(ctx, &at, closed)
 		switch {
+		case more != nil:
+			if more.operation.ID != at.operation {
+				at = position{more.operation.ID, more.after}
+			}
+			if err := x.acknowledge(*more); err != nil {
+				return err
+			}
+		case errors.Is(err, errHalfClosed):
+			closed = nil // known now; whether to stay is to be asked again
 		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
-		case errors.Is(err, errHalfClosed):
-			closed = nil
 		default:
 			return err
 		}
+	}
+}
+
+// position is how far the caller has heard of an operation.
+type position struct {
+	operation string
+	after     uint64
+}
+
+// watch streams events from a position on. A further command interrupts it between two
+// batches and is returned: its acknowledgement must not wait for the next event. So does the
+// caller that closes its side; closed is nil when that is known already. At the end of the
+// operation neither is set, unless a command is being carried out: its acknowledgement is owed.
+func (x *execution) watch(ctx context.Context, at *position, closed <-chan struct{}) (more *acceptance, err error) {
+	watch, interrupt := context.WithCancelCause(ctx)
+	next := make(chan acceptance, 1)
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		select {
+		case a := <-x.accepted:
+			next <- a
+			interrupt(nil)
+		case <-closed:
+			interrupt(errHalfClosed)
+		case <-watch.Done():
+		}
+	}()
+	err = x.engine.Watch(watch, at.operation, at.after, func(events []operation.Event) error {
+		batch, err := batchOf(at.operation, events)
+		if err != nil {
+			return err
+		}
+		at.after = events[len(events)-1].Sequence
+		return x.stream.Send(&landfallv1.ExecuteResponse{Payload: &landfallv1.ExecuteResponse_Batch{Batch: batch}})
+	}, x.stay)
+	interrupt(nil)
+	<-listening
+	select {
+	case a := <-next:
+		return &a, nil
+	default:
+	}
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case x.turn <- struct{}{}: // no command is being carried out, and none will be
+		return nil, nil
+	case a := <-x.accepted:
+		return &a, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 

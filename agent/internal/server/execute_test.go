@@ -91,6 +91,17 @@ func TestVerifyOnANewStream(t *testing.T) {
 	}
 }
 
+// An operation may end before the acknowledgement of the command that ended it is on its
+// way: the stream must not end without it.
+func TestTheLastAcknowledgementIsOwed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	conn := b.dial(identity.RoleDeployer)
+	for n := range 50 {
+		b.verifyingDeploy(conn, b.next(n)) // fails without an acknowledgement of verify
+	}
+}
+
 func TestRepeatedCommandIsTheSameOperation(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
