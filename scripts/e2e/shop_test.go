@@ -406,6 +406,22 @@ func (s *shop) gapless(id string) {
 	}
 }
 
+// in has failures reported by a subtest; the result puts it back.
+func (s *shop) in(t *testing.T) func() {
+	old := s.t
+	s.t = t
+	return func() { s.t = old }
+}
+
+// runs starts the main job and returns once the agent has recorded its operation; the result waits for its end.
+func (s *shop) runs(sha string) (wait func()) {
+	s.t.Helper()
+	started := s.count("operation started")
+	cmd := s.background("deployer", "run", "--no-gate", "--sha", sha)
+	s.await("the operation is recorded", func() bool { return s.count("operation started") > started })
+	return func() { _ = cmd.Wait() } // how it ends is read from the journal
+}
+
 // history lists the operations, newest first.
 func (s *shop) history() []record {
 	s.t.Helper()
