@@ -90,9 +90,6 @@ func newClient(address string, conn *grpc.ClientConn) *Client {
 // Close ends the connection; operations go on.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// Address is what was dialled.
-func (c *Client) Address() string { return c.address }
-
 // explain turns what a call returned into a fault that names the agent.
 func (c *Client) explain(err error) error {
 	if err == nil {

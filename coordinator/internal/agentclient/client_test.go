@@ -110,7 +110,7 @@ func TestHostOverTLS(t *testing.T) {
 	address := serve(t, h, ids)
 	for _, role := range []string{"observer", "deployer", "operator"} {
 		c := dial(t, address, filepath.Join(ids, role))
-		if got, err := c.Host(t.Context()); err != nil || got.GetName() != "caroline" || c.Address() != address {
+		if got, err := c.Host(t.Context()); err != nil || got.GetName() != "caroline" || c.address != address {
 			t.Errorf("%s: %v, %v", role, got, err)
 		}
 		_, err := c.Operations(t.Context(), 7)

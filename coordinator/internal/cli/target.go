@@ -32,16 +32,19 @@ func (g *globals) openSource(ctx context.Context) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	top, err := findUpwards(filepath.Dir(file), ".git")
+	repo, err := git.Find(ctx, filepath.Dir(file), git.Options{})
 	if err != nil {
-		return source{}, fault.New(fault.Invalid, "NOT_A_REPOSITORY", "%s does not lie in a git clone", file).
-			WithHint("run this in a clone of the deployed repository")
+		if fault.ReasonOf(err) == "NOT_A_REPOSITORY" {
+			return source{}, fault.New(fault.Invalid, "NOT_A_REPOSITORY", "%s does not lie in a git clone", file).
+				WithHint("run this in a clone of the deployed repository")
+		}
+		return source{}, err
 	}
-	rel, err := filepath.Rel(top, file)
+	rel, err := filepath.Rel(repo.Dir, file)
 	if err != nil {
-		return source{}, fault.Wrap(err, fault.Internal, "CONFIG_PATH", "place %s in %s", file, top)
+		return source{}, fault.Wrap(err, fault.Internal, "CONFIG_PATH", "place %s in %s", file, repo.Dir)
 	}
-	s := source{repo: git.Repo{Dir: top}, path: filepath.ToSlash(rel)}
+	s := source{repo: repo, path: filepath.ToSlash(rel)}
 	_, err = s.repo.Head(ctx)
 	return s, err
 }

@@ -1,7 +1,7 @@
 // Package rpcerr carries fault errors across gRPC without losing kind, reason or hint.
 //
-// Start reading at [ToStatus] and [FromError]; the interceptors in this package are the only
-// callers either side needs. Domain code never sees a gRPC status.
+// Start reading at [ToStatus], which the server's interceptors call, and [FromError], which
+// clients call. Domain code never sees a gRPC status.
 package rpcerr
 
 import (
@@ -132,9 +132,4 @@ func UnaryServer(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler 
 // StreamServer converts what stream handlers return.
 func StreamServer(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	return ToStatus(handler(srv, ss))
-}
-
-// UnaryClient converts what calls return.
-func UnaryClient(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoker grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	return FromError(invoker(ctx, method, req, reply, cc, opts...))
 }
