@@ -143,7 +143,7 @@ func TestAnAgentThatHangsIsUnreachable(t *testing.T) {
 		c := connectHost(t, &host{agent: &agent{}})
 		began := time.Now()
 		_, err := c.Host(t.Context())
-		if fault.ExitCode(err) != 6 || fault.ReasonOf(err) != "NO_ANSWER" || !strings.Contains(err.Error(), c.Address()) || time.Since(began) != callTimeout {
+		if fault.ExitCode(err) != 6 || fault.ReasonOf(err) != "NO_ANSWER" || !strings.Contains(err.Error(), c.address) || time.Since(began) != callTimeout {
 			t.Errorf("after %s: %v", time.Since(began), err)
 		}
 		why := fault.New(fault.Interrupted, "TIMEOUT", "stopped waiting after --timeout")
