@@ -78,7 +78,7 @@ finish() {
   fi
   heading "Cleaning up"
   stop_agent
-  remove_fleet "$project"
+  remove_fleet "$project" "$demo/host"
   [ "$purge" = 0 ] || remove_base_images
   rm -rf "$demo"
   report_leftovers || code=$((code ? code : 1))
@@ -100,7 +100,7 @@ stop_agent() {
 
 report_leftovers() {
   local left
-  left=$(fleet_leftovers "$project")
+  left=$(fleet_leftovers "$project" "$demo/host")
   [ ! -e "$demo" ] || left="$left folder $demo"
   if [ -n "$agent_pid" ] && kill -0 "$agent_pid" 2>/dev/null; then left="$left process $agent_pid"; fi
   if [ -n "$left" ]; then
@@ -117,7 +117,7 @@ explain_keep() {
 fleet     http://127.0.0.1:$FLEET_HTTP_PORT/api/  (project $project, checkout $demo/host)
 agent     127.0.0.1:$agent_port, process $agent_pid, log $demo/agent.log
 ask       LANDFALL_AGENT=127.0.0.1:$agent_port LANDFALL_IDENTITY=$demo/identity/observer $coordinator status
-remove    kill $agent_pid; . $here/fleet.sh; remove_fleet $project; rm -rf $demo
+remove    kill $agent_pid; . $here/fleet.sh; remove_fleet $project $demo/host; rm -rf $demo
 KEPT
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -342,12 +343,22 @@ func (h *host) compose(dir string, env []string, args ...string) {
 	}
 }
 
+// pins is the repository of the tags by which the agent keeps this checkout's images.
+func (h *host) pins() string {
+	if h.tree == nil {
+		return "landfall-pin/none"
+	}
+	sum := sha256.Sum256([]byte(h.tree.Dir))
+	return fmt.Sprintf("landfall-pin/%x", sum[:6])
+}
+
 // removeContainers removes what carries the project's name, and its sub-projects'.
 func (h *host) removeContainers() {
 	for _, kind := range []struct{ list, remove []string }{
 		{[]string{"ps", "-aq", "--filter", "name=" + h.project}, []string{"rm", "-fv"}},
 		{[]string{"network", "ls", "-q", "--filter", "name=" + h.project}, []string{"network", "rm"}},
 		{[]string{"volume", "ls", "-q", "--filter", "name=" + h.project}, []string{"volume", "rm", "-f"}},
+		{[]string{"images", "--filter", "reference=" + h.pins(), "--format", "{{.Repository}}:{{.Tag}}"}, []string{"rmi", "--no-prune"}},
 		{[]string{"images", "-q", "--filter", "reference=" + h.project + "*"}, []string{"rmi", "-f"}},
 	} {
 		out, err := exec.Command("docker", kind.list...).Output()

@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -132,12 +130,6 @@ func (s *shop) open() {
 	s.tree.Write(".env", "COMPOSE_PROJECT_NAME="+s.project+"\nBASE_IMAGE="+strings.TrimSpace(string(out))+"\n")
 	s.compose("", []string{"REVISION=" + s.tree.Head()}, "up", "--detach", "--build")
 	s.stamp(s.tree.Head())
-}
-
-// pins is the repository of the tags that keep this checkout's images.
-func (s *shop) pins() string {
-	sum := sha256.Sum256([]byte(s.tree.Dir))
-	return fmt.Sprintf("landfall-pin/%x", sum[:6])
 }
 
 func (s *shop) removePins() {

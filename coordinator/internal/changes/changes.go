@@ -6,6 +6,7 @@ package changes
 
 import (
 	"context"
+	"strings"
 
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
@@ -30,8 +31,13 @@ func Detect(ctx context.Context, repo git.Repo, remote, base, head string) (Set,
 	}
 	diff, err := repo.Diff(ctx, base, head)
 	if fault.ReasonOf(err) == "UNKNOWN_COMMIT" {
-		if fetchErr := repo.FetchCommit(ctx, remote, base, nil); fetchErr != nil {
+		fetchErr := repo.FetchCommit(ctx, remote, base, nil)
+		switch {
+		case fault.ReasonOf(fetchErr) == "UNKNOWN_COMMIT":
 			set.Everything = "the commit that runs, " + base + ", is not in the repository (force-push?)"
+			return set, nil
+		case fetchErr != nil:
+			set.Everything = "the commit that runs, " + base + ", is not here and cannot be fetched: " + cut(fetchErr.Error())
 			return set, nil //nolint:nilerr // no base is a result: everything changed
 		}
 		diff, err = repo.Diff(ctx, base, head)
@@ -50,4 +56,13 @@ func (s Set) Input() pipeline.Input {
 		in.Changes = append(in.Changes, pipeline.Change{Status: c.Status, Path: c.Path})
 	}
 	return in
+}
+
+// cut keeps a reason to a size that travels and is read.
+func cut(text string) string {
+	const most = 300
+	if len(text) > most {
+		return strings.ToValidUTF8(text[:most], "") + "..."
+	}
+	return text
 }
