@@ -109,9 +109,9 @@ func TestCancelInEveryState(t *testing.T) {
 func TestRollingBackIsNotCancelled(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.deployed(b.Head())
-		op := b.deploy(next(b))
 		b.FailAt("Scripts.Migrate", fault.New(fault.Failed, "BROKEN", "it broke"))
 		reached, release := b.HoldAt("Reverter.Revert")
+		op := b.deploy(next(b))
 		<-reached
 		for range 2 {
 			if _, err := b.engine.Cancel(op.ID, canceller); fault.KindOf(err) != fault.Refused || fault.ReasonOf(err) != "ROLLING_BACK" {

@@ -2,6 +2,8 @@ package operation_test
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -67,11 +69,13 @@ func deploying(trouble func(h *operationtest.Host, target string), ends ...opera
 			if err != nil {
 				return err
 			}
-			if trouble != nil {
-				trouble(h, target)
-			}
 			req, err = h.Request("the-deploy", target)
 			return err
+		},
+		Trouble: func(h *operationtest.Host) {
+			if trouble != nil {
+				trouble(h, req.Target)
+			}
 		},
 		Command: func(_ *operationtest.Host, e *operation.Engine) (operation.Operation, error) {
 			op, _, err := e.Deploy(req)
@@ -193,76 +197,64 @@ func stories() map[string]operationtest.Story {
 	}
 }
 
-// TestCrashAtEveryPoint kills the agent at every call, and after every change, of every
-// story; a new one on the same host brings it to an end that tells the truth.
-func TestCrashAtEveryPoint(t *testing.T) {
-	for name, story := range stories() {
+// tellAll runs a test for every story, each on a prepared stage. number tells them apart.
+func tellAll(t *testing.T, tell func(t *testing.T, number int, stage *operationtest.Stage) (points int)) {
+	all := stories()
+	for number, name := range slices.Sorted(maps.Keys(all)) {
 		t.Run(name, func(t *testing.T) {
-			reference, _ := story.Play(t, nil)
-			points := 0
-			for _, afterEffect := range []bool{false, true} {
-				for n := 1; ; n++ {
-					if _, reached := story.Play(t, &reference, operationtest.Death{At: n, AfterEffect: afterEffect}); !reached {
-						break
-					}
-					points++
-				}
-			}
-			t.Logf("%d points", points)
+			t.Parallel()
+			t.Logf("%d points", tell(t, number, all[name].Stage(t)))
 		})
 	}
+}
+
+// TestCrashAtEveryPoint kills the agent at every call, and after every change, of every
+// story; a new one on the same host brings it to an end that tells the truth. Under the race detector,
+// which is slow, the points are shared out among the stories.
+func TestCrashAtEveryPoint(t *testing.T) {
+	stride := 1
+	if raceDetector {
+		stride = 3
+	}
+	tellAll(t, func(t *testing.T, number int, stage *operationtest.Stage) (points int) {
+		for _, afterEffect := range []bool{false, true} {
+			for n := 1 + number%stride; stage.Play(t, operationtest.Death{At: n, AfterEffect: afterEffect}); n += stride {
+				points++
+			}
+		}
+		return points
+	})
 }
 
 // TestCrashInTheRecovery kills the second engine, too, and sometimes the third. Strides keep
 // it short; they are prime to one another, so that over the stories most pairs of places are met.
 func TestCrashInTheRecovery(t *testing.T) {
 	first, second := 7, 11
-	if testing.Short() {
-		first, second = 23, 29
+	if raceDetector {
+		first, second = 13, 17
 	}
-	offset := 0
-	for name, story := range stories() {
-		offset++
-		t.Run(name, func(t *testing.T) {
-			reference, _ := story.Play(t, nil)
-			points := 0
-			for n := 1 + offset%first; ; n += first {
-				reachedAny := false
-				for m := 1 + (n+offset)%second; ; m += second {
-					deaths := []operationtest.Death{{At: n}, {At: m, AfterEffect: m%3 == 0}}
-					if points%5 == 0 {
-						deaths = append(deaths, operationtest.Death{At: 1 + m/2})
-					}
-					_, reached := story.Play(t, &reference, deaths...)
-					if !reached {
-						break
-					}
-					reachedAny = true
-					points++
+	tellAll(t, func(t *testing.T, number int, stage *operationtest.Stage) (points int) {
+		for n := 1 + number%first; n <= stage.Calls; n += first {
+			m := 1 + (n+number)%second
+			for stage.Play(t, operationtest.Death{At: n}, operationtest.Death{At: m, AfterEffect: m%3 == 0}) {
+				if points++; points%5 == 0 {
+					stage.Play(t, operationtest.Death{At: n}, operationtest.Death{At: m}, operationtest.Death{At: 1 + m/2})
 				}
-				if !reachedAny {
-					break
-				}
+				m += second
 			}
-			t.Logf("%d points", points)
-		})
-	}
+		}
+		return points
+	})
 }
 
 // TestLostAnswers: a change is made, but the port says that it failed, as when an engine is
 // asked over a connection that breaks. The agent lives on, and the end is as true as ever.
 func TestLostAnswers(t *testing.T) {
-	for name, story := range stories() {
-		t.Run(name, func(t *testing.T) {
-			points := 0
-			for n := 1; ; n++ {
-				lost := story.PlayLosing(t, n, fault.New(fault.Failed, "ANSWER_LOST", "the connection broke"))
-				if lost == "" {
-					break
-				}
-				points++
-			}
-			t.Logf("%d points", points)
-		})
-	}
+	lost := fault.New(fault.Failed, "ANSWER_LOST", "the connection broke")
+	tellAll(t, func(t *testing.T, _ int, stage *operationtest.Stage) (points int) {
+		for stage.PlayLosing(t, points+1, lost) != "" {
+			points++
+		}
+		return points
+	})
 }

@@ -188,3 +188,15 @@ func TestPlans(t *testing.T) {
 		}
 	})
 }
+
+// TestTheEndUnlocksTheHost: whoever sees the last event may begin the next operation at once.
+func TestTheEndUnlocksTheHost(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		for n := range 50 {
+			op := b.judged(b.deploy(b.Push(map[string]string{"docs/page.md": strings.Repeat("x", n+1)})).ID)
+			if op.State != operation.Succeeded {
+				t.Fatalf("ended in %s, %+v", op.State, op.Failure)
+			}
+		}
+	})
+}

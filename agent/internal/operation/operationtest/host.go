@@ -15,6 +15,7 @@ import (
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
 )
 
 // Call is one call of a port while it happens.
@@ -53,6 +54,7 @@ type Host struct {
 	files      files
 	answers    map[string]func(attempt int) operation.ProbeResult
 	attempts   map[string]int
+	configs    map[string]*pipeline.Config // parsed, by text: nobody changes them
 }
 
 // NewHost makes a host whose remote has one commit, which is checked out: the sample
@@ -65,6 +67,7 @@ func NewHost() *Host {
 		record:     newRecord(),
 		answers:    map[string]func(int) operation.ProbeResult{},
 		attempts:   map[string]int{},
+		configs:    map[string]*pipeline.Config{},
 	}
 	first := h.Push(Files())
 	h.repository.known[first] = true

@@ -204,7 +204,14 @@ func (t Trees) Pipeline(ctx context.Context, sha string) (*pipeline.Config, erro
 	if !ok {
 		return nil, fault.New(fault.Invalid, "NO_CONFIG", "commit %s has no %s", sha, ConfigPath)
 	}
-	return pipeline.Parse(ConfigPath, []byte(text))
+	if config := t.h.configs[text]; config != nil {
+		return config, nil
+	}
+	config, err := pipeline.Parse(ConfigPath, []byte(text))
+	if err == nil {
+		t.h.configs[text] = config
+	}
+	return config, err
 }
 
 // sidePrefix begins the directory of a side tree; the commit follows.

@@ -16,10 +16,12 @@ import (
 )
 
 // Story is one operation, told so that it can be told again however often the agent dies
-// in the middle of it.
+// in the middle of it. See [Story.Stage].
 type Story struct {
 	// Before brings a new host to where the story begins.
 	Before func(h *Host) error
+	// Trouble, when set, says what goes wrong on the host.
+	Trouble func(h *Host)
 	// Command sends the operation's command; it is sent again to every new engine, as a client
 	// that lost the answer does.
 	Command func(h *Host, e *operation.Engine) (operation.Operation, error)
@@ -32,23 +34,62 @@ type Story struct {
 	Blocks bool
 }
 
-// PlayLosing tells the story with the answer to the n-th change lost; it returns which that was, "" when
-// there are fewer. The end may be any
-// that is true to the host: the story's own, or a rollback that the lost answer brought about.
-func (s Story) PlayLosing(t *testing.T, n int, answer error) (lost string) {
+// Stage is a story whose host is prepared and whose end, without any death, is known.
+type Stage struct {
+	Story
+	Calls int // that the story takes when nothing interrupts it
+	host  *Host
+	end   End
+}
+
+// End is what a story left behind.
+type End struct {
+	World World
+	Made  map[string]int // containers made meanwhile, by "stack/service"
+}
+
+// Stage prepares the host and tells the story once, checking its end.
+func (s Story) Stage(t *testing.T) *Stage {
 	t.Helper()
+	stage := &Stage{Story: s}
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHost()
-		if err := s.Before(h); err != nil {
+		stage.host = NewHost()
+		if err := s.Before(stage.host); err != nil {
 			t.Fatal(err)
 		}
-		p := &play{Story: s, t: t, h: h, before: h.World(), ids: h.ContainerIDs(), made: h.made()}
-		p.operations = len(h.record.operations)
-		which := h.LoseAnswer(n, answer)
+	})
+	stage.play(t, func(p *play) {
+		p.tell()
+		stage.Calls, stage.end = len(p.h.Calls("")), p.end()
+		p.check(stage.end)
+	})
+	return stage
+}
+
+// Play tells the story to its end, in fake time: deaths holds for each engine in turn where it
+// dies, the engine after the last lives. It checks what must be true at the end. reached is false when
+// an engine ended before its death.
+func (s *Stage) Play(t *testing.T, deaths ...Death) (reached bool) {
+	t.Helper()
+	s.play(t, func(p *play) {
+		p.deaths = deaths
+		reached = p.tell()
+		p.check(s.end)
+	})
+	return reached
+}
+
+// PlayLosing tells the story with the answer to the n-th change lost; it returns which that was, "" when
+// there are fewer. The end may be any that is true to the host: the story's own, or a
+// rollback that the lost answer brought about.
+func (s *Stage) PlayLosing(t *testing.T, n int, answer error) (lost string) {
+	t.Helper()
+	s.play(t, func(p *play) {
+		which := p.h.LoseAnswer(n, answer)
 		if err := p.engine(); err != nil {
 			p.errorf("%v", err)
 		}
-		h.Restore()
+		p.h.Restore()
 		if lost = which(); lost == "" {
 			return
 		}
@@ -58,36 +99,19 @@ func (s Story) PlayLosing(t *testing.T, n int, answer error) (lost string) {
 	return lost
 }
 
-// End is what a story left behind.
-type End struct {
-	World World
-	Made  map[string]int // containers made meanwhile, by "stack/service"
-}
-
-// Play tells the story to its end, in fake time: deaths holds for each engine in turn where it
-// dies, the engine after the last lives. It checks what must be true at the end; reference is
-// the end of the same story told without a death, nil for that telling itself. reached is false when
-// an engine ended before its death.
-func (s Story) Play(t *testing.T, reference *End, deaths ...Death) (end End, reached bool) {
+// play tells the story on a copy of the prepared host.
+func (s *Stage) play(t *testing.T, tell func(p *play)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := NewHost()
-		if err := s.Before(h); err != nil {
-			t.Fatal(err)
+		time.Sleep(time.Hour) // fake time begins anew in each bubble; now it is after what was prepared
+		h := s.host.copy()
+		if s.Trouble != nil {
+			s.Trouble(h)
 		}
-		p := &play{Story: s, t: t, h: h, before: h.World(), ids: h.ContainerIDs(), made: h.made(), deaths: deaths}
-		p.operations = len(h.record.operations)
-		reached = p.tell()
-		end = End{World: h.World(), Made: h.made()}
-		for service, n := range p.made {
-			end.Made[service] -= n
-		}
-		if reference == nil {
-			reference = &end
-		}
-		p.check(*reference, end)
+		tell(&play{
+			Story: s.Story, t: t, h: h, before: h.World(), ids: h.ContainerIDs(), made: h.made(), operations: len(h.record.operations),
+		})
 	})
-	return end, reached
 }
 
 // Death is where an engine dies: at its n-th call, or right after its n-th change.
@@ -138,6 +162,15 @@ func (p *play) errorf(format string, args ...any) {
 	p.t.Errorf("died %v%s: %s", p.deaths, p.lost, fmt.Sprintf(format, args...))
 }
 
+// end looks at what there is now.
+func (p *play) end() End {
+	end := End{World: p.h.World(), Made: p.h.made()}
+	for service, n := range p.made {
+		end.Made[service] -= n
+	}
+	return end
+}
+
 // engine is the life of one engine, from start to death or to the operation's end.
 func (p *play) engine() error {
 	e := p.h.Engine(func(policy *operation.Policy) { policy.Parallelism = 1 }) // so that calls have an order
@@ -172,8 +205,9 @@ func (p *play) engine() error {
 }
 
 // check holds the host to what the operation's end promises.
-func (p *play) check(reference, end End) {
+func (p *play) check(reference End) {
 	p.t.Helper()
+	end := p.end()
 	op, err := Journal{p.h}.Operation(p.id)
 	if err != nil {
 		p.errorf("%v", err)
@@ -277,15 +311,4 @@ func (p *play) checkRecord(op operation.Operation) {
 	if folded := operation.Fold(op.ID, op.Number, events); asJSON(p.t, folded) != asJSON(p.t, op) {
 		p.errorf("the record is not the fold of the events:\n%s", cmp.Diff(asJSON(p.t, folded), asJSON(p.t, op)))
 	}
-}
-
-// made counts the containers ever made, by service.
-func (h *Host) made() map[string]int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	made := map[string]int{}
-	for service, images := range h.fleet.created {
-		made[service] = len(images)
-	}
-	return made
 }

@@ -1,6 +1,12 @@
 package operationtest
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+)
 
 // World is what a person who comes to the host finds there. Maps are keyed by "stack/service".
 type World struct {
@@ -109,3 +115,39 @@ func (h *Host) LoseAnswer(n int, err error) (lost func() (label string)) {
 
 // Restore brings the power back. No engine may be at work.
 func (h *Host) Restore() { h.OnCall, h.OnEffect = nil, nil }
+
+// made counts the containers ever made, by service.
+func (h *Host) made() map[string]int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	made := map[string]int{}
+	for service, images := range h.fleet.created {
+		made[service] = len(images)
+	}
+	return made
+}
+
+// copy is a host with everything that is on this one's disk and in its engine, nothing of its behaviour.
+func (h *Host) copy() *Host {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c := &Host{
+		behaviours: map[string]Behaviour{}, answers: map[string]func(int) operation.ProbeResult{}, attempts: map[string]int{},
+		repository: h.repository, fleet: h.fleet, files: h.files, configs: maps.Clone(h.configs),
+	}
+	c.repository.commits, c.repository.known, c.repository.edits = maps.Clone(h.repository.commits), maps.Clone(h.repository.known), maps.Clone(h.repository.edits)
+	c.fleet.images, c.fleet.loaded, c.fleet.created = maps.Clone(h.fleet.images), maps.Clone(h.fleet.loaded), maps.Clone(h.fleet.created)
+	c.fleet.pins, c.fleet.orphans, c.fleet.applied = maps.Clone(h.fleet.pins), maps.Clone(h.fleet.orphans), slices.Clone(h.fleet.applied)
+	c.fleet.containers = map[string]*operation.Container{}
+	for key, container := range h.fleet.containers {
+		own := *container
+		c.fleet.containers[key] = &own
+	}
+	for key, images := range c.fleet.created {
+		c.fleet.created[key] = slices.Clone(images)
+	}
+	for _, e := range h.record.operations {
+		c.record.operations = append(c.record.operations, &entry{op: e.op.Clone(), events: slices.Clone(e.events)})
+	}
+	return c
+}
