@@ -131,7 +131,7 @@ func (r *revert) compose(stack pipeline.Stack, args []string, deadline time.Dura
 
 // present observes the stack as it is this moment, by service.
 func (r *revert) present(stack, project string) (map[string][]operation.Past, error) {
-	list, err := r.Compose.past(r.ctx, stack, project)
+	list, err := r.past(r.ctx, stack, project)
 	by := map[string][]operation.Past{}
 	for _, p := range list {
 		by[p.Service] = append(by[p.Service], p)

@@ -45,7 +45,7 @@ type reading[T any] struct {
 // New makes a value of which nothing is known. The caller closes it.
 func New[T any](limits Limits) *Value[T] {
 	v := &Value[T]{limits: limits}
-	v.ctx, v.stop = context.WithCancel(context.Background())
+	v.ctx, v.stop = context.WithCancel(context.Background()) //nolint:gosec // Close calls it
 	return v
 }
 
