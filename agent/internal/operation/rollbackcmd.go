@@ -3,6 +3,8 @@ package operation
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
@@ -120,8 +122,32 @@ func (w *withdrawal) prove(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	_, err := w.pin(ctx, w.plan)
-	return err
+	if _, err := w.pin(ctx, w.plan); err != nil {
+		return err
+	}
+	return w.tellMigrations()
+}
+
+// tellMigrations warns of what does not go back: the migrations that were applied since the target ran.
+func (w *withdrawal) tellMigrations() error {
+	recent, err := w.engine.ports.Records.Operations(0, lookBack)
+	if err != nil {
+		return err
+	}
+	var names []string // oldest first
+	for _, op := range recent {
+		if op.State == Succeeded && op.Target == w.target {
+			break
+		}
+		names = append(slices.Clone(op.Migrations), names...)
+		if op.ID == w.undo {
+			break
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return w.warn("MIGRATIONS_STAY", fmt.Sprintf("going back to the code of %s only: the database keeps the migrations applied since: %s", short(w.target), strings.Join(names, ", ")))
 }
 
 // goBack does the work; it can be entered again after a restart, so it makes itself ready.
