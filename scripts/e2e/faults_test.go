@@ -28,6 +28,7 @@ func TestProofsTouchNothing(t *testing.T) {
 		if op := s.newest(); op.State != "FAILED_UNTOUCHED" || op.Failure.Reason != reason {
 			t.Errorf("%s: %s; want FAILED_UNTOUCHED: %s", op.State, op.Failure.Reason, reason)
 		}
+		s.coordinate("observer", "show").expect(t, 0, "FAILED_UNTOUCHED", reason)
 		s.tidy()
 	}
 	t.Run("disk", func(t *testing.T) {
@@ -129,6 +130,7 @@ func TestBadCommitsAreRolledBack(t *testing.T) {
 			if took := time.Since(began); c.within > 0 && took > c.within {
 				t.Errorf("it took %s, want less than %s", took.Round(time.Millisecond), c.within)
 			}
+			t.Logf("brought back within %s", op.lasted("ROLLING_BACK").Round(time.Millisecond))
 			if op.Failure.StepID != c.step {
 				t.Errorf("step %s, want %s", op.Failure.StepID, c.step)
 			}

@@ -187,6 +187,18 @@ func (r record) step(id string) string {
 	return ""
 }
 
+// lasted is how long the operation was in a state, the last time it was.
+func (r record) lasted(state string) time.Duration {
+	end := r.Ended
+	for _, s := range slices.Backward(r.States) {
+		if s.State == "OPERATION_STATE_"+state {
+			return end.Sub(s.Entered)
+		}
+		end = s.Entered
+	}
+	return 0
+}
+
 // newest reads the newest operation.
 func (s *shop) newest() record {
 	s.t.Helper()
