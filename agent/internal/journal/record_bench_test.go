@@ -1,0 +1,60 @@
+package journal
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
+)
+
+// BenchmarkRecord streams the output of a build through the engine's recorder into a journal on disk,
+// and reads it back as a watcher does: one line of 80 bytes an iteration, from the child's pipe to the viewer.
+func BenchmarkRecord(b *testing.B) {
+	h := operationtest.NewHost()
+	target := h.Push(map[string]string{operationtest.ConfigPath: strings.Replace(operationtest.Files()[operationtest.ConfigPath], "soak: 3s", "soak: 0s", 1)})
+	j, err := Open(b.TempDir(), 200, hclog.NewNullLogger())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer j.Close()
+	line := strings.Repeat("x", 80)
+	h.On("Runtime.Run build/app/1", func(_ context.Context, c operationtest.Call) error {
+		for range b.N {
+			c.Out(operation.Stdout, line, false)
+		}
+		return nil
+	})
+	ports := h.Ports()
+	ports.Journal, ports.Records = j, j
+	engine := operation.New(ports, operationtest.Policy(), hclog.NewNullLogger())
+	defer engine.Close()
+	req, err := h.Request("bench", target)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ResetTimer()
+	began := time.Now()
+	op, _, err := engine.Deploy(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := engine.Verify(op.ID); err != nil {
+		b.Fatal(err)
+	}
+	seen := 0
+	if err := engine.Watch(b.Context(), op.ID, 0, func(events []operation.Event) error {
+		seen += len(events)
+		return nil
+	}, nil); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(seen)/time.Since(began).Seconds(), "events/s")
+	if op, err = engine.Operation(op.ID); err != nil || op.State != operation.Succeeded || seen < b.N {
+		b.Fatalf("ended in %s after %d events, %v", op.State, seen, err)
+	}
+}
