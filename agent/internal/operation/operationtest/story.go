@@ -287,7 +287,7 @@ func (p *play) checkRecord(op operation.Operation) {
 		p.errorf("%v", err)
 		return
 	}
-	open := map[string]bool{}
+	open, planned, done := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i, e := range events {
 		if e.Sequence != uint64(i+1) {
 			p.errorf("event %d has sequence %d", i+1, e.Sequence)
@@ -295,12 +295,19 @@ func (p *play) checkRecord(op operation.Operation) {
 		switch {
 		case e.StepStarted != nil && open[e.StepStarted.ID]:
 			p.errorf("step %s is begun twice without an end", e.StepStarted.ID)
+		case e.StepStarted != nil && planned[e.StepStarted.ID] && done[e.StepStarted.ID]:
+			p.errorf("step %s is done again", e.StepStarted.ID)
 		case e.StepStarted != nil:
 			open[e.StepStarted.ID] = true
 		case e.StepFinished != nil && !open[e.StepFinished.ID]:
 			p.errorf("step %s ends without a beginning", e.StepFinished.ID)
 		case e.StepFinished != nil:
 			delete(open, e.StepFinished.ID)
+			done[e.StepFinished.ID] = e.StepFinished.Outcome == operation.StepDone
+		case e.Plan != nil:
+			for _, step := range e.Plan.Steps {
+				planned[step.ID] = true
+			}
 		case e.State != nil && e.State.State.Terminal() && i != len(events)-1:
 			p.errorf("%d events follow the end", len(events)-1-i)
 		}
