@@ -214,7 +214,7 @@ func tellAll(t *testing.T, tell func(t *testing.T, number int, stage *operationt
 func TestCrashAtEveryPoint(t *testing.T) {
 	stride := 1
 	if raceDetector {
-		stride = 3
+		stride = 5
 	}
 	tellAll(t, func(t *testing.T, number int, stage *operationtest.Stage) (points int) {
 		for _, afterEffect := range []bool{false, true} {
@@ -231,7 +231,7 @@ func TestCrashAtEveryPoint(t *testing.T) {
 func TestCrashInTheRecovery(t *testing.T) {
 	first, second := 7, 11
 	if raceDetector {
-		first, second = 13, 17
+		first, second = 19, 23
 	}
 	tellAll(t, func(t *testing.T, number int, stage *operationtest.Stage) (points int) {
 		for n := 1 + number%first; n <= stage.Calls; n += first {
