@@ -4,7 +4,8 @@
 // suites (TestJournal, TestStamp, TestSentinels) as the real adapters, that every call
 // is logged by label, that any call can be failed, delayed or counted. One [Host]
 // outlives the engines over it, as a disk outlives a process: a new engine on the same
-// host is a restart. Start reading at [NewHost].
+// host is a restart. A [Story] is an operation whose agent dies at any call, with what must be
+// true afterwards. Start reading at [NewHost].
 package operationtest
 
 import (
