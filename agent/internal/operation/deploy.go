@@ -21,8 +21,6 @@ type deployment struct {
 	req  DeployRequest
 	plan *pipeline.Plan // nil until proven
 	past Snapshot       // what ran before; empty until proven
-
-	alone bool // nobody came to verify, so nobody will come to finish
 }
 
 // work implements driver.
@@ -209,6 +207,9 @@ func (d *deployment) compile(ctx context.Context, _ Output) (string, error) {
 // pause keeps convergence away before the first change.
 func (d *deployment) pause(context.Context) error { return d.hold("deploy of " + short(d.plan.Target)) }
 
+// reasonAlone is the warning of a deploy that the agent judges by itself.
+const reasonAlone = "VERIFY_BY_AGENT"
+
 // awaitVerify waits for the Verify command. A coordinator that never comes back does not
 // leave an unjudged host: after the time the agent judges by itself.
 func (d *deployment) awaitVerify(ctx context.Context) error {
@@ -218,8 +219,7 @@ func (d *deployment) awaitVerify(ctx context.Context) error {
 	case <-d.verify:
 		return nil
 	case <-timer.C:
-		d.alone = true
-		return d.warn("VERIFY_BY_AGENT", fmt.Sprintf("no verify command came within %s; the agent verifies by itself", d.engine.policy.VerifyWithin))
+		return d.warn(reasonAlone, fmt.Sprintf("no verify command came within %s; the agent verifies by itself", d.engine.policy.VerifyWithin))
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -294,7 +294,7 @@ func (e *Engine) remembered() ([]Operation, error) {
 // past, and pins of images nobody goes back to. It fails without consequence.
 func (d *deployment) tidy(ctx context.Context) {
 	ports := d.engine.ports
-	if d.alone {
+	if d.snapshot().Alone {
 		d.release()
 	}
 	blocked, err := ports.Sentinels.Blocked()

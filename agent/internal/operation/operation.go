@@ -54,6 +54,7 @@ type Operation struct {
 	Ended        time.Time `json:"ended,omitzero"`
 	VerifyBy     time.Time `json:"verify_by,omitzero"` // when the agent verifies by itself
 	Restarts     int       `json:"restarts,omitempty"` // how often a restarted agent took it up
+	Alone        bool      `json:"alone,omitempty"`    // nobody came to verify, so nobody will come to finish
 	LastSequence uint64    `json:"last_sequence"`
 }
 
@@ -130,6 +131,7 @@ func (o *Operation) Apply(e Event) {
 		if e.Warning.Reason == reasonRestarted {
 			o.Restarts++
 		}
+		o.Alone = o.Alone || e.Warning.Reason == reasonAlone
 		if len(o.Warnings) < maxWarnings {
 			o.Warnings = append(o.Warnings, e.Warning.Message)
 		}
