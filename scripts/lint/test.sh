@@ -52,6 +52,9 @@ without_shares() {
 CGO_ENABLED=1 GOCOVERDIR=$folder/binaries \
   go test "${flags[@]}" -coverprofile="$folder/tests.out" "${patterns[@]}" | without_shares || status=1
 
+# The race detector makes the crash tests leave out most moments; without it they take every one.
+CGO_ENABLED=1 go test -count=1 -run Crash ./agent/internal/operation || status=1
+
 # Both profiles hold the same blocks; `go tool cover` adds up what stands twice. Generated code is nobody's to test.
 if [[ -n $(ls -A "$folder/binaries") ]]; then
   go tool covdata textfmt -i "$folder/binaries" -o "$folder/binaries.out"

@@ -30,7 +30,7 @@ var passedOn = [...]string{
 func PassedOn() []string {
 	var env []string
 	for _, name := range passedOn {
-		if value, ok := os.LookupEnv(name); ok {
+		if value := os.Getenv(name); value != "" {
 			env = append(env, name+"="+value)
 		}
 	}

@@ -96,8 +96,19 @@ func (w *work) up(u pipeline.Up) (string, error) {
 		}
 	}
 	slices.Sort(args[3:])
-	return w.change(u.Services, args, "UP_FAILED")
+	services := u.Services
+	if u.ForceRecreate && w.before.Projects != nil {
+		todo, err := w.undone(services, sameContainer)
+		if err != nil || len(todo) == 0 {
+			return doneBefore, err
+		}
+		services = todo
+	}
+	return w.change(services, args, "UP_FAILED")
 }
+
+// sameContainer tells a service that has not been recreated yet.
+func sameContainer(old, now operation.Past) bool { return old.Container == now.Container }
 
 // recreate replaces containers and makes sure that it did: `up` alone leaves a container
 // as it is when only the content of a mounted file changed.
@@ -106,7 +117,7 @@ func (w *work) recreate(r pipeline.Recreate) (string, error) {
 	if r.NoDeps {
 		args = append(args, "--no-deps")
 	}
-	todo, err := w.undone(r.Services, func(old, now operation.Past) bool { return old.Container == now.Container })
+	todo, err := w.undone(r.Services, sameContainer)
 	if err != nil || len(todo) == 0 {
 		return doneBefore, err
 	}

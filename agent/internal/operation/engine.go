@@ -237,6 +237,12 @@ func (e *Engine) Cancel(id, who string) (Operation, error) {
 		return op, fault.New(fault.Refused, "ROLLING_BACK", "%s brings the old version back; that cannot be cancelled", op.ID).
 			WithHint("watch it with: landfall-coordinator attach %s", op.ID)
 	}
+	if op.CancelledBy == "" {
+		// On disk first: a wish that was heard must outlast us.
+		if err := r.warn(reasonCancel, cancelWords+who); err != nil {
+			return op, err
+		}
+	}
 	r.requestCancel(who)
 	return r.snapshot(), nil
 }

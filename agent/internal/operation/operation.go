@@ -10,6 +10,7 @@ package operation
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"ataraxis.dev/landfall/shared/fault"
@@ -52,9 +53,10 @@ type Operation struct {
 
 	Created      time.Time `json:"created"`
 	Ended        time.Time `json:"ended,omitzero"`
-	VerifyBy     time.Time `json:"verify_by,omitzero"` // when the agent verifies by itself
-	Restarts     int       `json:"restarts,omitempty"` // how often a restarted agent took it up
-	Alone        bool      `json:"alone,omitempty"`    // nobody came to verify, so nobody will come to finish
+	VerifyBy     time.Time `json:"verify_by,omitzero"`     // when the agent verifies by itself
+	CancelledBy  string    `json:"cancelled_by,omitempty"` // who asked for its end
+	Restarts     int       `json:"restarts,omitempty"`     // how often a restarted agent took it up
+	Alone        bool      `json:"alone,omitempty"`        // nobody came to verify, so nobody will come to finish
 	LastSequence uint64    `json:"last_sequence"`
 }
 
@@ -128,8 +130,11 @@ func (o *Operation) Apply(e Event) {
 	case e.Probe != nil:
 		o.applyProbe(*e.Probe)
 	case e.Warning != nil:
-		if e.Warning.Reason == reasonRestarted {
+		switch e.Warning.Reason {
+		case reasonRestarted:
 			o.Restarts++
+		case reasonCancel:
+			o.CancelledBy = strings.TrimPrefix(e.Warning.Message, cancelWords)
 		}
 		o.Alone = o.Alone || e.Warning.Reason == reasonAlone
 		if len(o.Warnings) < maxWarnings {

@@ -13,6 +13,8 @@ const (
 	// reasonRestarted is the warning of an operation that was taken up.
 	reasonRestarted = "AGENT_RESTARTED"
 	reasonCancelled = "CANCELLED"
+	// reasonCancel is the warning that keeps a person's wish to cancel over a restart.
+	reasonCancel = "CANCEL_REQUESTED"
 	// maxRestarts is how often an operation is taken up in the hope that it comes further:
 	// one whose work takes the agent down each time is rolled back.
 	maxRestarts = 3
@@ -77,6 +79,9 @@ func (e *Engine) takeUp(op Operation, ended int) error {
 		if err := r.noteRestart(ended); err != nil {
 			return
 		}
+		if op.CancelledBy != "" {
+			r.requestCancel(op.CancelledBy)
+		}
 		d := r.driverFor(op, facts)
 		if err := r.observe(ctx, op); err != nil {
 			outcome, change, leave := r.outcomeOf(ctx, op.State, err, d)
@@ -128,7 +133,11 @@ func (r *run) observe(ctx context.Context, op Operation) error {
 	if verdictStands(op) {
 		return nil
 	}
-	if op.Restarts >= maxRestarts && op.State != RollingBack {
+	most := maxRestarts
+	if op.State == RollingBack {
+		most = 2 * maxRestarts // going back is worth more attempts; after that a person must look
+	}
+	if op.Restarts >= most {
 		return fault.New(fault.Failed, "RESTART_LOOP", "the agent ended %d times during this operation, the last time in %s", op.Restarts+1, op.State).
 			WithHint("read the agent's log: journalctl -u landfall-agent")
 	}

@@ -147,8 +147,8 @@ func (b *retreat) revert(ctx context.Context) error {
 // undo rolls a deploy back to what ran before it.
 func (d *deployment) undo(ctx context.Context) error {
 	op := d.snapshot()
-	if len(op.Migrations) > 0 {
-		if err := d.warn("MIGRATIONS_STAY", fmt.Sprintf("rolling back the code only: the database keeps the migrations of this deploy: %s", strings.Join(op.Migrations, ", "))); err != nil {
+	if names := migrationsOf(op); names != "" {
+		if err := d.warn("MIGRATIONS_STAY", "rolling back the code only: the database keeps the migrations of this deploy: "+names); err != nil {
 			return err
 		}
 	}
@@ -168,6 +168,20 @@ func (d *deployment) undo(ctx context.Context) error {
 		return d.unreverted(ctx, b, op, err)
 	}
 	return nil
+}
+
+// migrationsOf names the migrations of an operation, "" when there were none. One that was being
+// applied when the agent ended may not have been told.
+func migrationsOf(op Operation) string {
+	names := strings.Join(op.Migrations, ", ")
+	cutOff := slices.ContainsFunc(op.Steps, func(s StepRecord) bool { return s.State == Migrating && s.Outcome == StepInterrupted })
+	switch {
+	case cutOff && names == "":
+		return "perhaps some, a migration step was cut off"
+	case cutOff:
+		return names + ", and perhaps more, because a migration step was cut off"
+	}
+	return names
 }
 
 // started are the steps of a plan that an operation began.

@@ -60,7 +60,10 @@ func (r *run) close() {
 // errCancelled is the cause of the work's context when a person cancels.
 type errCancelled struct{ who string }
 
-func (e *errCancelled) Error() string { return "cancelled by " + e.who }
+// cancelWords begin every text that tells of a cancellation.
+const cancelWords = "cancelled by "
+
+func (e *errCancelled) Error() string { return cancelWords + e.who }
 
 func (r *run) requestCancel(who string) { r.cancelWork(&errCancelled{who}) }
 
