@@ -221,6 +221,7 @@ func TestBrokenConnections(t *testing.T) {
 func TestBrokenConnectionsAndRestarts(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"SIGTERM": syscall.SIGTERM, "SIGKILL": syscall.SIGKILL} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			h := tinyHost(t)
 			h.startAgent()
 			line := newBadLine(t, h.address, 1, 200<<10)
