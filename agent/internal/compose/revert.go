@@ -160,7 +160,11 @@ func (r *revert) decide(stack, service string, present map[string][]operation.Pa
 	current := present[service]
 	restored := func(p operation.Past) bool { return !r.Now.Has(p.Container) && p.ImageID == was[0].ImageID }
 	if len(current) == len(was) && !slices.ContainsFunc(current, func(p operation.Past) bool { return !restored(p) }) {
-		return leave // an earlier attempt of this revert made them
+		// An earlier attempt of this revert made them; it may have ended before it started them.
+		if slices.ContainsFunc(current, func(p operation.Past) bool { return !p.Running && (was[0].Running || p.Started.IsZero()) }) {
+			return start
+		}
+		return leave
 	}
 	worst := leave
 	for _, w := range was {
