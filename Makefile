@@ -55,6 +55,10 @@ demo: ## deploy a real Compose fleet on this machine, watch it, clean up
 	@scripts/setup/compose.sh
 	@scripts/demo/demo.sh
 
+.PHONY: soak
+soak: setup ## deploy 200 good and bad commits in turn, print what the agent keeps (10 minutes)
+	@LANDFALL_SOAK=200 go test -count=1 -run TestSoak -timeout 30m -v ./scripts/e2e
+
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=regexp BENCH_COUNT=n)
 	@packages=$$({ grep -rlE '^func Benchmark' --include '*_test.go' . || true; } | sed 's,/[^/]*$$,,' | sort -u); \

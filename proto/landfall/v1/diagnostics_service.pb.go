@@ -427,9 +427,9 @@ func (x *Stamp) GetWriteTime() *timestamppb.Timestamp {
 // Engine is the Docker Engine with Compose.
 type Engine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version of the engine; empty when it does not answer.
+	// Version of the engine, as last known; error tells when it does not answer now.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
-	// Version of Compose; empty when it does not answer.
+	// Version of Compose, as last known; error tells when it does not answer now.
 	ComposeVersion string `protobuf:"bytes,2,opt,name=compose_version,json=composeVersion,proto3" json:"compose_version,omitempty"`
 	// Why one of them does not answer; empty when both do.
 	Error         string `protobuf:"bytes,3,opt,name=error,proto3" json:"error,omitempty"`
