@@ -1,7 +1,7 @@
 // Package e2e tries the real programs on real git, a real Docker Engine with real Compose, a
 // real PostgreSQL, over real TLS.
 //
-// Each test has a host of its own: origin, clone, checkout, identities, state and an agent,
+// Tests run side by side, but for those that measure. Each has a host of its own: origin, clone, checkout, identities, state and an agent,
 // with containers under a project name of its own, and takes all of it down again. What a
 // test needs and does not find is a failure, never a skip; `go test -short` leaves the
 // package out. Start reading at host_test.go, then fleet_test.go.

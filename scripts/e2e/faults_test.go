@@ -20,6 +20,7 @@ func shopConfigWith(deadline, soak string) string {
 
 // What is found wrong before anything was touched leaves the host as it was, and says why.
 func TestProofsTouchNothing(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	wanted := s.push("wanted", map[string]string{"app/run.sh": serves("wanted"), "side/message.txt": "wanted\n"})
 	refused := func(t *testing.T, code int, reason string, texts ...string) {
@@ -72,6 +73,7 @@ func TestProofsTouchNothing(t *testing.T) {
 
 // Whatever a commit does wrong, what ran before runs again, from the images that ran, and the commit is blocked.
 func TestBadCommitsAreRolledBack(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.startAgent("deadlines: {no_progress: 2s, up: 1m}")
 	good := shopFiles()
@@ -96,30 +98,56 @@ func TestBadCommitsAreRolledBack(t *testing.T) {
 		texts   []string
 		within  time.Duration // 0: however long
 	}{
-		{name: "build fails", reason: "BUILD_FAILED", step: "build/app/2", texts: []string{"is-not-there"},
-			files: map[string]string{"app/Dockerfile": "FROM scratch\nCOPY is-not-there /\n"}},
-		{name: "build script fails", reason: "SCRIPT_FAILED", step: "build/app/1", texts: []string{"exit code 9", "nothing prepared"},
-			files: map[string]string{"app/prepare.sh": "#!/bin/sh\necho nothing prepared\nexit 9\n"}},
-		{name: "build script hangs", reason: "CHILD_NO_PROGRESS", step: "build/app/1", within: 15 * time.Second,
-			files: map[string]string{"app/prepare.sh": "#!/bin/sh\necho hanging\nsleep 600 & sleep 600\n"}},
-		{name: "migration fails", reason: "MIGRATION_FAILED", step: "migrate/script/1", texts: []string{"exit code 3", "applied 100_first", "keeps the migrations of this deploy: 001_a, 100_first"},
-			files: map[string]string{"migrations/100_first.sh": ":\n", "migrations/101_bad.sh": "exit 3\n"}},
-		{name: "never healthy", reason: "PROBE_DEADLINE", step: "verify/probes", touched: []string{"app"}, texts: []string{"shop/app: health is starting", "within 3s"},
-			files: map[string]string{"app/run.sh": "exec sleep 1000000\n", "landfall.yaml": shopConfigWith("3s", "1s")}},
-		{name: "crash loop", reason: "PROBE_FAILED", step: "verify/probes", touched: []string{"app"}, texts: []string{"shop/app: crash loop", "my last words"}, within: 30 * time.Second,
-			files: map[string]string{"app/run.sh": "echo my last words\nexit 1\n", "landfall.yaml": shopConfigWith("2m", "1s")}},
-		{name: "killed for want of memory", reason: "PROBE_FAILED", step: "verify/probes", touched: []string{"app"}, texts: []string{"exited with code 137", "my last words"}, within: 15 * time.Second,
-			files: map[string]string{"app/run.sh": "echo my last words\nexit 137\n", "landfall.yaml": shopConfigWith("2m", "1s"),
-				"compose.yml": strings.Replace(shopCompose, "restart: unless-stopped", `restart: "no"`, 1)}},
-		{name: "dies after it was healthy", reason: "SOAK_FAILED", step: "verify/soak", touched: []string{"app"}, texts: []string{"shop/app", "exited with code 3"},
-			files: map[string]string{"app/run.sh": "touch /tmp/healthy\nsleep 3\necho my last words\nexit 3\n", "landfall.yaml": shopConfigWith("20s", "6s"),
-				"compose.yml": strings.Replace(shopCompose, "restart: unless-stopped", `restart: "no"`, 1)}},
-		{name: "dies after it was healthy and is restarted", reason: "SOAK_FAILED", step: "verify/soak", touched: []string{"app"}, texts: []string{"shop/app", "my last words"},
-			files: map[string]string{"app/run.sh": "touch /tmp/healthy\nsleep 3\necho my last words\nexit 3\n", "landfall.yaml": shopConfigWith("20s", "6s")}},
-		{name: "job fails", reason: "PROBE_FAILED", step: "verify/probes", touched: []string{"job"}, texts: []string{"shop/job: exited with code 5"},
-			files: map[string]string{"job/run.sh": "exit 5\n"}},
-		{name: "mounted file breaks a service", reason: "PROBE_FAILED", step: "verify/probes", touched: []string{"side"}, texts: []string{"shop/side"},
-			files: map[string]string{"side/message.txt": "bad\n", "compose.yml": strings.Replace(shopCompose, `command: [sleep, "1000000"]`, "command: [grep, -q, bad, /nowhere]", 1)}},
+		{
+			name: "build fails", reason: "BUILD_FAILED", step: "build/app/2", texts: []string{"is-not-there"},
+			files: map[string]string{"app/Dockerfile": "FROM scratch\nCOPY is-not-there /\n"},
+		},
+		{
+			name: "build script fails", reason: "SCRIPT_FAILED", step: "build/app/1", texts: []string{"exit code 9", "nothing prepared"},
+			files: map[string]string{"app/prepare.sh": "#!/bin/sh\necho nothing prepared\nexit 9\n"},
+		},
+		{
+			name: "build script hangs", reason: "CHILD_NO_PROGRESS", step: "build/app/1", within: 15 * time.Second,
+			files: map[string]string{"app/prepare.sh": "#!/bin/sh\necho hanging\nsleep 600 & sleep 600\n"},
+		},
+		{
+			name: "migration fails", reason: "MIGRATION_FAILED", step: "migrate/script/1", texts: []string{"exit code 3", "applied 100_first", "keeps the migrations of this deploy: 001_a, 100_first"},
+			files: map[string]string{"migrations/100_first.sh": ":\n", "migrations/101_bad.sh": "exit 3\n"},
+		},
+		{
+			name: "never healthy", reason: "PROBE_DEADLINE", step: "verify/probes", touched: []string{"app"}, texts: []string{"shop/app: health is starting", "within 3s"},
+			files: map[string]string{"app/run.sh": "exec sleep 1000000\n", "landfall.yaml": shopConfigWith("3s", "1s")},
+		},
+		{
+			name: "crash loop", reason: "PROBE_FAILED", step: "verify/probes", touched: []string{"app"}, texts: []string{"shop/app: crash loop", "my last words"}, within: 30 * time.Second,
+			files: map[string]string{"app/run.sh": "echo my last words\nexit 1\n", "landfall.yaml": shopConfigWith("2m", "1s")},
+		},
+		{
+			name: "killed for want of memory", reason: "PROBE_FAILED", step: "verify/probes", touched: []string{"app"}, texts: []string{"exited with code 137", "my last words"}, within: 15 * time.Second,
+			files: map[string]string{
+				"app/run.sh": "echo my last words\nexit 137\n", "landfall.yaml": shopConfigWith("2m", "1s"),
+				"compose.yml": strings.Replace(shopCompose, "restart: unless-stopped", `restart: "no"`, 1),
+			},
+		},
+		{
+			name: "dies after it was healthy", reason: "SOAK_FAILED", step: "verify/soak", touched: []string{"app"}, texts: []string{"shop/app", "exited with code 3"},
+			files: map[string]string{
+				"app/run.sh": "touch /tmp/healthy\nsleep 3\necho my last words\nexit 3\n", "landfall.yaml": shopConfigWith("20s", "6s"),
+				"compose.yml": strings.Replace(shopCompose, "restart: unless-stopped", `restart: "no"`, 1),
+			},
+		},
+		{
+			name: "dies after it was healthy and is restarted", reason: "SOAK_FAILED", step: "verify/soak", touched: []string{"app"}, texts: []string{"shop/app", "my last words"},
+			files: map[string]string{"app/run.sh": "touch /tmp/healthy\nsleep 3\necho my last words\nexit 3\n", "landfall.yaml": shopConfigWith("20s", "6s")},
+		},
+		{
+			name: "job fails", reason: "PROBE_FAILED", step: "verify/probes", touched: []string{"job"}, texts: []string{"shop/job: exited with code 5"},
+			files: map[string]string{"job/run.sh": "exit 5\n"},
+		},
+		{
+			name: "mounted file breaks a service", reason: "PROBE_FAILED", step: "verify/probes", touched: []string{"side"}, texts: []string{"shop/side"},
+			files: map[string]string{"side/message.txt": "bad\n", "compose.yml": strings.Replace(shopCompose, `command: [sleep, "1000000"]`, "command: [grep, -q, bad, /nowhere]", 1)},
+		},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -161,6 +189,7 @@ func TestBadCommitsAreRolledBack(t *testing.T) {
 
 // A stamp that the branch lost is no base: everything is deployed.
 func TestForcePushedBranch(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.startAgent()
 	rewrite := func(message string) string {
@@ -192,6 +221,7 @@ func TestForcePushedBranch(t *testing.T) {
 
 // What a crashed recreate leaves behind is put in order by the next deploy.
 func TestLeftoverOfARecreateIsRepaired(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.startAgent()
 	name := s.project + "-app-1"
@@ -226,6 +256,7 @@ func TestLeftoverOfARecreateIsRepaired(t *testing.T) {
 
 // The images to go back to survive a prune of what has no name; where somebody removed one for good, it is built again.
 func TestImagesOfARollback(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.startAgent()
 	old := s.docker("inspect", "--format", "{{.Image}}", s.containers()["app"])[0]

@@ -110,6 +110,7 @@ func (f *fleet) replaced(do func()) []string {
 // The main job, from adoption over a code change, a migration and a docs-only change to
 // every kind of failure. The subtests follow one another: each deploys on top of the last.
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	if _, err := os.Stat(filepath.Join(f.state, "last-successful-deploy-sha")); err == nil {
 		t.Fatal("the stamp is there before the first deploy")

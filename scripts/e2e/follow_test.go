@@ -19,6 +19,7 @@ const longLog = 200_000
 
 // Every line of a long build log arrives, once and in order, while it is printed.
 func TestLongOutputArrivesWhole(t *testing.T) {
+	t.Parallel()
 	h := tinyHost(t)
 	h.startAgent()
 	sha := h.push("noise", map[string]string{"noise/print.sh": fmt.Sprintf("#!/bin/sh\nexec seq -f 'line %%.0f of a long build log' 1 %d\n", longLog)})
@@ -82,6 +83,7 @@ func (h *host) agentRSS() string {
 
 // deploy and verify are two commands with the operation waiting in between.
 func TestDeployThenVerify(t *testing.T) {
+	t.Parallel()
 	h := tinyHost(t)
 	h.startAgent()
 	t.Logf("agent RSS idle: %s", h.agentRSS())
@@ -131,6 +133,7 @@ func TestDeployThenVerify(t *testing.T) {
 
 // A coordinator that never comes back does not leave an unjudged host.
 func TestAgentVerifiesWhenNobodyDoes(t *testing.T) {
+	t.Parallel()
 	h := tinyHost(t)
 	h.startAgent("verify_within: 1s")
 	sha := h.push("front: two", map[string]string{"front/message.txt": "two\n"})
@@ -141,6 +144,7 @@ func TestAgentVerifiesWhenNobodyDoes(t *testing.T) {
 
 // Ctrl-C stops watching, not the deploy.
 func TestInterruptDetaches(t *testing.T) {
+	t.Parallel()
 	h := tinyHost(t)
 	h.startAgent("verify_within: 1s")
 	sha := h.push("slow", map[string]string{"noise/print.sh": "#!/bin/sh\necho begun\nsleep 3\necho done\n"})
@@ -166,6 +170,7 @@ func TestInterruptDetaches(t *testing.T) {
 
 // An agent that is stopped in the middle names the state it left, and takes up what it can.
 func TestAgentStoppedInTheMiddle(t *testing.T) {
+	t.Parallel()
 	h := tinyHost(t)
 	h.startAgent()
 	config := filepath.Join(h.dev.Dir, h.config)

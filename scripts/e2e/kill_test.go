@@ -78,6 +78,7 @@ func trials() []*trial {
 // Whenever the agent is killed, the next one finds out where things stand and brings the
 // operation to the end that it would have had: the new version or the old one runs, wholly, and the files say which.
 func TestKilledAgent(t *testing.T) {
+	t.Parallel()
 	seed := *killSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

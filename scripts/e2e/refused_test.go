@@ -22,6 +22,7 @@ import (
 // What must not be deployed is refused with its exit code and one message that says what to
 // do, and the host stays as it was. One host serves every case, because none changes it.
 func TestWrongCommitsAndConfigurationsChangeNothing(t *testing.T) {
+	t.Parallel()
 	h := tinyHost(t)
 	h.startAgent()
 	first := h.dev.Head()
@@ -106,6 +107,7 @@ func TestWrongCommitsAndConfigurationsChangeNothing(t *testing.T) {
 
 // Who is not let in reaches no handler, whatever it speaks.
 func TestStrangersReachNothing(t *testing.T) {
+	t.Parallel()
 	h := tinyHost(t)
 	h.startAgent()
 	other := filepath.Join(h.ids, "other")
@@ -187,6 +189,7 @@ func TestStrangersReachNothing(t *testing.T) {
 
 // A host that cannot work says so, and starts or touches nothing.
 func TestHostsThatCannotWork(t *testing.T) {
+	t.Parallel()
 	h := tinyHost(t)
 
 	t.Run("port in use", func(t *testing.T) {

@@ -36,6 +36,7 @@ func (s *shop) wentBack(target, left string) {
 
 // A person goes back: to what ran before an operation, to a commit that is remembered, to one that is not.
 func TestRollbackByHand(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.startAgent()
 	first := s.readStamp()
@@ -128,6 +129,7 @@ func TestRollbackByHand(t *testing.T) {
 
 // A rollback whose target cannot run stops nothing; one that fails on the way says what runs and what does not.
 func TestRollbackThatCannotSucceed(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.startAgent()
 	t.Run("the target's compose files are wrong", func(t *testing.T) {
@@ -164,6 +166,7 @@ func TestRollbackThatCannotSucceed(t *testing.T) {
 
 // A person ends an operation at each point where one can, and every end is in the history.
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.startAgent()
 	config := filepath.Join(s.dev.Dir, s.config)

@@ -72,6 +72,7 @@ const noLimits = "limits: {min_free_disk: 1KiB, min_available_memory: 1KiB}"
 
 // A full disk under the checkout: before anything was touched the host stays as it was, after that it goes back.
 func TestFullDiskUnderTheCheckout(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	small(t, s.tree.Dir, 8<<20)
 	s.startAgent(noLimits)
@@ -128,6 +129,7 @@ func open(t *testing.T, gate string) {
 // A disk that is full under the journal: nothing happens that is not recorded, nothing more is begun, and an agent that
 // is started with room again takes the operation up.
 func TestFullDiskUnderTheState(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	small(t, s.state, 8<<20)
 	s.startAgent(noLimits, "verify_within: 1s")
@@ -164,6 +166,7 @@ func TestFullDiskUnderTheState(t *testing.T) {
 
 // An agent without file descriptors ends its operation with a name, and works again after a restart.
 func TestNoFileDescriptors(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.startAgent(noLimits, "verify_within: 1s")
 	gate := filepath.Join(s.ids, "gate")
@@ -268,6 +271,7 @@ func (l *engineLine) cut() {
 
 // An engine that goes away in the middle of an up: the old version runs again once it is back.
 func TestEngineGoesAway(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	line := &engineLine{path: filepath.Join(s.ids, "docker.sock")}
 	line.mend(t)

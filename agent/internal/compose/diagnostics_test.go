@@ -18,7 +18,7 @@ func TestDiagnosticsGoByTheLastRendering(t *testing.T) {
 	dir := t.TempDir()
 	hang := filepath.Join(dir, "hang")
 	script := "#!/bin/sh\n[ -e " + hang + " ] && exec sleep 60\necho '{\"name\":\"shop\",\"services\":{\"app\":{\"image\":\"app:1\"}}}'\n"
-	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "docker"), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
