@@ -213,7 +213,9 @@ const reasonAlone = "VERIFY_BY_AGENT"
 // awaitVerify waits for the Verify command. A coordinator that never comes back does not
 // leave an unjudged host: after the time the agent judges by itself.
 func (d *deployment) awaitVerify(ctx context.Context) error {
-	timer := time.NewTimer(time.Until(d.snapshot().VerifyBy))
+	// The record has the wall clock's time, which may have jumped while the agent was away: a
+	// host that starts with a clock from the past must not wait for hours.
+	timer := time.NewTimer(min(time.Until(d.snapshot().VerifyBy), d.engine.policy.VerifyWithin))
 	defer timer.Stop()
 	select {
 	case <-d.verify:

@@ -294,6 +294,30 @@ func TestVerifyByIsKeptOverTheRestart(t *testing.T) {
 	})
 }
 
+// TestClockJumpsWhileNoAgentRuns: a machine without a battery for its clock starts in the
+// past, then jumps. The recorded deadline is then hours ahead, or long over; the verdict comes in time all the same.
+func TestClockJumpsWhileNoAgentRuns(t *testing.T) {
+	for name, c := range map[string]struct {
+		promised, away, least, most time.Duration
+	}{
+		"back":  {promised: 10 * time.Hour, least: 15 * time.Minute, most: 16 * time.Minute},
+		"ahead": {promised: 15 * time.Minute, away: 100 * time.Hour, most: time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				id := b.stopIn("", b.Head())
+				time.Sleep(c.away)
+				began := time.Now()
+				b.start(func(p *operation.Policy) { p.VerifyWithin = 15 * time.Minute })
+				op := b.ended(id)
+				if took := time.Since(began); op.State != operation.Succeeded || took < c.least || took > c.most {
+					t.Errorf("ended in %s after %s", op.State, took)
+				}
+			}, func(p *operation.Policy) { p.VerifyWithin = c.promised })
+		})
+	}
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
