@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -154,17 +155,13 @@ func (h *host) startAgent(extra ...string) {
 			h.t.Logf("end of the agent's log:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
 		}
 	})
-	h.eventually(20*time.Second, "the agent answers", func() bool {
-		conn, err := net.DialTimeout("tcp", h.address, time.Second)
-		if err != nil {
-			select {
-			case <-a.done:
-				h.t.Fatalf("the agent ended:\n%s", a.log.String())
-			default:
-			}
-			return false
+	h.eventually(20*time.Second, "the agent serves", func() bool {
+		select {
+		case <-a.done:
+			h.t.Fatalf("the agent ended:\n%s", a.log.String())
+		default:
 		}
-		return conn.Close() == nil
+		return strings.Contains(a.log.String(), "serving: address="+h.address)
 	})
 }
 
@@ -405,14 +402,32 @@ func exitCode(t *testing.T, err error) int {
 	return -1
 }
 
+// nextPort counts the ports that tests of this process were given. They lie below those that
+// the kernel gives to connections and those that lay-out.sh takes, so that an agent that is
+// restarted finds its port free.
+var nextPort atomic.Uint32
+
+const (
+	firstPort = 10000
+	ports     = 9000
+)
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range ports {
+		port := firstPort + (uint32(os.Getpid())*97+nextPort.Add(1))%ports
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			continue // somebody else's
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return address
 	}
-	defer func() { _ = l.Close() }() // only its number was wanted
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 // lockedBuffer collects output that is read while it is written.
