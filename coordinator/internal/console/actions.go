@@ -10,12 +10,10 @@ import (
 	"unicode"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/workflowcommand"
 )
 
 const (
-	// annotationLimit is the number of error, and of warning, annotations that GitHub keeps of a step
-	// (https://github.com/actions/toolkit, docs/problem-matchers.md, "Limitations"); the rest would be lost without a word.
-	annotationLimit = 10
 	// annotationLine bounds the lines of an annotation, in cells. The runner cuts a message off at 4096 characters
 	// (actions/runner, ExecutionContext.cs), and the last lines of output, which tell most, are at its end.
 	annotationLine = 180
@@ -194,7 +192,7 @@ func (a *workflow) annotate(command, title string, message []string) {
 	if command == "warning" {
 		used = &a.warnings
 	}
-	if *used++; *used > annotationLimit {
+	if *used++; *used > workflowcommand.AnnotationLimit {
 		for _, text := range message {
 			a.own(command + ": " + text)
 		}
@@ -204,10 +202,8 @@ func (a *workflow) annotate(command, title string, message []string) {
 		message[i] = fit(message[i], annotationLine)
 	}
 	a.obey()
-	if title = clean(title); title != "" {
-		title = " title=" + escapeProperty(title)
-	}
-	fmt.Fprintf(&a.buffer, "::%s%s::%s\n", command, title, escapeMessage(strings.Join(message, "\n")))
+	note := workflowcommand.Annotation{Level: command, Title: clean(title), Message: strings.Join(message, "\n")}
+	a.buffer.WriteString(note.String() + "\n")
 	if len(a.groups) > 0 && a.groups[0].opened {
 		a.ignore()
 	}
@@ -227,7 +223,7 @@ func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // foreign writes a line that others made. The caller sees to it that commands are ignored.
 func (a *workflow) foreign(text string) {
-	a.buffer.WriteString(breakMarks(text) + "\n")
+	a.buffer.WriteString(workflowcommand.BreakMarks(text) + "\n")
 }
 
 // ignore tells the runner to take no commands.
@@ -245,17 +241,3 @@ func (a *workflow) obey() {
 		a.token = ""
 	}
 }
-
-// breakMarks makes ##[group] and its like inert, which the log's viewer acts on wherever they stand.
-func breakMarks(text string) string { return strings.ReplaceAll(text, "##[", "## [") }
-
-// The escapes are those of the runner's own toolkit
-// (https://github.com/actions/toolkit, packages/core/src/command.ts).
-var (
-	messageEscapes  = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
-	propertyEscapes = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
-)
-
-func escapeMessage(s string) string { return messageEscapes.Replace(breakMarks(s)) }
-
-func escapeProperty(s string) string { return propertyEscapes.Replace(breakMarks(s)) }

@@ -1,6 +1,10 @@
 package console
 
-import "fmt"
+import (
+	"fmt"
+
+	"ataraxis.dev/landfall/shared/workflowcommand"
+)
 
 // groupOf finds the group of a step; nil when it has none.
 func (a *workflow) groupOf(s *runningStep) *group {
@@ -43,7 +47,7 @@ func (a *workflow) open(g *group) {
 	}
 	g.opened = true
 	a.obey()
-	fmt.Fprintf(&a.buffer, "::group::%s\n", escapeMessage(g.step.label()))
+	fmt.Fprintf(&a.buffer, "::group::%s\n", workflowcommand.Escape(g.step.label()))
 	a.ignore()
 	if g.dropped > 0 {
 		a.foreign(fmt.Sprintf("(%s left out)", count(g.dropped, "earlier line")))

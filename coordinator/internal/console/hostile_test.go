@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/workflowcommand"
 )
 
 func TestClean(t *testing.T) {
@@ -213,7 +214,7 @@ func TestAnnotationsAreLimited(t *testing.T) {
 			probe(fmt.Sprint("p", i), landfallv1.ProbeOutcome_PROBE_OUTCOME_FAILED, 1, "down", "last words")
 	}
 	out := show(t, Actions, false, r)
-	if e, w := strings.Count(out, "\n::error "), strings.Count(out, "\n::warning "); e != annotationLimit || w != annotationLimit {
+	if e, w := strings.Count(out, "\n::error "), strings.Count(out, "\n::warning "); e != workflowcommand.AnnotationLimit || w != workflowcommand.AnnotationLimit {
 		t.Errorf("%d errors, %d warnings", e, w)
 	}
 	for _, text := range []string{"warning: warning 29", "error: probe p29 failed: down", "error: | last words"} {
