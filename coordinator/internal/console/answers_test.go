@@ -117,6 +117,9 @@ func TestAnswers(t *testing.T) {
 		{"operation", func(w io.Writer, s Style) error { return WriteOperation(w, exampleOperation(), examplePlan(), s) }},
 		{"operation-running", func(w io.Writer, s Style) error { return WriteOperation(w, waitingOperation(), nil, s) }},
 		{"operation-superseded", func(w io.Writer, s Style) error { return WriteOperation(w, exampleHistory()[3], nil, s) }},
+		{"operation.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, exampleOperation(), s) }},
+		{"operation-running.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, waitingOperation(), s) }},
+		{"operation-superseded.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, exampleHistory()[3], s) }},
 		{"status", func(w io.Writer, s Style) error { return WriteStatus(w, exampleHost(), exampleServices(), s) }},
 		{"status-fresh", func(w io.Writer, s Style) error {
 			host := &landfallv1.Host{Name: "caroline", CertificateExpireTime: after(0), Engine: &landfallv1.Engine{Version: "28.5.2", ComposeVersion: "2.40.0"}}
@@ -226,6 +229,7 @@ func TestHostileTextIsInertInAnswers(t *testing.T) {
 		for _, err := range []error{
 			WriteHistory(&b, []*landfallv1.Operation{op}, exampleStyle),
 			WriteOperation(&b, op, plan, exampleStyle),
+			WriteOperationMarkdown(&b, op, exampleStyle),
 			WriteStatus(&b, host, services, exampleStyle),
 			WriteProbes(&b, probes, exampleStyle),
 			WritePlan(&b, plan, Text, exampleStyle),
