@@ -3,8 +3,8 @@
 //
 // Tests run side by side, but for those that measure. Each has a host of its own: origin, clone, checkout, identities, state and an agent,
 // with containers under a project name of its own, and takes all of it down again. What a
-// test needs and does not find is a failure, never a skip; `go test -short` leaves the
-// package out. Start reading at host_test.go, then fleet_test.go.
+// test needs and does not find is a failure, never a skip, but for an engine of its own, which needs
+// root; `go test -short` leaves the package out. Start reading at host_test.go, then fleet_test.go.
 package e2e
 
 import (

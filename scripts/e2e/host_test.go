@@ -35,6 +35,7 @@ type host struct {
 	config  string // path of landfall.yaml inside the repository
 	address string
 	env     []string // of the agent, added to ours
+	engine  *engine  // of its own; nil is the machine's
 	agent   *agent
 }
 
@@ -138,7 +139,7 @@ func (h *host) startAgent(extra ...string) {
 	}
 	a := &agent{done: make(chan struct{})}
 	a.cmd = exec.Command(bin.agent, "serve", "--config", h.agentYAML(extra...), "--log-level", "debug")
-	a.cmd.Env = append(os.Environ(), h.env...)
+	a.cmd.Env = append(append(os.Environ(), h.engineEnv()...), h.env...)
 	a.cmd.Stdout, a.cmd.Stderr = &a.log, &a.log
 	if err := a.cmd.Start(); err != nil {
 		h.t.Fatal(err)
@@ -322,11 +323,21 @@ func (h *host) picture() []string {
 // docker runs the docker client and returns its lines.
 func (h *host) docker(args ...string) []string {
 	h.t.Helper()
-	out, err := exec.Command("docker", args...).Output()
+	cmd := exec.Command("docker", args...)
+	cmd.Env = append(os.Environ(), h.engineEnv()...)
+	out, err := cmd.Output()
 	if err != nil {
 		h.t.Fatalf("docker %v: %v", args, err)
 	}
 	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })
+}
+
+// engineEnv is the way to the engine.
+func (h *host) engineEnv() []string {
+	if h.engine == nil {
+		return nil
+	}
+	return []string{"DOCKER_HOST=" + h.engine.address()}
 }
 
 // compose runs docker compose in the checkout as a person would.
@@ -334,7 +345,7 @@ func (h *host) compose(dir string, env []string, args ...string) {
 	h.t.Helper()
 	cmd := exec.Command("docker", append([]string{"compose"}, args...)...)
 	cmd.Dir = filepath.Join(h.tree.Dir, dir)
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = append(append(os.Environ(), h.engineEnv()...), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		h.t.Fatalf("docker compose %v: %v\n%s", args, err, out)
 	}
@@ -351,6 +362,9 @@ func (h *host) pins() string {
 
 // removeContainers removes what carries the project's name, and its sub-projects'.
 func (h *host) removeContainers() {
+	if h.engine != nil {
+		return // they go with it
+	}
 	for _, kind := range []struct{ list, remove []string }{
 		{[]string{"ps", "-aq", "--filter", "name=" + h.project}, []string{"rm", "-fv"}},
 		{[]string{"network", "ls", "-q", "--filter", "name=" + h.project}, []string{"network", "rm"}},
@@ -377,6 +391,11 @@ func (h *host) removeContainers() {
 // eventually waits for a condition, failing after a time that a slow machine needs.
 func (h *host) eventually(within time.Duration, what string, ok func() bool) {
 	h.t.Helper()
+	eventually(h.t, within, what, ok)
+}
+
+func eventually(t *testing.T, within time.Duration, what string, ok func() bool) {
+	t.Helper()
 	deadline := time.After(within)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -384,7 +403,7 @@ func (h *host) eventually(within time.Duration, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			h.t.Fatalf("not within %s: %s", within, what)
+			t.Fatalf("not within %s: %s", within, what)
 		}
 	}
 }

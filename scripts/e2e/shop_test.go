@@ -106,7 +106,14 @@ func shopFiles() map[string]string {
 // newShop lays the fleet out, starts it by hand and takes it over. The agent is not started.
 func newShop(t *testing.T) *shop {
 	t.Helper()
+	return newShopOn(t, nil)
+}
+
+// newShopOn is newShop on an engine of its own; nil is the machine's.
+func newShopOn(t *testing.T, e *engine) *shop {
+	t.Helper()
 	h := newHost(t, "landfall.yaml", shopFiles())
+	h.engine = e
 	s := &shop{h}
 	t.Cleanup(s.removePins)
 	s.open()
@@ -126,6 +133,9 @@ func (s *shop) open() {
 }
 
 func (s *shop) removePins() {
+	if s.engine != nil {
+		return // they go with it
+	}
 	tags := s.docker("images", "--filter", "reference="+s.pins(), "--format", "{{.Repository}}:{{.Tag}}")
 	if len(tags) > 0 {
 		s.docker(append([]string{"rmi", "--no-prune"}, tags...)...)

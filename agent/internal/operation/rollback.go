@@ -17,6 +17,9 @@ const (
 	// engine that restarts; engineLook is how often it looks.
 	enginePatience = 2 * time.Minute
 	engineLook     = time.Second
+	// engineTries is how often a part of a rollback is tried that fails for a reason which may
+	// pass: an engine that is about to end still answers, and what it was asked last is lost.
+	engineTries = 3
 )
 
 // pin records what runs before anything is touched, and keeps its images from being pruned.
@@ -135,13 +138,46 @@ func (b *retreat) revert(ctx context.Context) error {
 	if b.doneSteps()[id] {
 		return nil
 	}
-	now, err := b.before(ctx, id, b.plan, nil)
-	if err != nil {
-		return err
-	}
-	return b.stepFrom(ctx, StepStarted{ID: id, Title: "bring back what ran", Before: &now}, func(ctx context.Context, out Output) (string, error) {
-		return b.engine.ports.Reverter.Revert(ctx, Reversal{Plan: b.plan, Past: b.past, Now: now, Steps: b.touched}, out)
+	return b.persist(ctx, func(ctx context.Context) error {
+		now, err := b.before(ctx, id, b.plan, nil)
+		if err != nil {
+			return err
+		}
+		return b.stepFrom(ctx, StepStarted{ID: id, Title: "bring back what ran", Before: &now}, func(ctx context.Context, out Output) (string, error) {
+			return b.engine.ports.Reverter.Revert(ctx, Reversal{Plan: b.plan, Past: b.past, Now: now, Steps: b.touched}, out)
+		})
 	})
+}
+
+// persist tries a part of a rollback again when it fails for a reason that may pass, once the
+// engine answers. What it does may be repeated.
+func (b *retreat) persist(ctx context.Context, do func(context.Context) error) error {
+	began := time.Now()
+	for try := 1; ; try++ {
+		err := do(ctx)
+		if err == nil || try == engineTries || !mayPass(err) || time.Since(began) >= enginePatience {
+			return err
+		}
+		select {
+		case <-time.After(engineLook):
+		case <-ctx.Done():
+			return err
+		}
+		if b.engine.awaitEngine(ctx) != nil {
+			return err
+		}
+	}
+}
+
+// mayPass tells failures that are worth another try: not those of the configuration, and not one
+// that took all the time there was.
+func mayPass(err error) bool {
+	switch fault.KindOf(err) {
+	case fault.Failed, fault.Degraded, fault.Unreachable:
+		return true
+	default:
+		return false
+	}
 }
 
 // undo rolls a deploy back to what ran before it.
@@ -154,7 +190,7 @@ func (d *deployment) undo(ctx context.Context) error {
 	}
 	held := d.hold("rolling back " + short(op.Target)) // whatever comes of it, the old version has to run again
 	b := &retreat{run: d.run, target: op.PreDeploy, past: d.past, touched: started(op, d.plan), fallback: op.Target}
-	err := b.check(ctx)
+	err := b.persist(ctx, b.check)
 	if err == nil {
 		err = b.back(ctx)
 	}

@@ -136,6 +136,53 @@ func TestRollbackThatFailsWhileTheEngineIsGone(t *testing.T) {
 	})
 }
 
+// TestRollbackOutlastsAnEngineThatEnds: an engine that is about to end still answers, and what it
+// is asked next is lost.
+func TestRollbackOutlastsAnEngineThatEnds(t *testing.T) {
+	for label, c := range map[string]struct {
+		times int // that it fails
+		err   error
+		end   operation.State
+	}{
+		"Runtime.Prove":     {2, fault.New(fault.Failed, "COMPOSE_CONFIG", "exit code 1"), operation.RolledBack},
+		"Reverter.Snapshot": {1, fault.New(fault.Failed, "ENGINE_DOWN", "it does not answer"), operation.RolledBack},
+		"Reverter.Revert":   {2, fault.New(fault.Failed, "ROLLBACK_UP_FAILED", "exit code 1"), operation.RolledBack},
+		"Runtime.Ready":     {50, fault.New(fault.Failed, "ENGINE_DOWN", "it does not answer"), operation.RolledBack},
+		"for good":          {1, fault.New(fault.Deadline, "CHILD_DEADLINE", "not within 5m"), operation.RollbackFailed},
+	} {
+		t.Run(label, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				b.deployed(b.Head())
+				before := b.World()
+				op := b.until(b.deploy(next(b)).ID, operation.AwaitingVerify)
+				b.Answer("web", func(int) operation.ProbeResult {
+					if b.Head() == before.Head {
+						return good("good")
+					}
+					return bad("crash loop")
+				})
+				if label == "for good" {
+					label = "Reverter.Revert"
+				}
+				failed := 0
+				b.On(label, func(context.Context, operationtest.Call) error {
+					if failed++; failed <= c.times {
+						return c.err
+					}
+					return nil
+				})
+				op = b.judged(op.ID)
+				if op.State != c.end || failed < c.times {
+					t.Fatalf("ended in %s after %d failures, %+v", op.State, failed, op.Failure)
+				}
+				if w := b.World(); c.end == operation.RolledBack && (w.Head != before.Head || w.Images["core/app"] != before.Images["core/app"]) {
+					t.Errorf("the host: %+v", w)
+				}
+			})
+		})
+	}
+}
+
 // TestTargetOfARollbackIsCheckedBeforeAnythingIsStopped, automatic and by hand.
 func TestTargetOfARollbackIsCheckedBeforeAnythingIsStopped(t *testing.T) {
 	t.Run("automatic", func(t *testing.T) {

@@ -152,7 +152,7 @@ func (w *withdrawal) tellMigrations() error {
 
 // goBack does the work; it can be entered again after a restart, so it makes itself ready.
 func (w *withdrawal) goBack(ctx context.Context) error {
-	if err := w.ready(ctx); err != nil {
+	if err := w.persist(ctx, w.ready); err != nil {
 		return err
 	}
 	if err := w.back(ctx); err != nil {
