@@ -19,6 +19,8 @@ type Set struct {
 	Head       string // full commit SHA
 	Everything string // why every flag is set; "" when the paths decide
 	Diff       git.Diff
+	Counted    bool // Diff was taken; without it there was nothing to compare with
+	Shallow    bool // the clone lacks history, so Diff.Commits may be too small
 }
 
 // Detect compares base with head in a clone. base is the stamp of the host, "" before the first deploy. A
@@ -45,8 +47,9 @@ func Detect(ctx context.Context, repo git.Repo, remote, base, head string) (Set,
 	if err != nil {
 		return Set{}, err
 	}
-	set.Diff = diff
-	return set, nil
+	set.Diff, set.Counted = diff, true
+	set.Shallow, err = repo.IsShallow(ctx)
+	return set, err
 }
 
 // Input is the set as the input of a plan.

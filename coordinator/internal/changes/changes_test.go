@@ -108,6 +108,9 @@ func TestBaseOutsideAShallowCloneIsFetched(t *testing.T) {
 	if got, want := paths(set), []string{"M app.txt", "A docs/a.md"}; set.Everything != "" || !slices.Equal(got, want) {
 		t.Errorf("changes %q (%s), want %q", got, set.Everything, want)
 	}
+	if !set.Shallow || detect(t, r, base, head).Shallow {
+		t.Error("a shallow clone is not known to be one")
+	}
 	if clone.Head() != head || clone.Git("status", "--porcelain") != "" {
 		t.Error("looking changed the clone's working tree")
 	}

@@ -130,6 +130,9 @@ func (f *following) report(ctx context.Context, format, verb string, until ...fu
 	if err != nil {
 		return err
 	}
+	if err := f.reportToJob(op); err != nil {
+		f.show.Warn(err.Error()) // the operation has ended as it has, whatever the job hears of it
+	}
 	if err := f.show.Close(); err != nil {
 		return err
 	}

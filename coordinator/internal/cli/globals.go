@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"ataraxis.dev/landfall/coordinator/internal/actions"
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	"ataraxis.dev/landfall/shared/command"
@@ -24,6 +25,7 @@ type globals struct {
 	progress string
 	logLevel string
 	timeout  time.Duration
+	job      actions.Environment // of the GitHub Actions job we are in
 }
 
 // AddFlags declares the flags; the environment gives their defaults.
@@ -59,8 +61,11 @@ func (g *globals) check() error {
 	if hclog.LevelFromString(g.logLevel) == hclog.NoLevel {
 		return fault.New(fault.Invalid, "USAGE", "%q is no log level", g.logLevel).WithHint("use trace, debug, info, warn or error")
 	}
-	_, err := console.ParseMode(g.progress, os.Getenv, false)
-	return err
+	mode, err := console.ParseMode(g.progress, os.Getenv, false)
+	if err != nil {
+		return err
+	}
+	return g.enterJob(mode)
 }
 
 // log is for those who look for a mistake of ours; what people want to know is progress.

@@ -9,6 +9,7 @@ import (
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/pipeline/planpb"
 )
 
@@ -77,8 +78,14 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 
 // planBase is --base, else the stamp of the host, with the reason why it is not enough.
 func planBase(ctx context.Context, g *globals, s source, base string) (sha, everything string, err error) {
+	if noCommit(base) {
+		return "", "", nil
+	}
 	if base != "" {
 		sha, err = s.repo.Resolve(ctx, base)
+		if fault.ReasonOf(err) == "UNKNOWN_COMMIT" && git.IsSHA(base) {
+			return base, "", nil // it is fetched, or everything changed
+		}
 		return sha, "", err
 	}
 	if g.agent == "" {

@@ -33,6 +33,8 @@ type outcome struct {
 // environment is what the program reads; the tests start from none of it.
 var environment = []string{
 	"LANDFALL_AGENT", "LANDFALL_IDENTITY", "LANDFALL_CONFIG", "LANDFALL_PROGRESS", "GITHUB_SHA", "GITHUB_ACTIONS", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY",
+	"GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_REPOSITORY", "GITHUB_TOKEN", "GITHUB_API_URL", "GITHUB_RUN_ID", "GITHUB_RUN_NUMBER", "GITHUB_RUN_ATTEMPT",
+	"GITHUB_WORKFLOW_REF", "GITHUB_REF", "GITHUB_JOB", "RUNNER_ENVIRONMENT", "DISCORD_WEBHOOK_URL",
 }
 
 // bare takes away what the surroundings of the test would tell the program.

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"os"
+
+	"ataraxis.dev/landfall/coordinator/internal/actions"
+	"ataraxis.dev/landfall/coordinator/internal/agentclient"
+	"ataraxis.dev/landfall/coordinator/internal/console"
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+)
+
+// secrets are the variables whose values must not be seen.
+var secrets = []string{"GITHUB_TOKEN", "DISCORD_WEBHOOK_URL"}
+
+// enterJob reads what the runner tells, hides the secrets, and refuses to go on where a fork's
+// event runs on a machine of the user's own.
+func (g *globals) enterJob(mode console.Mode) error {
+	g.job = actions.Read(os.Getenv)
+	if mode == console.Actions {
+		var values []string
+		for _, name := range secrets {
+			values = append(values, os.Getenv(name))
+		}
+		g.job.Mask(g.streams.Err, values...)
+	}
+	return g.job.RefuseFork()
+}
+
+// summarise adds what write writes to the summary of the job's step; outside of Actions it does nothing.
+func (g *globals) summarise(write func(w io.Writer, style console.Style) error) error {
+	if g.job.SummaryFile == "" {
+		return nil
+	}
+	var page bytes.Buffer
+	style := g.style()
+	style.Colour, style.Width = false, 0
+	if err := write(&page, style); err != nil {
+		return err
+	}
+	return g.job.AppendSummary(page.String())
+}
+
+// reportToJob tells the job how an operation ended: its outputs, its summary.
+func (g *globals) reportToJob(op *landfallv1.Operation) error {
+	state := op.GetState()
+	err := g.job.WriteOutputs(
+		actions.Output{Name: "operation", Value: op.GetId()},
+		actions.Output{Name: "state", Value: agentclient.StateName(state)},
+		actions.Output{Name: "pre_deploy_sha", Value: op.GetPreDeploySha()},
+		actions.Output{Name: "superseded", Value: boolean(state == landfallv1.OperationState_OPERATION_STATE_SUPERSEDED)},
+		actions.Output{Name: "superseded_by", Value: op.GetSupersededBy()},
+	)
+	if err != nil {
+		return err
+	}
+	return g.summarise(func(w io.Writer, style console.Style) error { return console.WriteOperationMarkdown(w, op, style) })
+}
+
+func boolean(b bool) string {
+	if b {
+		return "true"
+	}
+	return "false"
+}

@@ -1,0 +1,128 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// Changes is what lies between two commits, as detect-changes answers it.
+type Changes struct {
+	Base       string          `json:"base_sha"` // "" when there is none
+	Head       string          `json:"head_sha"`
+	Everything string          `json:"everything_reason,omitempty"` // why every flag is set; then nothing was counted
+	AnyDeploy  bool            `json:"any_deploy"`
+	Flags      map[string]bool `json:"flags"` // every flag of landfall.yaml
+	*ChangeCounts
+	Unclaimed []string `json:"unclaimed"` // changed paths that no flag claims, at most 100
+	Left      int      `json:"unclaimed_count"`
+}
+
+// ChangeCounts are the sizes of a change set; nil where there is nothing to count from.
+type ChangeCounts struct {
+	Files      int `json:"files_changed"`
+	Insertions int `json:"insertions"` // lines
+	Deletions  int `json:"deletions"`  // lines
+	Commits    int `json:"commits"`    // -1: unknown, the clone lacks history
+}
+
+// SetFlags are the flags that are set, in name order.
+func (c Changes) SetFlags() []string {
+	var set []string
+	for name, on := range c.Flags {
+		if on {
+			set = append(set, name)
+		}
+	}
+	slices.Sort(set)
+	return set
+}
+
+// WriteChanges writes a change set as text, Markdown or one object. An unknown format is a fault of kind Invalid.
+func WriteChanges(w io.Writer, c Changes, format string, o Style) error {
+	p := newPage(o)
+	switch format {
+	case "text":
+		p.changes(c)
+	case "markdown":
+		p.changesMarkdown(c)
+	case "json":
+		object, err := json.Marshal(c)
+		if err != nil {
+			return fault.Wrap(err, fault.Internal, "JSON", "write changes as JSON")
+		}
+		p.printf("%s\n", escapeUnprintable(object))
+	default:
+		return fault.New(fault.Invalid, "USAGE", "unknown format %q of changes", format).WithHint("use text, markdown or json")
+	}
+	return p.writeTo(w)
+}
+
+func (p *page) changes(c Changes) {
+	base := short(c.Base)
+	if base == "" {
+		base = "nothing"
+	}
+	p.printf("%s → %s", base, p.paint(bold, short(c.Head)))
+	if n := c.ChangeCounts; n != nil {
+		p.printf("  %s, %s, +%d -%d", commitCount(n), count(n.Files, "file"), n.Insertions, n.Deletions)
+	}
+	p.printf("\n")
+	if c.Everything != "" {
+		p.printf("%s\n", p.paint(yellow, "every flag is set: "+clean(c.Everything)))
+	}
+	p.field("flags", orNone(strings.Join(cleanAll(c.SetFlags()), ", ")))
+	deploy := "yes"
+	if !c.AnyDeploy {
+		deploy = "nothing to deploy"
+	}
+	p.field("deploy", deploy)
+	if c.Left > 0 {
+		p.printf("%s\n", p.paint(yellow, unclaimedLine(c)))
+		for _, path := range c.Unclaimed {
+			p.printf("  - %s\n", clean(path))
+		}
+	}
+}
+
+func (p *page) changesMarkdown(c Changes) {
+	base := "nothing"
+	if c.Base != "" {
+		base = markdownCode(short(c.Base))
+	}
+	p.printf("### Changes: %s → %s\n\n", base, markdownCode(short(c.Head)))
+	if c.Everything != "" {
+		p.printf("Every flag is set: %s\n\n", markdownText(c.Everything))
+	}
+	p.printf("| | |\n|---|---|\n")
+	if n := c.ChangeCounts; n != nil {
+		p.printf("| Commits | %s |\n| Files | %d |\n| Lines | +%d −%d |\n", commitCount(n), n.Files, n.Insertions, n.Deletions)
+	}
+	p.printf("| Flags | %s |\n| Deploys | %t |\n\n", orNone(markdownCodes(c.SetFlags())), c.AnyDeploy)
+	if c.Left > 0 {
+		p.printf("> [!WARNING]\n> %s: %s\n\n", markdownText(unclaimedLine(c)), markdownCodes(c.Unclaimed))
+	}
+}
+
+func commitCount(n *ChangeCounts) string {
+	if n.Commits < 0 {
+		return "unknown number of commits"
+	}
+	return count(n.Commits, "commit")
+}
+
+// unclaimedLine counts the paths that no flag claims.
+func unclaimedLine(c Changes) string {
+	return fmt.Sprintf("%s claimed by no flag", count(c.Left, "changed path"))
+}
+
+func orNone(text string) string {
+	if text == "" {
+		return "none"
+	}
+	return text
+}
