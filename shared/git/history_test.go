@@ -1,0 +1,74 @@
+package git_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/git/gittest"
+)
+
+func TestTouchedPaths(t *testing.T) {
+	t.Parallel()
+	work := gittest.New(t)
+	base := work.Commit("base", map[string]string{"back": "1\n", "gone": "g\n", "from": strings.Repeat("same\n", 50), "kept": "k\n"})
+	work.Commit("there", map[string]string{"back": "2\n"})
+	work.Commit("and back", map[string]string{"back": "1\n"})
+	work.Git("checkout", "--quiet", "-b", "side", base)
+	work.Commit("aside", map[string]string{"side/" + newlined: "s\n"})
+	work.Git("checkout", "--quiet", "main")
+	work.Remove("gone")
+	work.Git("mv", "from", "to")
+	work.Git("config", "diff.renames", "true")
+	work.Commit("rename", nil)
+	work.Git("merge", "--quiet", "--no-ff", "--no-commit", "side")
+	head := work.Commit("merge, with a change of its own", map[string]string{"evil": "m\n"})
+
+	got, err := open(work).TouchedPaths(t.Context(), base, head)
+	requireNoError(t, err)
+	want := []string{"back", "evil", "from", "gone", "side/" + newlined, "to"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+
+	none, err := open(work).TouchedPaths(t.Context(), head, head)
+	requireNoError(t, err)
+	if len(none) != 0 {
+		t.Errorf("nothing lies between a commit and itself, got %q", none)
+	}
+	_, err = open(work).TouchedPaths(t.Context(), absent, head)
+	requireFault(t, err, fault.NotFound, "UNKNOWN_COMMIT")
+	_, err = open(work).TouchedPaths(t.Context(), "main", head)
+	requireFault(t, err, fault.Invalid, "INVALID_SHA")
+}
+
+// The oldest commit of a shallow clone looks like one that added everything, and what it removed
+// is not to be seen.
+func TestTouchedPathsOfAShallowClone(t *testing.T) {
+	t.Parallel()
+	origin, work, base := pushed(t)
+	work.Remove("a.txt")
+	work.Commit("remove", nil)
+	head := work.Commit("more", map[string]string{"c.txt": "c\n"})
+	work.Push()
+	clone := gittest.Clone(t, origin, "--depth=2")
+	_, err := open(clone).TouchedPaths(t.Context(), base, head)
+	requireFault(t, err, fault.Failed, "SHALLOW_HISTORY")
+}
+
+func TestMessage(t *testing.T) {
+	t.Parallel()
+	work := gittest.New(t)
+	message := "subject with \xe9\n\nbody\n\nskip-checks: true\n"
+	work.Git("config", "i18n.commitEncoding", "latin1")
+	sha := work.Commit(message, map[string]string{"a": "1\n"})
+	got, err := open(work).Message(t.Context(), sha)
+	requireNoError(t, err)
+	if got != message {
+		t.Errorf("message %q, want %q", got, message)
+	}
+	_, err = open(work).Message(t.Context(), absent)
+	requireFault(t, err, fault.NotFound, "UNKNOWN_COMMIT")
+}
