@@ -55,7 +55,8 @@ type Job struct {
 //
 // Its faults: Invalid NO_SUCH_WORKFLOW (or NO_SUCH_RUN, NO_SUCH_REPOSITORY), Invalid
 // GITHUB_TOKEN (not accepted), Invalid GITHUB_PERMISSION (accepted, may not read this),
-// Failed GITHUB_RATE_LIMITED (see [RetryAt]), Failed GITHUB_UNAVAILABLE (worth another try).
+// Failed GITHUB_RATE_LIMITED (see [RetryAt]), Failed GITHUB_UNAVAILABLE (worth another try),
+// Failed GITHUB_ANSWER (GitHub said what it does not document; another try says the same).
 type Source interface {
 	// Workflow finds a workflow by the base name of its file.
 	Workflow(ctx context.Context, file string) (Workflow, error)
