@@ -60,10 +60,11 @@ func writeLarge(w io.Writer) {
 	}
 	commit("two")
 	for i := range largeChanges {
-		switch name := path(i * 5); {
-		case i%5 == 0:
+		name := path(i * 5)
+		switch i % 5 {
+		case 0:
 			fmt.Fprintf(w, "D %s\n", name)
-		case i%5 == 1:
+		case 1:
 			file("new/"+name, "one\n")
 		default:
 			file(name, fmt.Sprintf("changed %d\ntwo\nthree\n", i))

@@ -93,7 +93,7 @@ func (c compiled) changes() console.Changes {
 		d := c.set.Diff
 		shown.ChangeCounts = &console.ChangeCounts{Files: d.Files, Insertions: d.Insertions, Deletions: d.Deletions, Commits: d.Commits}
 		if c.set.Shallow {
-			shown.ChangeCounts.Commits = -1
+			shown.Commits = -1
 		}
 	}
 	return shown
