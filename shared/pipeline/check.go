@@ -40,6 +40,7 @@ func (c *checker) all() {
 	c.referAll(at("rollback", "probes"), "probe", c.config.Rollback.Probes, c.probeNames)
 	c.referAll(at("notify", "full_when"), "flag", c.config.Notify.FullWhen, c.flagNames)
 	c.referAll(at("notify", "suppress_when_only"), "flag", c.config.Notify.SuppressWhenOnly, c.flagNames)
+	c.workflows()
 }
 
 const nameRule = "use lower-case letters, digits, - and _, with a letter or digit first"
@@ -197,6 +198,9 @@ func (c *checker) flags() {
 		p := at("flags", name)
 		if slices.Contains(reservedFlags, name) {
 			c.failKey(p, "the name is taken by an output of detect-changes: choose another")
+		}
+		if namePattern.MatchString(name) && !jobPattern.MatchString(name) {
+			c.failKey(p, "%q begins with a digit, which the name of a workflow's output must not", name)
 		}
 		if len(flag.Paths) == 0 {
 			c.fail(p.in("paths"), "", "a flag without paths is never set")

@@ -383,3 +383,24 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// TestWorkflowsDoNotChangeThePlan holds that files for GitHub are no part of the deed.
+func TestWorkflowsDoNotChangeThePlan(t *testing.T) {
+	config, err := Parse(reference.Name, reference.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := Input{Target: target, Everything: "first"}
+	with, err := Compile(config, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Workflows = nil
+	without, err := Compile(config, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if with.Digest() != without.Digest() || !cmp.Equal(with, without) {
+		t.Error("the plan depends on workflows")
+	}
+}

@@ -27,6 +27,7 @@ type Config struct {
 	Rollback    RollbackConfig          `yaml:"rollback"`
 	GitOps      GitOpsConfig            `yaml:"gitops"`
 	Notify      NotifyConfig            `yaml:"notify"`
+	Workflows   *WorkflowsConfig        `yaml:"workflows"` // nil: workflow files are not rendered
 
 	doc *strictyaml.Document // positions, for CheckTree
 }

@@ -68,6 +68,9 @@ func (c *Config) fillDefaults() {
 	if !c.doc.Has("rollback", "probes") {
 		c.Rollback.Probes = sortedKeys(c.Verify.Probes)
 	}
+	if c.Workflows != nil {
+		c.Workflows.fillDefaults()
+	}
 }
 
 // orElse sets what was left out; the checks have refused zeros that were written.

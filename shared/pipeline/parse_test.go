@@ -93,6 +93,30 @@ verify:
 	}
 }
 
+func TestWorkflowDefaults(t *testing.T) {
+	config, err := Parse("x.yaml", []byte(`
+version: 1
+project: p
+stacks: {s: {}}
+workflows:
+  coordinator: {module: example.org/c, version: v1.2.3}
+  audit: {commands: [[a]]}
+  secret_scan: {}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &WorkflowsConfig{
+		Runner:      []string{"self-hosted"},
+		Coordinator: CoordinatorConfig{Command: "landfall-coordinator", Module: "example.org/c", Version: "v1.2.3"},
+		Audit:       &AuditConfig{Cron: "0 9 * * 0", Commands: [][]string{{"a"}}},
+		SecretScan:  &SecretScanConfig{Cron: "0 4 * * 1", Command: defaultSecretScan},
+	}
+	if diff := cmp.Diff(want, config.Workflows); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWrittenZerosStay(t *testing.T) {
 	config, err := Parse("x.yaml", []byte("version: 1\nproject: p\nstacks: {s: {}}\nverify: {soak: 0s}\nrollback: {probes: []}\n"))
 	if err != nil {

@@ -185,6 +185,13 @@ func TestSchemaAgreesWithParser(t *testing.T) {
 		{"two kinds", head + "verify: {probes: {a: {tcp: {address: \"a:1\"}, containers: {}}}}\n", false},
 		{"null json", head + "verify: {probes: {a: {http: {url: \"http://a/\", json: null}}}}\n", false},
 		{"json list", head + "verify: {probes: {a: {http: {url: \"http://a/\", json: [1, {b: true}]}}}}\n", true},
+		{"workflows", head + "workflows: {coordinator: {module: a.b/c, version: v1.2.3}}\n", true},
+		{"workflows by url", head + "workflows: {coordinator: {url: \"https://a/b\", sha256: \"" + strings.Repeat("0", 64) + "\"}}\n", true},
+		{"workflows without a coordinator", head + "workflows: {}\n", false},
+		{"coordinator without a source", head + "workflows: {coordinator: {command: c}}\n", false},
+		{"newest coordinator", head + "workflows: {coordinator: {module: a.b/c, version: latest}}\n", false},
+		{"job name", head + "workflows: {coordinator: {module: a.b/c, version: v1.2.3}, lint: {1a: {paths: [a], command: [b]}}}\n", false},
+		{"flag name", head + "flags: {1a: {paths: [a]}}\n", false},
 		{"no soak", head + "verify: {soak: 0s}\n", true},
 	}
 	schema := compileSchema(t)
