@@ -1,0 +1,347 @@
+package cigate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"ataraxis.dev/landfall/shared/ci"
+	"ataraxis.dev/landfall/shared/fault"
+)
+
+// loop is the memory of one wait: evidence is added to it, never taken away, so that a list
+// that flickers takes nothing back.
+type loop struct {
+	gate     Gate
+	question Question
+
+	began    time.Time
+	snapshot ci.Snapshot
+	resolved []time.Time // when the state of each required workflow was read
+	indexed  []bool      // whether the index listed a run of it in the last look
+	asked    bool        // our own run is known, or there is none
+	yielded  time.Time   // when a newer deploy was last looked for
+
+	polls   int
+	verdict ci.Verdict
+	trouble *trouble // what kept the last look from its end; nil: nothing
+
+	told   string // what Progress knows
+	toldAt time.Time
+}
+
+// trouble is an error that another look may not have.
+type trouble struct {
+	err   error
+	until time.Time // when GitHub allows the next request; zero: any time
+}
+
+func newLoop(g Gate, q Question) *loop {
+	now := g.Clock.Now()
+	q.Workflows = unique(q.Workflows)
+	l := &loop{
+		gate: g, question: q, began: now, asked: q.OwnRun == 0 && q.OwnWorkflow == "",
+		resolved: make([]time.Time, len(q.Workflows)), indexed: make([]bool, len(q.Workflows)),
+	}
+	l.snapshot = ci.Snapshot{Since: now, NotBefore: q.NotBefore, Question: ci.Question{
+		Repository: q.Repository, Branch: q.Branch, SHA: q.SHA, Workflows: q.Workflows,
+	}}
+	for _, file := range q.Workflows {
+		l.snapshot.Required = append(l.snapshot.Required, ci.Required{File: file})
+	}
+	l.verdict = l.judge()
+	return l
+}
+
+// look looks once. It returns a Result without Outcome when the wait goes on.
+func (l *loop) look(ctx context.Context) (Result, error) {
+	l.trouble = nil
+	outcome, reason, err := l.decide(ctx)
+	if err == nil {
+		if outcome == "" {
+			return Result{}, nil
+		}
+		return l.result(outcome, reason), nil
+	}
+	// Invalid is what waiting does not cure: the token, its permission, the repository's name.
+	if fault.KindOf(err) == fault.Invalid {
+		return Result{}, err
+	}
+	// What was found out before the error counts already, but is no confirmed verdict.
+	if l.verdict = l.judge(); l.verdict.Decision != ci.Wait {
+		l.verdict.Decision, l.verdict.Reason = ci.Wait, "not confirmed yet: "+l.verdict.Reason
+	}
+	l.trouble = &trouble{err: err}
+	if at, limited := ci.RetryAt(err); limited {
+		l.trouble.until = at
+	}
+	return Result{}, nil
+}
+
+// decide gathers evidence and judges it; outcome "" is to be continued.
+func (l *loop) decide(ctx context.Context) (outcome, reason string, err error) {
+	started := l.gate.Clock.Now()
+	for _, gather := range []func(context.Context, time.Time) error{l.own, l.resolve, l.poll, l.lists} {
+		if err := gather(ctx, started); err != nil {
+			return "", "", err
+		}
+	}
+	l.verdict = l.judge()
+	if err := l.ask(ctx, started, func(line ci.Line) bool { return line.Ask }); err != nil {
+		return "", "", err
+	}
+	if l.verdict.Decision != ci.Wait {
+		if err := l.confirm(ctx, started); err != nil {
+			return "", "", err
+		}
+	}
+	switch l.verdict.Decision {
+	case ci.Blocked:
+		return Blocked, l.verdict.Reason, nil
+	case ci.Pass:
+		l.yielded = time.Time{} // what comes next deploys: look again
+	}
+	by, err := l.yield(ctx)
+	switch {
+	case err != nil:
+		return "", "", err
+	case by != "":
+		return Superseded, by, nil
+	case l.verdict.Decision == ci.Pass:
+		return Pass, l.verdict.Reason, nil
+	}
+	return "", "", nil
+}
+
+func (l *loop) judge() ci.Verdict {
+	l.snapshot.At = l.gate.Clock.Now()
+	return ci.Judge(l.snapshot)
+}
+
+// own finds out which run and workflow bear witness.
+func (l *loop) own(ctx context.Context, now time.Time) error {
+	if l.asked {
+		return nil
+	}
+	if l.question.OwnRun == 0 {
+		w, err := l.gate.Source.Workflow(ctx, l.question.OwnWorkflow)
+		if err != nil {
+			return err
+		}
+		l.snapshot.Question.OwnWorkflow, l.asked = w.ID, true
+		return nil
+	}
+	run, err := l.gate.Source.Run(ctx, l.question.OwnRun)
+	if fault.ReasonOf(err) == "NO_SUCH_RUN" && now.Sub(l.began) < ownRunGrace {
+		return fault.Wrap(err, fault.Failed, "OWN_RUN_UNKNOWN", "read the run we are in")
+	}
+	if err != nil {
+		return err
+	}
+	l.snapshot.Question.Own, l.snapshot.Question.OwnWorkflow, l.asked = run, run.WorkflowID, true
+	return nil
+}
+
+// resolve finds the ids and states of the required workflows, again when they are old.
+func (l *loop) resolve(ctx context.Context, now time.Time) error {
+	for i := range l.snapshot.Required {
+		if !l.resolved[i].IsZero() && now.Sub(l.resolved[i]) < stateAge {
+			continue
+		}
+		if err := l.resolveOne(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *loop) resolveOne(ctx context.Context, i int) error {
+	r := &l.snapshot.Required[i]
+	w, err := l.gate.Source.Workflow(ctx, r.File)
+	switch {
+	case fault.ReasonOf(err) == "NO_SUCH_WORKFLOW":
+		r.Workflow, r.Missing = ci.Workflow{}, true
+	case err != nil:
+		return err
+	default:
+		r.Workflow, r.Missing = w, false
+	}
+	l.resolved[i] = l.gate.Clock.Now()
+	return nil
+}
+
+// poll reads the one list that covers all workflows.
+func (l *loop) poll(ctx context.Context, _ time.Time) error {
+	witness, err := l.index(ctx)
+	if err == nil {
+		l.polls++
+		l.snapshot.Witness = witness
+	}
+	return err
+}
+
+// index reads the list and returns the witness after it.
+func (l *loop) index(ctx context.Context) (ci.Witness, error) {
+	index, err := l.gate.Source.RunsOfCommit(ctx, l.question.SHA)
+	if err != nil {
+		return ci.Witness{}, err
+	}
+	l.remember(index)
+	for i, r := range l.snapshot.Required {
+		l.indexed[i] = l.hasRun(r, index)
+	}
+	return l.snapshot.Witness.Next(l.snapshot.Question, index), nil
+}
+
+func (l *loop) remember(runs []ci.Run) {
+	of := slices.DeleteFunc(slices.Clone(runs), func(r ci.Run) bool { return r.SHA != l.question.SHA })
+	l.snapshot.Runs = ci.Merge(l.snapshot.Runs, of)
+}
+
+// lists reads, now and then, the own lists of workflows that the index has no run of: it
+// may be behind, or have lost what it had.
+func (l *loop) lists(ctx context.Context, now time.Time) error {
+	for i, r := range l.snapshot.Required {
+		if l.indexed[i] || (!r.ListedAt.IsZero() && now.Sub(r.ListedAt) < listEvery) {
+			continue
+		}
+		if err := l.list(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list reads the own list of one workflow, and what its file says while that is not known.
+func (l *loop) list(ctx context.Context, i int) error {
+	r := &l.snapshot.Required[i]
+	if r.Workflow.ID == 0 {
+		return nil
+	}
+	runs, err := l.gate.Source.RunsOfWorkflow(ctx, r.Workflow.ID, listed)
+	if err != nil {
+		return err
+	}
+	r.Newest, r.ListedAt, r.Complete = runs, l.gate.Clock.Now(), len(runs) < listed
+	l.remember(runs)
+	if r.Expectation.Expect == ci.Unknown && !l.hasRun(*r, l.snapshot.Runs) && l.gate.Expect != nil {
+		r.Expectation = l.gate.Expect(ctx, r.File)
+	}
+	return nil
+}
+
+func (l *loop) hasRun(r ci.Required, runs []ci.Run) bool {
+	return slices.ContainsFunc(runs, func(run ci.Run) bool { return l.snapshot.Question.Keeps(run, r.Workflow) })
+}
+
+// ask reads the own lists of the workflows whose lines are wanted, unless this look did, and
+// judges again.
+func (l *loop) ask(ctx context.Context, started time.Time, wanted func(ci.Line) bool) error {
+	for i, line := range l.verdict.Lines {
+		if !wanted(line) || !l.snapshot.Required[i].ListedAt.Before(started) {
+			continue
+		}
+		if err := l.list(ctx, i); err != nil {
+			return err
+		}
+	}
+	l.verdict = l.judge()
+	return nil
+}
+
+// confirm looks a second time before a verdict counts: the index may show a run as it was
+// before somebody ran it again, a workflow may just have been registered or disabled.
+func (l *loop) confirm(ctx context.Context, started time.Time) error {
+	decision := l.verdict.Decision
+	decides := func(line ci.Line) bool { return line.Decision == decision }
+	witness, err := l.index(ctx)
+	if err != nil {
+		return err
+	}
+	// Two looks at one moment are one: this one may only take the witness's streak back.
+	witness.Streak = min(witness.Streak, l.snapshot.Witness.Streak)
+	l.snapshot.Witness = witness
+	for i, line := range l.verdict.Lines {
+		if line.Run != 0 || !decides(line) || !l.resolved[i].Before(started) {
+			continue
+		}
+		if err := l.resolveOne(ctx, i); err != nil {
+			return err
+		}
+	}
+	return l.ask(ctx, started, decides)
+}
+
+// yield looks for a newer deploy, now and then.
+func (l *loop) yield(ctx context.Context) (string, error) {
+	now := l.gate.Clock.Now()
+	if l.gate.Yield == nil || (!l.yielded.IsZero() && now.Sub(l.yielded) < yieldEvery) {
+		return "", nil
+	}
+	by, err := l.gate.Yield(ctx)
+	if err == nil {
+		l.yielded = now
+	}
+	return by, err
+}
+
+// over reports whether the time is up, or GitHub will not answer within it.
+func (l *loop) over(ctx context.Context) bool {
+	end := l.deadline()
+	return ctx.Err() != nil || !l.gate.Clock.Now().Before(end) || (l.trouble != nil && l.trouble.until.After(end))
+}
+
+func (l *loop) deadline() time.Time { return l.began.Add(l.gate.Timeout) }
+
+// pause is how long until the next look.
+func (l *loop) pause() time.Duration {
+	now := l.gate.Clock.Now()
+	pause := l.gate.Poll
+	if l.trouble != nil {
+		pause = max(pause, l.trouble.until.Sub(now))
+	}
+	return min(pause, l.deadline().Sub(now))
+}
+
+func (l *loop) result(outcome, reason string) Result {
+	now := l.gate.Clock.Now()
+	r := Result{Outcome: outcome, Reason: reason, Lines: l.verdict.Lines, Polls: l.polls, Waited: now.Sub(l.began)}
+	if outcome == Blocked {
+		r.Hint = l.verdict.Hint
+	}
+	if last := l.verdict.Completed(); !last.IsZero() && (outcome == Pass || outcome == Blocked) {
+		r.Settled = max(0, now.Sub(last))
+	}
+	return r
+}
+
+func (l *loop) timeout() Result {
+	reason := fmt.Sprintf("no verdict after %s: %s", l.gate.Timeout, l.verdict.Reason)
+	if l.trouble != nil {
+		reason += "; " + l.trouble.String()
+	}
+	r := l.result(Timeout, reason)
+	r.Hint = "run the job again once they are done, or give them longer: ci.timeout of landfall.yaml, --timeout"
+	return r
+}
+
+// String tells the trouble as a part of a sentence; of a rate limit it says until when.
+func (t *trouble) String() string {
+	var f *fault.Error
+	if errors.As(t.err, &f) {
+		return f.WithHint("").Error()
+	}
+	return t.err.Error()
+}
+
+func unique(names []string) []string {
+	var list []string
+	for _, name := range names {
+		if !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
