@@ -7,8 +7,14 @@ import (
 	"strings"
 )
 
-// Disturbance answers a request in GitHub's place. It returns the status it sent, 0 for none.
-type Disturbance func(s *Server, w http.ResponseWriter, r *http.Request) int
+// Disturbance is what happens to a request instead of its answer, or before it.
+type Disturbance struct {
+	// do reports whether it answered.
+	do func(s *Server, w http.ResponseWriter, r *http.Request) bool
+	// breaks says that the client may be gone before the server knows: the request does not count as
+	// one in work.
+	breaks bool
+}
 
 type disturbance struct {
 	path  string
@@ -25,19 +31,31 @@ func (s *Server) Disturb(path string, times int, how Disturbance) {
 }
 
 // disturbs finds the disturbance of a request and uses it up. The lock is held.
-func (s *Server) disturbs(path string) Disturbance {
+func (s *Server) disturbs(path string) *Disturbance {
 	for _, d := range s.disturbances {
 		if d.times > 0 && strings.Contains(path, d.path) {
 			d.times--
-			return d.how
+			return &d.how
 		}
 	}
 	return nil
 }
 
+// Delay answers as usual, once released is closed. Until then the request is in work.
+func Delay(released <-chan struct{}) Disturbance {
+	return Disturbance{do: func(s *Server, _ http.ResponseWriter, r *http.Request) bool {
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		case <-s.closing:
+		}
+		return false
+	}}
+}
+
 // Respond answers with whatever is given, and a request id.
 func Respond(status int, header http.Header, body string) Disturbance {
-	return func(s *Server, w http.ResponseWriter, _ *http.Request) int {
+	return Disturbance{do: func(s *Server, w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("Date", s.now().UTC().Format(http.TimeFormat))
 		w.Header().Set("X-GitHub-Request-Id", "D15B:0:0:0:0")
@@ -46,8 +64,8 @@ func Respond(status int, header http.Header, body string) Disturbance {
 		}
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body)) // whoever hung up does not want it
-		return status
-	}
+		return true
+	}}
 }
 
 // HTML answers as GitHub's front does when what is behind it does not: a page, not JSON.
@@ -58,7 +76,7 @@ func HTML(status int) Disturbance {
 
 // Truncate announces more than it sends: the answer ends in the middle.
 func Truncate() Disturbance {
-	return func(_ *Server, w http.ResponseWriter, _ *http.Request) int {
+	return Disturbance{breaks: true, do: func(_ *Server, w http.ResponseWriter, _ *http.Request) bool {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("Content-Length", "4096")
 		_, _ = fmt.Fprint(w, `{"total_count": 2, "workflow_runs": [{"id": 1,`) // the rest never comes
@@ -66,28 +84,28 @@ func Truncate() Disturbance {
 			f.Flush()
 		}
 		panic(http.ErrAbortHandler)
-	}
+	}}
 }
 
 // Hang never answers. The connection stays until the client leaves or the server closes.
 func Hang() Disturbance {
-	return func(s *Server, _ http.ResponseWriter, r *http.Request) int {
+	return Disturbance{breaks: true, do: func(s *Server, _ http.ResponseWriter, r *http.Request) bool {
 		select {
 		case <-r.Context().Done():
 		case <-s.closing:
 		}
 		panic(http.ErrAbortHandler)
-	}
+	}}
 }
 
 // Reset breaks the connection instead of answering.
 func Reset() Disturbance {
-	return func(*Server, http.ResponseWriter, *http.Request) int { panic(http.ErrAbortHandler) }
+	return Disturbance{breaks: true, do: func(*Server, http.ResponseWriter, *http.Request) bool { panic(http.ErrAbortHandler) }}
 }
 
 // Redirect sends the client to another base address, path and query unchanged.
 func Redirect(status int, base string) Disturbance {
-	return func(_ *Server, w http.ResponseWriter, r *http.Request) int {
+	return Disturbance{do: func(_ *Server, w http.ResponseWriter, r *http.Request) bool {
 		target, err := url.Parse(base)
 		if err != nil {
 			panic(err)
@@ -95,6 +113,6 @@ func Redirect(status int, base string) Disturbance {
 		target.Path, target.RawQuery = r.URL.Path, r.URL.RawQuery
 		w.Header().Set("Location", target.String())
 		w.WriteHeader(status)
-		return status
-	}
+		return true
+	}}
 }

@@ -250,10 +250,8 @@ func (s *Server) links(repo *Repository, u *url.URL, number, last int) string {
 	return strings.Join(links, ", ")
 }
 
-// rateLimit answers without counting, which [Server.answer] would: it gives back one.
 func (s *Server) rateLimit(r *http.Request) answer {
 	w := s.window(strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
 	core := object{"limit": w.most, "used": w.used, "remaining": w.most - w.used, "reset": w.reset.Unix()}
-	w.used--
 	return answer{body: object{"resources": object{"core": core}, "rate": core}}
 }

@@ -24,21 +24,28 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.checkManners(r)
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	entry, disturb := s.arrive(token, r)
-	if disturb != nil {
+	if disturb != nil && disturb.breaks {
 		s.leave(token)
-		status := disturb(s, w, r)
-		s.note(entry, status, false)
+		disturb.do(s, w, r)
 		return
 	}
-	s.mu.Lock()
-	recorder := httptest.NewRecorder() // the whole answer, so that the request is over before the client can send the next one
-	counted := s.answer(recorder, token, r)
-	s.mu.Unlock()
-	s.note(entry, recorder.Code, counted)
+	// The answer is made whole first: the request is over before the client can send the next one.
+	recorder := httptest.NewRecorder()
+	s.note(entry, recorder, s.produce(recorder, token, disturb, r))
 	s.leave(token)
 	maps.Copy(w.Header(), recorder.Header())
 	w.WriteHeader(recorder.Code)
 	_, _ = w.Write(recorder.Body.Bytes()) // whoever hung up does not want it
+}
+
+// produce answers, disturbed or not, and says whether it counted.
+func (s *Server) produce(w http.ResponseWriter, token string, disturb *Disturbance, r *http.Request) (counted bool) {
+	if disturb != nil && disturb.do(s, w, r) {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.answer(w, token, r)
 }
 
 // checkManners fails the test for what GitHub asks clients not to do.
@@ -55,7 +62,7 @@ func (s *Server) checkManners(r *http.Request) {
 }
 
 // arrive writes the request down and finds out whether it is to be disturbed.
-func (s *Server) arrive(token string, r *http.Request) (entry int, disturb Disturbance) {
+func (s *Server) arrive(token string, r *http.Request) (entry int, disturb *Disturbance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.busy[token]++
@@ -76,11 +83,11 @@ func (s *Server) leave(token string) {
 }
 
 // note completes the entry of the log, if the log was not emptied meanwhile.
-func (s *Server) note(entry, status int, counted bool) {
+func (s *Server) note(entry int, sent *httptest.ResponseRecorder, counted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if entry < len(s.log) {
-		s.log[entry].Status, s.log[entry].Counted = status, counted
+		s.log[entry].Status, s.log[entry].Counted = sent.Code, counted
 	}
 }
 
@@ -99,22 +106,25 @@ func (s *Server) answer(w http.ResponseWriter, token string, r *http.Request) (c
 		s.write(w, r, a)
 		return false
 	}
-	if window.used >= window.most {
+	free := r.URL.Path == "/rate_limit" // docs.github.com, get rate limit status: it does not count
+	if window.used >= window.most && !free {
 		window.headers(h)
 		s.write(w, r, s.exceeded())
 		return false
 	}
 	a := s.route(grant, token != "", r)
-	window.used++
-	if s.unchanged(h, a, r) {
-		window.used--
-		window.headers(h)
-		w.WriteHeader(http.StatusNotModified)
-		return false
+	unchanged := s.unchanged(h, a, r)
+	counted = !unchanged && !free
+	if counted {
+		window.used++
 	}
 	window.headers(h)
-	s.write(w, r, a)
-	return true
+	if unchanged {
+		w.WriteHeader(http.StatusNotModified)
+	} else {
+		s.write(w, r, a)
+	}
+	return counted
 }
 
 // commonHeaders are those that every recorded answer has.
