@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"ataraxis.dev/landfall/shared/fault"
 )
@@ -60,17 +62,40 @@ func (r Repo) TouchedPaths(ctx context.Context, base, head string) ([]string, er
 // Message is a commit's message as its author wrote it: raw bytes, not always UTF-8. The
 // error is NotFound, UNKNOWN_COMMIT when the repository lacks the commit.
 func (r Repo) Message(ctx context.Context, sha string) (string, error) {
+	_, message, err := r.commit(ctx, sha)
+	return message, err
+}
+
+// CommitTime is when the commit was made, by the clock of whoever made it. The error is
+// NotFound, UNKNOWN_COMMIT when the repository lacks the commit.
+func (r Repo) CommitTime(ctx context.Context, sha string) (time.Time, error) {
+	headers, _, err := r.commit(ctx, sha)
+	if err != nil {
+		return time.Time{}, err
+	}
+	for line := range strings.Lines(headers) { // committer Ada <ada@example.org> 1767268800 +0000
+		if f := strings.Fields(line); len(f) > 2 && f[0] == "committer" {
+			if seconds, err := strconv.ParseInt(f[len(f)-2], 10, 64); err == nil {
+				return time.Unix(seconds, 0), nil
+			}
+		}
+	}
+	return time.Time{}, fault.New(fault.Failed, "GIT_FAILED", "commit %s has no date", sha)
+}
+
+// commit is a commit's object: its headers and its message.
+func (r Repo) commit(ctx context.Context, sha string) (headers, message string, err error) {
 	if err := checkSHA(sha); err != nil {
-		return "", err
+		return "", "", err
 	}
 	if _, err := r.Resolve(ctx, sha); err != nil {
-		return "", err
+		return "", "", err
 	}
 	var object bytes.Buffer
 	// Not git log: configuration can make that run programs that check signatures.
 	if _, err := r.do(ctx, run{args: []string{"cat-file", "commit", sha}, stdout: object.Write}); err != nil {
-		return "", err
+		return "", "", err
 	}
-	_, message, _ := strings.Cut(object.String(), "\n\n") // headers of many lines are indented, so no blank line is among them
-	return message, nil
+	headers, message, _ = strings.Cut(object.String(), "\n\n") // headers of many lines are indented, so no blank line is among them
+	return headers, message, nil
 }

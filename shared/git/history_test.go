@@ -3,6 +3,7 @@ package git_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -71,4 +72,19 @@ func TestMessage(t *testing.T) {
 	}
 	_, err = open(work).Message(t.Context(), absent)
 	requireFault(t, err, fault.NotFound, "UNKNOWN_COMMIT")
+}
+
+func TestCommitTime(t *testing.T) {
+	t.Parallel()
+	work := gittest.New(t)
+	work.Commit("one", nil)
+	head := work.Commit("committer Eve <eve@example.org> 1 +0000\n\nbody", map[string]string{"a": "1\n"})
+	got, err := open(work).CommitTime(t.Context(), head)
+	requireNoError(t, err)
+	if want := time.Date(2026, 1, 1, 12, 2, 0, 0, time.UTC); !got.Equal(want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if _, err := open(work).CommitTime(t.Context(), absent); fault.ReasonOf(err) != "UNKNOWN_COMMIT" {
+		t.Errorf("an absent commit: %v", err)
+	}
 }
