@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// bin holds the programs under test.
-var bin struct{ coordinator, agent string }
+// bin holds the programs under test, and the folder they are in.
+var bin struct{ dir, coordinator, agent string }
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -47,6 +47,7 @@ func run(m *testing.M) int {
 		fmt.Println(err)
 		return 1
 	}
+	bin.dir = dir
 	for name, path := range map[string]*string{"coordinator": &bin.coordinator, "agent": &bin.agent} {
 		*path = filepath.Join(dir, "landfall-"+name)
 		args := []string{"build", "-o", *path}

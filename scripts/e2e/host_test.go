@@ -36,6 +36,7 @@ type host struct {
 	address string
 	env     []string // of the agent, added to ours
 	engine  *engine  // of its own; nil is the machine's
+	program string   // the agent's; "" is the one that is shipped
 	agent   *agent
 }
 
@@ -138,7 +139,7 @@ func (h *host) startAgent(extra ...string) {
 		h.address = freeAddress(h.t)
 	}
 	a := &agent{done: make(chan struct{})}
-	a.cmd = exec.Command(bin.agent, "serve", "--config", h.agentYAML(extra...), "--log-level", "debug")
+	a.cmd = exec.Command(h.agentProgram(), "serve", "--config", h.agentYAML(extra...), "--log-level", "debug")
 	a.cmd.Env = append(append(os.Environ(), h.engineEnv()...), h.env...)
 	a.cmd.Stdout, a.cmd.Stderr = &a.log, &a.log
 	if err := a.cmd.Start(); err != nil {
@@ -166,6 +167,13 @@ func (h *host) startAgent(extra ...string) {
 	})
 }
 
+func (h *host) agentProgram() string {
+	if h.program != "" {
+		return h.program
+	}
+	return bin.agent
+}
+
 // stopAgent ends the agent as systemd would.
 func (h *host) stopAgent() {
 	if h.agent == nil {
@@ -190,7 +198,7 @@ func (h *host) serveFails(extra ...string) (output string, code int) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin.agent, "serve", "--config", h.agentYAML(extra...))
+	cmd := exec.CommandContext(ctx, h.agentProgram(), "serve", "--config", h.agentYAML(extra...))
 	cmd.Env = append(os.Environ(), h.env...)
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {

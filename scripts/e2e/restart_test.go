@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/identity"
 )
@@ -15,7 +17,12 @@ import (
 // happens waits until the operation that runs has recorded an event.
 func (s *shop) happens(what string, is func(*landfallv1.Event) bool) {
 	s.t.Helper()
-	watch, err := landfallv1.NewDiagnosticsServiceClient(s.dial(identity.RoleObserver)).WatchOperation(s.t.Context(), &landfallv1.WatchOperationRequest{})
+	happens(s.t, s.dial(identity.RoleObserver), what, is)
+}
+
+func happens(t *testing.T, conn *grpc.ClientConn, what string, is func(*landfallv1.Event) bool) {
+	t.Helper()
+	watch, err := landfallv1.NewDiagnosticsServiceClient(conn).WatchOperation(t.Context(), &landfallv1.WatchOperationRequest{})
 	for err == nil {
 		var batch *landfallv1.WatchOperationResponse
 		if batch, err = watch.Recv(); err != nil {
@@ -27,7 +34,7 @@ func (s *shop) happens(what string, is func(*landfallv1.Event) bool) {
 			}
 		}
 	}
-	s.t.Fatalf("it does not happen: %s: %v", what, err)
+	t.Fatalf("it does not happen: %s: %v", what, err)
 }
 
 // begins tells the start of a step.

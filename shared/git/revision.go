@@ -95,8 +95,8 @@ func (r Repo) CountCommits(ctx context.Context, base, head string) (int, error) 
 	return n, nil
 }
 
-// RemoveStaleLock removes the working tree's index.lock when it is older than minAge,
-// and reports whether it did. The caller must know that no git runs there: after a
+// RemoveStaleLock removes the working tree's index.lock when it is older than minAge, or as far
+// in the future because the clock was set back since, and reports whether it did. The caller must know that no git runs there: after a
 // crash that killed our own child, or by asking a person.
 func (r Repo) RemoveStaleLock(ctx context.Context, minAge time.Duration) (bool, error) {
 	path, err := r.answer(ctx, "rev-parse", "--git-path", "index.lock")
@@ -107,7 +107,7 @@ func (r Repo) RemoveStaleLock(ctx context.Context, minAge time.Duration) (bool, 
 		path = filepath.Join(r.Dir, path)
 	}
 	info, err := os.Lstat(path)
-	if os.IsNotExist(err) || (err == nil && time.Since(info.ModTime()) < minAge) {
+	if os.IsNotExist(err) || (err == nil && time.Since(info.ModTime()).Abs() < minAge) {
 		return false, nil
 	}
 	if err == nil {

@@ -175,6 +175,12 @@ func TestIndexLock(t *testing.T) {
 		t.Errorf("an old lock: removed %v, %v", removed, err)
 	}
 	requireNoError(t, repo.ResetHard(t.Context(), sha, nil))
+	requireNoError(t, os.WriteFile(lock, nil, 0o600))
+	ahead := time.Now().Add(time.Hour)
+	requireNoError(t, os.Chtimes(lock, ahead, ahead))
+	if removed, err := repo.RemoveStaleLock(t.Context(), time.Minute); !removed || err != nil {
+		t.Errorf("a lock from before the clock was set back: removed %v, %v", removed, err)
+	}
 	if removed, err := repo.RemoveStaleLock(t.Context(), 0); removed || err != nil {
 		t.Errorf("no lock: removed %v, %v", removed, err)
 	}

@@ -177,12 +177,15 @@ const (
 )
 
 // Reset implements operation.Checkout. It waits for a person's git to end, and removes the lock of
-// one that was killed.
+// one that was killed. A lock that looks old is watched as long, too: the clock may have been set.
 func (c *Checkout) Reset(ctx context.Context, sha string, out operation.Output) error {
-	deadline := time.NewTimer(lockPatience)
+	deadline, began := time.NewTimer(lockPatience), time.Now()
 	defer deadline.Stop()
 	for {
-		removed, err := c.repo.RemoveStaleLock(ctx, lockAge)
+		removed, err := false, error(nil)
+		if time.Since(began) >= lockAge {
+			removed, err = c.repo.RemoveStaleLock(ctx, lockAge)
+		}
 		if removed {
 			out(operation.Stdout, "removed an index.lock that a killed git left behind", false)
 		}

@@ -270,42 +270,57 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// A lock is left behind when it is old, also by a clock that was set back since.
 func TestResetRemovesAStaleLock(t *testing.T) {
-	w := newWorld(t)
-	target := w.push(map[string]string{"app/main.go": "two\n"})
-	w.fetch(target)
-	w.host.Write(".git/index.lock", "")
-	old := time.Now().Add(-time.Minute)
-	if err := os.Chtimes(filepath.Join(w.host.Dir, ".git/index.lock"), old, old); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Reset(t.Context(), target, w.out); err != nil {
-		t.Fatal(err)
-	}
-	if w.host.Head() != target || !slices.ContainsFunc(w.printed, func(l string) bool { return strings.Contains(l, "index.lock") }) {
-		t.Errorf("at %s, printed %q", w.host.Head(), w.printed)
+	for name, age := range map[string]time.Duration{"old": time.Minute, "from the future": -time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, target, _ := locked(t, age)
+			if err := w.Reset(t.Context(), target, w.out); err != nil {
+				t.Fatal(err)
+			}
+			if w.host.Head() != target || !slices.ContainsFunc(w.printed, func(l string) bool { return strings.Contains(l, "index.lock") }) {
+				t.Errorf("at %s, printed %q", w.host.Head(), w.printed)
+			}
+		})
 	}
 }
 
-// A person's git that is running is waited for, not broken.
+// A person's git that is running is waited for, not broken, also where a clock that was set makes its lock look old.
 func TestResetWaitsForALiveLock(t *testing.T) {
-	w := newWorld(t)
-	target := w.push(map[string]string{"app/main.go": "two\n"})
+	for name, age := range map[string]time.Duration{"fresh": 0, "looks old": 3 * time.Hour, "from the future": -3 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, target, lock := locked(t, age)
+			removed := make(chan error, 1)
+			timer := time.AfterFunc(time.Second, func() { removed <- os.Remove(lock) })
+			defer timer.Stop()
+			if err := w.Reset(t.Context(), target, w.out); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-removed; err != nil {
+				t.Errorf("the lock was not ours to remove: %v", err)
+			}
+			if w.host.Head() != target {
+				t.Errorf("at %s", w.host.Head())
+			}
+		})
+	}
+}
+
+// locked is a checkout with a target to reset to, and a git's lock of an age.
+func locked(t *testing.T, age time.Duration) (w *world, target, lock string) {
+	t.Helper()
+	w = newWorld(t)
+	target = w.push(map[string]string{"app/main.go": "two\n"})
 	w.fetch(target)
 	w.host.Write(".git/index.lock", "")
-	lock := filepath.Join(w.host.Dir, ".git/index.lock")
-	removed := make(chan error, 1)
-	timer := time.AfterFunc(time.Second, func() { removed <- os.Remove(lock) })
-	defer timer.Stop()
-	if err := w.Reset(t.Context(), target, w.out); err != nil {
+	lock = filepath.Join(w.host.Dir, ".git/index.lock")
+	at := time.Now().Add(-age)
+	if err := os.Chtimes(lock, at, at); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-removed; err != nil {
-		t.Errorf("the lock was not ours to remove: %v", err)
-	}
-	if w.host.Head() != target {
-		t.Errorf("at %s", w.host.Head())
-	}
+	return w, target, lock
 }
 
 func TestStoppedWorkChangesNothing(t *testing.T) {

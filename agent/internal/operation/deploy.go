@@ -58,7 +58,7 @@ func (d *deployment) work(ctx context.Context, s State) error {
 // entering implements driver.
 func (d *deployment) entering() StateChange {
 	if d.state() == Applying {
-		return StateChange{VerifyBy: time.Now().Add(d.engine.policy.VerifyWithin)}
+		return StateChange{VerifyBy: d.now().Add(d.engine.policy.VerifyWithin)}
 	}
 	return StateChange{}
 }
@@ -213,9 +213,9 @@ const reasonAlone = "VERIFY_BY_AGENT"
 // awaitVerify waits for the Verify command. A coordinator that never comes back does not
 // leave an unjudged host: after the time the agent judges by itself.
 func (d *deployment) awaitVerify(ctx context.Context) error {
-	// The record has the wall clock's time, which may have jumped while the agent was away: a
-	// host that starts with a clock from the past must not wait for hours.
-	timer := time.NewTimer(min(time.Until(d.snapshot().VerifyBy), d.engine.policy.VerifyWithin))
+	// The wall clock may have been set while the agent was away: a host that starts with a clock
+	// from the past must not wait for hours.
+	timer := time.NewTimer(min(d.snapshot().VerifyBy.Sub(d.now()), d.engine.policy.VerifyWithin))
 	defer timer.Stop()
 	select {
 	case <-d.verify:

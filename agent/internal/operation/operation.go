@@ -187,6 +187,25 @@ func (o *Operation) openStep(id string) *StepRecord {
 	return nil
 }
 
+// lastTime is the latest time in the record.
+func (o *Operation) lastTime() time.Time {
+	last := o.Created
+	for _, s := range o.States {
+		last = later(last, s.Entered)
+	}
+	for _, s := range o.Steps {
+		last = later(last, later(s.Started, s.Ended))
+	}
+	return last
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
 // Clone is a deep copy, safe to hand to another goroutine.
 func (o *Operation) Clone() Operation {
 	c := *o

@@ -3,7 +3,6 @@ package operation
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
@@ -100,7 +99,7 @@ func (r *run) noteRestart(ended int) error {
 	for _, s := range op.Steps {
 		if s.Outcome == "" {
 			if err := r.record(Event{StepFinished: &StepFinished{
-				ID: s.ID, Outcome: StepInterrupted, Duration: max(0, time.Since(s.Started)), Summary: "the agent ended",
+				ID: s.ID, Outcome: StepInterrupted, Duration: max(0, r.now().Sub(s.Started)), Summary: "the agent ended",
 			}}); err != nil {
 				return err
 			}

@@ -318,6 +318,37 @@ func TestClockJumpsWhileNoAgentRuns(t *testing.T) {
 	}
 }
 
+// TestTimesOfAnOperationNeverGoBack: an operation that a clock set back finds recorded an hour
+// ahead goes on from there, and says how long things take.
+func TestTimesOfAnOperationNeverGoBack(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.deployed(b.Head())
+		id := b.stopIn("", next(b))
+		left := must(b.Ports().Records.Operation(id))
+		ahead := left.States[len(left.States)-1].Entered.Add(time.Hour)
+		if err := b.Ports().Journal.Append(id, []operation.Event{{
+			Sequence: left.LastSequence + 1, Time: ahead, StepStarted: &operation.StepStarted{ID: "cut off", Title: "cut off"},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		b.start()
+		op := b.judged(id)
+		if op.State != operation.Succeeded {
+			t.Errorf("ended in %s, %+v", op.State, op.Failure)
+		}
+		var last time.Time
+		for _, e := range must(b.Ports().Journal.Events(id, 0, 1<<20)) {
+			if e.Time.Before(last) {
+				t.Errorf("event %d is of %s, the one before it of %s", e.Sequence, e.Time, last)
+			}
+			last = e.Time
+		}
+		if took := op.Ended.Sub(ahead); took < 0 || took > 10*time.Minute {
+			t.Errorf("it ended %s after the last record of the dead agent", took)
+		}
+	})
+}
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

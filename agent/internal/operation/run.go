@@ -32,6 +32,9 @@ type run struct {
 	cancelled  context.Context
 	cancelWork context.CancelCauseFunc // ends the work, not the rollback that follows
 
+	began time.Time // when this agent took the operation up, by the clock that does not jump
+	from  time.Time // what the events' times are counted from
+
 	mu      sync.Mutex
 	op      Operation
 	pending []Event // output lines not yet on disk
@@ -43,6 +46,11 @@ type run struct {
 
 func newRun(e *Engine, op Operation, cancel context.CancelCauseFunc) *run {
 	r := &run{engine: e, id: op.ID, cancel: cancel, op: op, verify: make(chan struct{}, 1), tails: map[string]*tail{}}
+	r.began = time.Now()
+	r.from = r.began
+	if last := op.lastTime(); last.After(r.from) { // the clock was set back meanwhile
+		r.from = last
+	}
 	r.cancelled, r.cancelWork = context.WithCancelCause(context.Background())
 	r.ticker = time.AfterFunc(batchEvery, r.flushLater)
 	r.ticker.Stop()
@@ -164,10 +172,14 @@ func (r *run) flushLater() {
 	_ = r.commit() // see output
 }
 
+// now is the time of an event. A wall clock that is set in the middle of an operation does not
+// show in its times: what took two seconds says so, and no event is older than the one before it.
+func (r *run) now() time.Time { return r.from.Add(time.Since(r.began)) }
+
 // stage numbers an event; r.mu is held.
 func (r *run) stage(e Event) {
 	e.Sequence = r.op.LastSequence + uint64(len(r.pending)) + 1
-	e.Time = time.Now()
+	e.Time = r.now()
 	r.pending = append(r.pending, e)
 }
 

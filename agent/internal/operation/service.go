@@ -32,7 +32,7 @@ type Container struct {
 	HealthLog string // last output of the health check, one line
 	ImageID   string // "sha256:" and 64 hex digits
 	Started   time.Time
-	Up        time.Duration // since Started while it runs, 0 else
+	Up        time.Duration // since Started while it runs, 0 else; negative when the clock was set back since
 	Restarts  int           // by the engine
 	ExitCode  int
 	OOMKilled bool
@@ -81,7 +81,7 @@ func (s Service) judge(c Container) (ProbeOutcome, string) {
 	case "running":
 		switch c.Health {
 		case "", "healthy":
-			if c.Restarts > 0 && c.Up < settled {
+			if c.Restarts > 0 && c.Up >= 0 && c.Up < settled {
 				return ProbeWaiting, fmt.Sprintf("restarted %d times, runs for less than %s", c.Restarts, settled)
 			}
 			return ProbePassed, ""
