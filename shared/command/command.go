@@ -28,6 +28,9 @@ type Streams struct {
 	In  io.Reader
 	Out io.Writer // the answer
 	Err io.Writer // progress and errors
+	// Tell, if not nil, may write the message of an error in a form of its own, and says whether it
+	// did. Errors as objects never come here.
+	Tell func(w io.Writer, err error) bool
 }
 
 // System are the streams of the process.
@@ -81,7 +84,7 @@ func Run(ctx context.Context, root *cobra.Command, args []string, streams Stream
 		// Cobra found the fault before anything of ours ran: a flag, an argument, a command.
 		err = fault.New(fault.Invalid, "USAGE", "%s", firstLine(err.Error())).WithHint("see %s --help", cmd.CommandPath())
 	}
-	report(cmd, err, streams.Err)
+	report(cmd, err, streams)
 	return fault.ExitCode(err)
 }
 
@@ -129,7 +132,8 @@ type errorObject struct {
 }
 
 // report writes the one message of an error.
-func report(cmd *cobra.Command, err error, w io.Writer) {
+func report(cmd *cobra.Command, err error, streams Streams) {
+	w := streams.Err
 	for _, name := range errorsAsJSON {
 		if f := cmd.Flags().Lookup(name); f != nil && f.Value.String() == "json" {
 			o := errorObject{Time: time.Now().UTC()}
@@ -138,6 +142,9 @@ func report(cmd *cobra.Command, err error, w io.Writer) {
 			_ = json.NewEncoder(w).Encode(o) // stderr is all there is to report to
 			return
 		}
+	}
+	if streams.Tell != nil && streams.Tell(w, err) {
+		return
 	}
 	name := cmd.Root().Name()
 	var f *fault.Error

@@ -18,6 +18,9 @@ type Event struct {
 	Name   string
 	Before string // push: commit before it; "" when a branch was created
 	After  string // push: commit after it
+	// Oldest is the first of the pushed commits that the payload lists, Commits how many it lists.
+	Oldest  string
+	Commits int
 	// Repository the event happened in, owner/name.
 	Repository string
 	// Head is the repository that proposed code comes from, owner/name: of a pull request, or of
@@ -30,8 +33,11 @@ type Event struct {
 // payload has the fields of Event in the shapes of GitHub's webhooks
 // (https://docs.github.com/en/webhooks/webhook-events-and-payloads).
 type payload struct {
-	Before      string      `json:"before"`
-	After       string      `json:"after"`
+	Before  string `json:"before"`
+	After   string `json:"after"`
+	Commits []struct {
+		ID string `json:"id"`
+	} `json:"commits"`
 	Repository  *repository `json:"repository"`
 	PullRequest *struct {
 		Head struct {
@@ -82,6 +88,9 @@ func (e Environment) Event() (Event, error) {
 	}
 	if strings.Trim(p.After, "0") != "" {
 		event.After = p.After
+	}
+	if event.Commits = len(p.Commits); event.Commits > 0 {
+		event.Oldest = p.Commits[0].ID
 	}
 	event.Repository = p.Repository.name()
 	switch {

@@ -19,6 +19,9 @@ import (
 func Run(args []string, streams Streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if streams.Tell == nil {
+		streams.Tell = annotateError
+	}
 	return command.Run(ctx, newRoot(streams), args, streams)
 }
 
@@ -49,7 +52,7 @@ func newRoot(streams Streams) *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add(groupDeploy, newRunCommand(g), newDetectChangesCommand(g), newPlanCommand(g), newDeployCommand(g), newVerifyCommand(g), newRollbackCommand(g))
+	add(groupDeploy, newRunCommand(g), newCIGateCommand(g), newDetectChangesCommand(g), newPlanCommand(g), newDeployCommand(g), newVerifyCommand(g), newRollbackCommand(g))
 	add(groupLook, newStatusCommand(g), newHistoryCommand(g), newShowCommand(g), newAttachCommand(g), newProbeCommand(g))
 	add(groupAct, newCancelCommand(g), newPauseCommand(g), newResumeCommand(g), newUnblockCommand(g))
 	add(groupSetUp, newIdentityCommand(streams), newVersionCommand(g))

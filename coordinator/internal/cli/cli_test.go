@@ -96,7 +96,6 @@ func TestUsageErrors(t *testing.T) {
 		"deploy format":      {[]string{"deploy", "--format", "html"}, []string{"html"}},
 		"attach format":      {[]string{"attach", "--format", "html"}, []string{"html"}},
 		"verify format":      {[]string{"verify", "--format", "html"}, []string{"html"}},
-		"gate":               {[]string{"run"}, []string{"--no-gate"}},
 		"rollback where":     {[]string{"rollback"}, []string{"--operation", "--to"}},
 		"cancel what":        {[]string{"cancel"}, nil},
 		"no agent":           {[]string{"status"}, []string{"--agent", "LANDFALL_AGENT"}},

@@ -3,28 +3,36 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"ataraxis.dev/landfall/coordinator/internal/actions"
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/console"
+	"ataraxis.dev/landfall/coordinator/internal/supersede"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
 )
 
 // deployOptions are the flags of deploy, and those that run shares with it.
 type deployOptions struct {
-	sha        string
-	detach     bool
-	allowOlder bool
-	format     *string
+	sha         string
+	detach      bool
+	allowOlder  bool
+	noSupersede bool
+	job         string
+	format      *string
 }
 
 // AddFlags declares the flags.
 func (o *deployOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.sha, "sha", "", "commit to deploy (default: GITHUB_SHA, else HEAD)")
 	f.BoolVar(&o.allowOlder, "allow-older", false, "deploy even when a newer commit runs")
+	f.BoolVar(&o.noSupersede, "no-supersede-check", false, "deploy even when a newer deploy is under way")
+	f.StringVar(&o.job, "deploy-job", orElse(os.Getenv("GITHUB_JOB"), supersede.DefaultJob), "name of the job that deploys, as GitHub shows it [GITHUB_JOB]")
 	o.format = formatFlag(f, "text or json")
 }
 
@@ -34,7 +42,10 @@ func newDeployCommand(g *globals) *cobra.Command {
 		Use:   "deploy",
 		Short: "Deploy a commit, up to the point where verify judges it",
 		Long: "Deploy a commit: compare it with what runs, compile the plan, let the agent carry it out and follow it.\n" +
-			"The deploy then awaits verify; when none comes, the agent verifies by itself." +
+			"The deploy then awaits verify; when none comes, the agent verifies by itself.\n\n" +
+			"In a job of GitHub Actions it first looks for newer runs of its workflow: one that will deploy, or has, makes\n" +
+			"this deploy needless (exit 0, state SUPERSEDED). That needs GITHUB_TOKEN with `actions: read`.\n" +
+			"Outputs: operation, state, pre_deploy_sha, superseded, superseded_by, and those of detect-changes." +
 			command.ExitCodes(0, 1, 2, 5, 6, 7, 130),
 		Example: "  landfall-coordinator deploy --sha HEAD\n  landfall-coordinator deploy --detach",
 		Args:    cobra.NoArgs,
@@ -88,8 +99,18 @@ func (f *following) deploy(ctx context.Context, o deployOptions) (started bool, 
 	for _, path := range c.plan.Unclaimed {
 		f.show.Warn("no flag claims " + path + "; it is deployed with the checkout only")
 	}
+	if err := f.reportChangesToJob(c); err != nil {
+		return false, err
+	}
 	if !c.plan.AnyDeploy {
 		return false, f.nothing(target, *o.format)
+	}
+	newer, err := f.lookForNewer(ctx, s, c.plan.Branch, target, o)
+	if err != nil {
+		return false, err
+	}
+	if newer.Superseded {
+		return false, f.superseded(target, newer.By.SHA, newer.By.URL, newer.Reason, *o.format)
 	}
 	return true, f.session.Send(ctx, &landfallv1.ExecuteRequest{
 		CommandId: agentclient.NewCommandID("deploy"),
@@ -108,13 +129,62 @@ func summary(c compiled) string {
 	return fmt.Sprintf("%d commits, %d files, +%d -%d, flags: %s", d.Commits, d.Files, d.Insertions, d.Deletions, orElse(joined(c.plan.SetFlags()), "none"))
 }
 
+// lookForNewer looks for a newer deploy, unless it is told not to.
+func (f *following) lookForNewer(ctx context.Context, s source, branch, target string, o deployOptions) (supersede.Result, error) {
+	if o.noSupersede {
+		return supersede.Result{}, nil
+	}
+	newer, err := f.newSupersession(s, branch, target, o.job, f.show.Warn)
+	if err != nil {
+		return supersede.Result{}, err
+	}
+	result, err := newer.look(ctx)
+	if err == nil && result.Rerun {
+		f.show.Note("this run was started again by hand; newer deploys count all the same (--no-supersede-check ignores them)")
+	}
+	return result, err
+}
+
+// superseded answers that a newer deploy makes this one needless: nothing was sent to the agent.
+func (f *following) superseded(target, by, url, reason, format string) error {
+	f.show.Note("superseded: " + reason)
+	state := agentclient.StateName(landfallv1.OperationState_OPERATION_STATE_SUPERSEDED)
+	err := f.job.WriteOutputs(
+		actions.Output{Name: "operation"}, actions.Output{Name: "pre_deploy_sha"}, actions.Output{Name: "state", Value: state},
+		actions.Output{Name: "superseded", Value: "true"}, actions.Output{Name: "superseded_by", Value: by},
+	)
+	if err != nil {
+		return err
+	}
+	err = f.summarise(func(w io.Writer, _ console.Style) error {
+		_, err := fmt.Fprintf(w, "### Superseded\n\nNothing was deployed: %s.\n", reason)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if format == "json" {
+		_, err = fmt.Fprintf(f.streams.Out, `{"state":%q,"superseded":true,"superseded_by":%q,"superseded_by_run":%q,"target_sha":%q}`+"\n", state, by, url, target)
+		return err
+	}
+	_, err = fmt.Fprintf(f.streams.Out, "superseded: %s\n", reason)
+	return err
+}
+
 // nothing answers that there is nothing to deploy.
 func (f *following) nothing(target, format string) error {
+	err := f.job.WriteOutputs(
+		actions.Output{Name: "operation"}, actions.Output{Name: "pre_deploy_sha"}, actions.Output{Name: "state"},
+		actions.Output{Name: "superseded", Value: "false"}, actions.Output{Name: "superseded_by"},
+	)
+	if err != nil {
+		return err
+	}
 	if format == "json" {
 		_, err := fmt.Fprintf(f.streams.Out, `{"any_deploy":false,"target_sha":%q}`+"\n", target)
 		return err
 	}
-	_, err := fmt.Fprintf(f.streams.Out, "nothing to deploy at %s\n", short(target))
+	_, err = fmt.Fprintf(f.streams.Out, "nothing to deploy at %s\n", short(target))
 	return err
 }
 

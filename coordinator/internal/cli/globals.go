@@ -25,7 +25,9 @@ type globals struct {
 	progress string
 	logLevel string
 	timeout  time.Duration
-	job      actions.Environment // of the GitHub Actions job we are in
+
+	repository string              // on GitHub, owner/name
+	job        actions.Environment // of the GitHub Actions job we are in
 }
 
 // AddFlags declares the flags; the environment gives their defaults.
@@ -35,6 +37,7 @@ func (g *globals) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&g.config, "config", os.Getenv("LANDFALL_CONFIG"), "landfall.yaml; found upwards from the working directory when not given [LANDFALL_CONFIG]")
 	f.StringVar(&g.progress, "progress", orElse(os.Getenv("LANDFALL_PROGRESS"), "auto"), "auto, tty, plain, actions, json or quiet [LANDFALL_PROGRESS]")
 	f.StringVar(&g.logLevel, "log-level", orElse(os.Getenv("LANDFALL_LOG_LEVEL"), "warn"), "log to stderr: trace, debug, info, warn or error [LANDFALL_LOG_LEVEL]")
+	f.StringVar(&g.repository, "repository", os.Getenv("GITHUB_REPOSITORY"), "repository on GitHub as OWNER/NAME [GITHUB_REPOSITORY]")
 	f.DurationVar(&g.timeout, "timeout", 0, "stop waiting after this time; an operation that was started goes on (0: never)")
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 
@@ -9,6 +10,8 @@ import (
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/workflowcommand"
 )
 
 // secrets are the variables whose values must not be seen.
@@ -26,6 +29,21 @@ func (g *globals) enterJob(mode console.Mode) error {
 		g.job.Mask(g.streams.Err, values...)
 	}
 	return g.job.RefuseFork()
+}
+
+// annotateError makes the message of an error an annotation of the job's run. The end of an operation was
+// annotated where it was shown.
+func annotateError(w io.Writer, err error) bool {
+	if !actions.Read(os.Getenv).InActions {
+		return false
+	}
+	switch fault.KindOf(err) {
+	case fault.RolledBack, fault.Degraded:
+		return false
+	default:
+		fmt.Fprintln(w, workflowcommand.Annotation{Level: "error", Title: fault.ReasonOf(err), Message: err.Error()})
+		return true
+	}
 }
 
 // summarise adds what write writes to the summary of the job's step; outside of Actions it does nothing.

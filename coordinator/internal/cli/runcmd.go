@@ -7,20 +7,22 @@ import (
 	"github.com/spf13/pflag"
 
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
+	"ataraxis.dev/landfall/coordinator/internal/cigate"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
-	"ataraxis.dev/landfall/shared/fault"
 )
 
 // runOptions are the flags of run.
 type runOptions struct {
 	deployOptions
+	gateOptions
 	noGate bool
 }
 
 // AddFlags declares the flags.
 func (o *runOptions) AddFlags(f *pflag.FlagSet) {
 	o.deployOptions.AddFlags(f)
+	o.gateOptions.AddFlags(f)
 	f.BoolVar(&o.noGate, "no-gate", false, "do not wait for CI")
 }
 
@@ -28,24 +30,51 @@ func newRunCommand(g *globals) *cobra.Command {
 	o := &runOptions{}
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Deploy a commit, verify it, let convergence go on: the main job",
-		Long: "Deploy a commit from end to end: compare it with what runs, compile the plan, let the agent carry it out,\n" +
-			"verify, write the stamp, resume convergence. Ctrl-C stops watching, not the deploy." +
-			command.ExitCodes(0, 1, 2, 5, 6, 7, 130),
-		Example: "  landfall-coordinator run --no-gate\n  landfall-coordinator run --no-gate --sha 1a2b3c4d --agent caroline:7443 --identity ~/.config/landfall/atlas",
+		Short: "Wait for CI, deploy a commit, verify it, let convergence go on: the main job",
+		Long: "Deploy a commit from end to end: wait until CI has passed, compare the commit with what runs, compile the plan,\n" +
+			"let the agent carry it out, verify, write the stamp, resume convergence. Ctrl-C stops watching, not the deploy.\n" +
+			"--timeout bounds the wait for CI (default: ci.timeout of landfall.yaml) and, again, the rest.\n\n" +
+			"In a job of GitHub Actions it has the outputs of ci-gate, detect-changes, deploy and verify." +
+			command.ExitCodes(0, 1, 2, 3, 4, 5, 6, 7, 130),
+		Example: "  landfall-coordinator run\n  landfall-coordinator run --no-gate --sha 1a2b3c4d --agent caroline:7443 --identity ~/.config/landfall/atlas",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(*o.format, "text", "json"); err != nil {
 				return err
 			}
 			if !o.noGate {
-				return fault.New(fault.Invalid, "NO_GATE", "this version has no CI gate yet").WithHint("see to it that CI is green, then add --no-gate")
+				if passed, err := g.passGate(cmd.Context(), *o); err != nil || !passed {
+					return err
+				}
 			}
 			return g.follow(cmd.Context(), func(ctx context.Context, f *following) error { return f.run(ctx, *o) })
 		},
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd
+}
+
+// passGate waits for CI; it is not passed, without an error, when a newer deploy came.
+func (g *globals) passGate(ctx context.Context, o runOptions) (passed bool, err error) {
+	show, err := g.renderer()
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = show.Close() }() // what could not be shown changes no verdict
+	o.gateOptions.job = o.deployOptions.job
+	gate, err := g.newGate(ctx, o.sha, o.gateOptions, show)
+	if err != nil {
+		return false, err
+	}
+	result, err := gate.wait(ctx)
+	if err != nil {
+		return false, err
+	}
+	if result.Outcome == cigate.Superseded {
+		f := &following{globals: g, show: show}
+		return false, f.superseded(gate.question.SHA, "", "", result.Reason, *o.format)
+	}
+	return true, gateError(result)
 }
 
 // run deploys, verifies and finishes.

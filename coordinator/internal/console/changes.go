@@ -69,7 +69,11 @@ func (p *page) changes(c Changes) {
 	}
 	p.printf("%s → %s", base, p.paint(bold, short(c.Head)))
 	if n := c.ChangeCounts; n != nil {
-		p.printf("  %s, %s, +%d -%d", commitCount(n), count(n.Files, "file"), n.Insertions, n.Deletions)
+		commits := "unknown number of commits"
+		if n.Commits >= 0 {
+			commits = count(n.Commits, "commit")
+		}
+		p.printf("  %s, %s, +%d -%d", commits, count(n.Files, "file"), n.Insertions, n.Deletions)
 	}
 	p.printf("\n")
 	if c.Everything != "" {
@@ -100,19 +104,15 @@ func (p *page) changesMarkdown(c Changes) {
 	}
 	p.printf("| | |\n|---|---|\n")
 	if n := c.ChangeCounts; n != nil {
-		p.printf("| Commits | %s |\n| Files | %d |\n| Lines | +%d −%d |\n", commitCount(n), n.Files, n.Insertions, n.Deletions)
+		if n.Commits >= 0 {
+			p.printf("| Commits | %d |\n", n.Commits)
+		}
+		p.printf("| Files | %d |\n| Lines | +%d −%d |\n", n.Files, n.Insertions, n.Deletions)
 	}
 	p.printf("| Flags | %s |\n| Deploys | %t |\n\n", orNone(markdownCodes(c.SetFlags())), c.AnyDeploy)
 	if c.Left > 0 {
 		p.printf("> [!WARNING]\n> %s: %s\n\n", markdownText(unclaimedLine(c)), markdownCodes(c.Unclaimed))
 	}
-}
-
-func commitCount(n *ChangeCounts) string {
-	if n.Commits < 0 {
-		return "unknown number of commits"
-	}
-	return count(n.Commits, "commit")
 }
 
 // unclaimedLine counts the paths that no flag claims.
