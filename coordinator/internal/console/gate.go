@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"io"
+	"strings"
 	"time"
 
 	"ataraxis.dev/landfall/shared/ci"
@@ -78,7 +79,7 @@ func verdictColour(verdict string) colour {
 }
 
 func (p *page) gate(gate Gate) {
-	p.printf("%s: %s\n", p.paint(verdictColour(gate.Verdict), clean(gate.Verdict)), clean(gate.Reason))
+	p.printf("%s: %s\n", p.paint(verdictColour(gate.Verdict), clean(gate.Verdict)), clean(strings.TrimPrefix(gate.Reason, "passed: ")))
 	for _, l := range gate.Lines {
 		p.printf("  %s  %s", clean(l.File), clean(l.Status))
 		if l.URL != "" {
