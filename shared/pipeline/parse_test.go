@@ -110,7 +110,7 @@ workflows:
 		Runner:      []string{"self-hosted"},
 		Coordinator: CoordinatorConfig{Command: "landfall-coordinator", Module: "example.org/c", Version: "v1.2.3"},
 		Audit:       &AuditConfig{Cron: "0 9 * * 0", Commands: [][]string{{"a"}}},
-		SecretScan:  &SecretScanConfig{Cron: "0 4 * * 1", Command: defaultSecretScan},
+		SecretScan:  &SecretScanConfig{Cron: "0 4 * * 1", Command: defaultScan},
 	}
 	if diff := cmp.Diff(want, config.Workflows); diff != "" {
 		t.Error(diff)

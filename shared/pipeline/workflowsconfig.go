@@ -71,16 +71,16 @@ type SiteConfig struct {
 
 // The defaults of the workflows section.
 const (
-	defaultRunner         = "self-hosted"
-	defaultCoordinator    = "landfall-coordinator"
-	defaultAuditCron      = "0 9 * * 0"
-	defaultSecretScanCron = "0 4 * * 1"
+	defaultRunner      = "self-hosted"
+	defaultCoordinator = "landfall-coordinator"
+	defaultAuditCron   = "0 9 * * 0"
+	defaultScanCron    = "0 4 * * 1"
 )
 
-// defaultSecretScan runs Gitleaks as a Go module, pinned by the module's checksum, because
+// defaultScan runs Gitleaks as a Go module, pinned by the module's checksum, because
 // its action needs a licence for organisations. Source:
 // https://github.com/gitleaks/gitleaks-action#environment-variables
-var defaultSecretScan = []string{"go", "run", "github.com/zricethezav/gitleaks/v8@v8.30.1", "git", "--redact", "--no-banner", "."}
+var defaultScan = []string{"go", "run", "github.com/zricethezav/gitleaks/v8@v8.30.1", "git", "--redact", "--no-banner", "."}
 
 func (w *WorkflowsConfig) fillDefaults() {
 	if len(w.Runner) == 0 {
@@ -91,9 +91,9 @@ func (w *WorkflowsConfig) fillDefaults() {
 		orElse(&w.Audit.Cron, defaultAuditCron)
 	}
 	if scan := w.SecretScan; scan != nil {
-		orElse(&scan.Cron, defaultSecretScanCron)
+		orElse(&scan.Cron, defaultScanCron)
 		if len(scan.Command) == 0 {
-			scan.Command = append([]string(nil), defaultSecretScan...)
+			scan.Command = append([]string(nil), defaultScan...)
 		}
 	}
 }
