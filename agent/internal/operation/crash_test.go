@@ -134,6 +134,35 @@ func cancelling(label string, ends ...operation.State) operationtest.Story {
 	return s
 }
 
+// answered tells a deploy that asks whether a newer one is under way, and is told so.
+func answered(by string, end operation.State) operationtest.Story {
+	var req operation.DeployRequest
+	s := deploying(nil, end)
+	s.Before = func(h *operationtest.Host) error {
+		target, err := running(h)
+		if err != nil {
+			return err
+		}
+		req, err = h.Request("the-deploy", target)
+		req.AskNewer = true
+		return err
+	}
+	s.Command = func(_ *operationtest.Host, e *operation.Engine) (operation.Operation, error) {
+		op, _, err := e.Deploy(req)
+		return op, err
+	}
+	s.Along = func(ctx context.Context, e *operation.Engine, id string) {
+		for ctx.Err() == nil {
+			_, _ = e.Proceed(id, by) // refused by an engine that is dead
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	}
+	return s
+}
+
 func failsAt(label string) func(*operationtest.Host, string) {
 	return func(h *operationtest.Host, _ string) {
 		h.FailAt(label, fault.New(fault.Failed, "BROKEN", "it broke"))
@@ -185,6 +214,8 @@ func stories() map[string]operationtest.Story {
 			}
 			return s
 		}(),
+		"asks and goes on":        answered("", operation.Succeeded),
+		"asks and yields":         answered("feedfeedfeedfeedfeedfeedfeedfeedfeedfeed", operation.Superseded),
 		"cancelled untouched":     cancelling("Runtime.Prove", operation.Cancelled),
 		"cancelled while pausing": cancelling("Sentinels.SetPause", operation.Cancelled),
 		"cancelled touched":       cancelling("Scripts.Migrate", rolledBack),

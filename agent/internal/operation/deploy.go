@@ -102,7 +102,10 @@ func (d *deployment) prove(ctx context.Context) error {
 	}
 	past, err := d.pin(ctx, d.plan)
 	d.past = past
-	return err
+	if err != nil || !d.req.AskNewer {
+		return err
+	}
+	return d.step(ctx, askStep, "ask whether a newer deploy is under way", d.askNewer)
 }
 
 // fetch brings the target here and checks that it may be deployed.

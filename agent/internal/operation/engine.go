@@ -37,6 +37,7 @@ type Policy struct {
 	VerifyWithin    time.Duration // an applied deploy that nobody judges is judged after this
 	PauseTTL        time.Duration // how long a deploy's pause lasts when nobody resumes
 	Parallelism     int           // steps side by side, at least 1
+	AskWithin       time.Duration // how long a deploy that asks waits for its answer; 0 is [DefaultAskWithin]
 }
 
 // Engine runs operations, one at a time. The work belongs to the engine, never to the
@@ -91,6 +92,7 @@ type DeployRequest struct {
 	Everything string // why every flag is set, "" when the changes decide
 	PlanDigest string
 	AllowOlder bool
+	AskNewer   bool // wait for [Engine.Proceed] when everything is proven
 }
 
 // Deploy records a deploy and starts it. A command that is known already returns its
@@ -98,7 +100,7 @@ type DeployRequest struct {
 func (e *Engine) Deploy(req DeployRequest) (op Operation, repeated bool, err error) {
 	first := Event{Accepted: &Accepted{
 		Kind: KindDeploy, CommandID: req.CommandID, Requester: req.Requester, Target: req.Target, Base: req.Base,
-		Everything: req.Everything, PlanDigest: req.PlanDigest, AllowOlder: req.AllowOlder,
+		Everything: req.Everything, PlanDigest: req.PlanDigest, AllowOlder: req.AllowOlder, AskNewer: req.AskNewer,
 	}}
 	return e.begin(first, func(ctx context.Context, r *run) {
 		r.drive(ctx, &deployment{run: r, req: req})

@@ -35,6 +35,7 @@ type Accepted struct {
 	Everything string `json:"everything,omitempty"`
 	PlanDigest string `json:"plan_digest,omitempty"`
 	AllowOlder bool   `json:"allow_older,omitempty"`
+	AskNewer   bool   `json:"ask_newer,omitempty"`
 	Undo       string `json:"undo,omitempty"` // operation that a rollback undoes
 }
 

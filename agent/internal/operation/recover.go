@@ -119,7 +119,7 @@ func (r *run) driverFor(op Operation, f facts) driver {
 	}
 	d := &deployment{run: r, plan: f.plan, req: DeployRequest{
 		CommandID: op.CommandID, Requester: op.Requester, Target: op.Target, Base: op.Base,
-		Everything: f.request.Everything, PlanDigest: f.request.PlanDigest, AllowOlder: f.request.AllowOlder,
+		Everything: f.request.Everything, PlanDigest: f.request.PlanDigest, AllowOlder: f.request.AllowOlder, AskNewer: f.request.AskNewer,
 	}}
 	if f.past != nil {
 		d.past = *f.past

@@ -29,6 +29,7 @@ type run struct {
 	cancel context.CancelCauseFunc
 
 	verify     chan struct{} // capacity 1: a verify request that waits needs no second one
+	proceed    chan string   // capacity 1: the answer to a deploy that asks; see [Engine.Proceed]
 	cancelled  context.Context
 	cancelWork context.CancelCauseFunc // ends the work, not the rollback that follows
 
@@ -45,7 +46,7 @@ type run struct {
 }
 
 func newRun(e *Engine, op Operation, cancel context.CancelCauseFunc) *run {
-	r := &run{engine: e, id: op.ID, cancel: cancel, op: op, verify: make(chan struct{}, 1), tails: map[string]*tail{}}
+	r := &run{engine: e, id: op.ID, cancel: cancel, op: op, verify: make(chan struct{}, 1), proceed: make(chan string, 1), tails: map[string]*tail{}}
 	r.began = time.Now()
 	r.from = r.began
 	if last := op.lastTime(); last.After(r.from) { // the clock was set back meanwhile

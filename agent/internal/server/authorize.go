@@ -54,6 +54,8 @@ func commandRule(req *landfallv1.ExecuteRequest) (name string, roles []identity.
 		return "deploy", deployers
 	case *landfallv1.ExecuteRequest_Verify:
 		return "verify", deployers
+	case *landfallv1.ExecuteRequest_Proceed:
+		return "proceed", deployers
 	case *landfallv1.ExecuteRequest_Rollback:
 		return "rollback", deployers
 	case *landfallv1.ExecuteRequest_Finish:

@@ -216,6 +216,9 @@ func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteReque
 		a.operation, a.repeated, err = d.deploy(who.String(), req.GetCommandId(), c.Deploy)
 	case *landfallv1.ExecuteRequest_Verify:
 		a.operation, err = d.engine.Verify(c.Verify.GetOperationId())
+	case *landfallv1.ExecuteRequest_Proceed:
+		a.operation, err = d.proceed(c.Proceed)
+		a.after = a.operation.LastSequence
 	case *landfallv1.ExecuteRequest_Finish:
 		a.operation, err = d.engine.Finish(c.Finish.GetOperationId())
 		a.after = a.operation.LastSequence
@@ -250,8 +253,15 @@ func (d deployService) deploy(who, id string, c *landfallv1.DeployCommand) (oper
 	}
 	return d.engine.Deploy(operation.DeployRequest{
 		CommandID: id, Requester: who, Target: c.GetTargetSha(), Base: c.GetBaseSha(), Everything: c.GetEverythingReason(),
-		PlanDigest: c.GetPlanDigest(), AllowOlder: c.GetAllowOlder(),
+		PlanDigest: c.GetPlanDigest(), AllowOlder: c.GetAllowOlder(), AskNewer: c.GetAskNewer(),
 	})
+}
+
+func (d deployService) proceed(c *landfallv1.ProceedCommand) (operation.Operation, error) {
+	if by := c.GetSupersededBy(); by != "" && !commit.MatchString(by) {
+		return operation.Operation{}, fault.New(fault.Invalid, "BAD_SHA", "superseded_by must be a full commit SHA in lower case, or empty")
+	}
+	return d.engine.Proceed(c.GetOperationId(), c.GetSupersededBy())
 }
 
 func (d deployService) rollback(who, id string, c *landfallv1.RollbackCommand) (operation.Operation, bool, error) {

@@ -188,6 +188,10 @@ func TestBadCommands(t *testing.T) {
 			requireStatus(t, c.end(), codes.InvalidArgument, tt.reason)
 		})
 	}
+	proceed := b.converse(conn)
+	proceed.send(&landfallv1.ExecuteRequest{CommandId: "x", Command: &landfallv1.ExecuteRequest_Proceed{Proceed: &landfallv1.ProceedCommand{OperationId: "op-1", SupersededBy: "main"}}})
+	requireStatus(t, proceed.end(), codes.InvalidArgument, "BAD_SHA")
+
 	rollback := func(c *landfallv1.RollbackCommand) *landfallv1.ExecuteRequest {
 		return &landfallv1.ExecuteRequest{CommandId: "x", Command: &landfallv1.ExecuteRequest_Rollback{Rollback: c}}
 	}

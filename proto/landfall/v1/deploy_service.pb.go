@@ -40,6 +40,7 @@ type ExecuteRequest struct {
 	//	*ExecuteRequest_Restart
 	//	*ExecuteRequest_Migrate
 	//	*ExecuteRequest_Converge
+	//	*ExecuteRequest_Proceed
 	Command       isExecuteRequest_Command `protobuf_oneof:"command"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -170,6 +171,15 @@ func (x *ExecuteRequest) GetConverge() *ConvergeCommand {
 	return nil
 }
 
+func (x *ExecuteRequest) GetProceed() *ProceedCommand {
+	if x != nil {
+		if x, ok := x.Command.(*ExecuteRequest_Proceed); ok {
+			return x.Proceed
+		}
+	}
+	return nil
+}
+
 type isExecuteRequest_Command interface {
 	isExecuteRequest_Command()
 }
@@ -219,6 +229,11 @@ type ExecuteRequest_Converge struct {
 	Converge *ConvergeCommand `protobuf:"bytes,10,opt,name=converge,proto3,oneof"`
 }
 
+type ExecuteRequest_Proceed struct {
+	// Answer a deploy that asks whether a newer one is under way.
+	Proceed *ProceedCommand `protobuf:"bytes,11,opt,name=proceed,proto3,oneof"`
+}
+
 func (*ExecuteRequest_Deploy) isExecuteRequest_Command() {}
 
 func (*ExecuteRequest_Verify) isExecuteRequest_Command() {}
@@ -236,6 +251,8 @@ func (*ExecuteRequest_Restart) isExecuteRequest_Command() {}
 func (*ExecuteRequest_Migrate) isExecuteRequest_Command() {}
 
 func (*ExecuteRequest_Converge) isExecuteRequest_Command() {}
+
+func (*ExecuteRequest_Proceed) isExecuteRequest_Command() {}
 
 // ExecuteResponse is an acknowledgement or some events.
 type ExecuteResponse struct {
@@ -456,8 +473,12 @@ type DeployCommand struct {
 	AllowOlder bool `protobuf:"varint,4,opt,name=allow_older,json=allowOlder,proto3" json:"allow_older,omitempty"`
 	// Why every flag is set; empty when the flags are computed from the changed paths.
 	EverythingReason string `protobuf:"bytes,5,opt,name=everything_reason,json=everythingReason,proto3" json:"everything_reason,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// When everything is proven, and before anything is changed, wait a little for a ProceedCommand: the caller looks once
+	// more whether a newer deploy makes this one needless. Step "prove/newer" starts when it is awaited; without an answer
+	// the deploy goes on after 30 seconds.
+	AskNewer      bool `protobuf:"varint,6,opt,name=ask_newer,json=askNewer,proto3" json:"ask_newer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeployCommand) Reset() {
@@ -525,6 +546,68 @@ func (x *DeployCommand) GetEverythingReason() string {
 	return ""
 }
 
+func (x *DeployCommand) GetAskNewer() bool {
+	if x != nil {
+		return x.AskNewer
+	}
+	return false
+}
+
+// ProceedCommand answers a deploy with ask_newer set. Where none is awaited it changes nothing.
+type ProceedCommand struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Deploy that asks.
+	OperationId string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// Commit of the newer deploy, 40 or 64 lower-case hex digits: the operation ends superseded. Empty: it goes on.
+	SupersededBy  string `protobuf:"bytes,2,opt,name=superseded_by,json=supersededBy,proto3" json:"superseded_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProceedCommand) Reset() {
+	*x = ProceedCommand{}
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProceedCommand) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProceedCommand) ProtoMessage() {}
+
+func (x *ProceedCommand) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProceedCommand.ProtoReflect.Descriptor instead.
+func (*ProceedCommand) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ProceedCommand) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *ProceedCommand) GetSupersededBy() string {
+	if x != nil {
+		return x.SupersededBy
+	}
+	return ""
+}
+
 // VerifyCommand judges an operation that awaits it.
 type VerifyCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -536,7 +619,7 @@ type VerifyCommand struct {
 
 func (x *VerifyCommand) Reset() {
 	*x = VerifyCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +631,7 @@ func (x *VerifyCommand) String() string {
 func (*VerifyCommand) ProtoMessage() {}
 
 func (x *VerifyCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,7 +644,7 @@ func (x *VerifyCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyCommand.ProtoReflect.Descriptor instead.
 func (*VerifyCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{5}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *VerifyCommand) GetOperationId() string {
@@ -587,7 +670,7 @@ type RollbackCommand struct {
 
 func (x *RollbackCommand) Reset() {
 	*x = RollbackCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +682,7 @@ func (x *RollbackCommand) String() string {
 func (*RollbackCommand) ProtoMessage() {}
 
 func (x *RollbackCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +695,7 @@ func (x *RollbackCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackCommand.ProtoReflect.Descriptor instead.
 func (*RollbackCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{6}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RollbackCommand) GetTarget() isRollbackCommand_Target {
@@ -669,7 +752,7 @@ type FinishCommand struct {
 
 func (x *FinishCommand) Reset() {
 	*x = FinishCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +764,7 @@ func (x *FinishCommand) String() string {
 func (*FinishCommand) ProtoMessage() {}
 
 func (x *FinishCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +777,7 @@ func (x *FinishCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishCommand.ProtoReflect.Descriptor instead.
 func (*FinishCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{7}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *FinishCommand) GetOperationId() string {
@@ -715,7 +798,7 @@ type CancelCommand struct {
 
 func (x *CancelCommand) Reset() {
 	*x = CancelCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -727,7 +810,7 @@ func (x *CancelCommand) String() string {
 func (*CancelCommand) ProtoMessage() {}
 
 func (x *CancelCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -740,7 +823,7 @@ func (x *CancelCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelCommand.ProtoReflect.Descriptor instead.
 func (*CancelCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{8}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CancelCommand) GetOperationId() string {
@@ -763,7 +846,7 @@ type AttachCommand struct {
 
 func (x *AttachCommand) Reset() {
 	*x = AttachCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +858,7 @@ func (x *AttachCommand) String() string {
 func (*AttachCommand) ProtoMessage() {}
 
 func (x *AttachCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +871,7 @@ func (x *AttachCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachCommand.ProtoReflect.Descriptor instead.
 func (*AttachCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{9}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *AttachCommand) GetOperationId() string {
@@ -818,7 +901,7 @@ type RestartCommand struct {
 
 func (x *RestartCommand) Reset() {
 	*x = RestartCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +913,7 @@ func (x *RestartCommand) String() string {
 func (*RestartCommand) ProtoMessage() {}
 
 func (x *RestartCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +926,7 @@ func (x *RestartCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartCommand.ProtoReflect.Descriptor instead.
 func (*RestartCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{10}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RestartCommand) GetStack() string {
@@ -871,7 +954,7 @@ type MigrateCommand struct {
 
 func (x *MigrateCommand) Reset() {
 	*x = MigrateCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[11]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +966,7 @@ func (x *MigrateCommand) String() string {
 func (*MigrateCommand) ProtoMessage() {}
 
 func (x *MigrateCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[11]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +979,7 @@ func (x *MigrateCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateCommand.ProtoReflect.Descriptor instead.
 func (*MigrateCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{11}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MigrateCommand) GetTimeout() *durationpb.Duration {
@@ -915,7 +998,7 @@ type ConvergeCommand struct {
 
 func (x *ConvergeCommand) Reset() {
 	*x = ConvergeCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[12]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -927,7 +1010,7 @@ func (x *ConvergeCommand) String() string {
 func (*ConvergeCommand) ProtoMessage() {}
 
 func (x *ConvergeCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[12]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -940,14 +1023,14 @@ func (x *ConvergeCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvergeCommand.ProtoReflect.Descriptor instead.
 func (*ConvergeCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{12}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{13}
 }
 
 var File_landfall_v1_deploy_service_proto protoreflect.FileDescriptor
 
 const file_landfall_v1_deploy_service_proto_rawDesc = "" +
 	"\n" +
-	" landfall/v1/deploy_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1blandfall/v1/operation.proto\"\xb2\x04\n" +
+	" landfall/v1/deploy_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1blandfall/v1/operation.proto\"\xeb\x04\n" +
 	"\x0eExecuteRequest\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x124\n" +
@@ -960,7 +1043,8 @@ const file_landfall_v1_deploy_service_proto_rawDesc = "" +
 	"\arestart\x18\b \x01(\v2\x1b.landfall.v1.RestartCommandH\x00R\arestart\x127\n" +
 	"\amigrate\x18\t \x01(\v2\x1b.landfall.v1.MigrateCommandH\x00R\amigrate\x12:\n" +
 	"\bconverge\x18\n" +
-	" \x01(\v2\x1c.landfall.v1.ConvergeCommandH\x00R\bconvergeB\t\n" +
+	" \x01(\v2\x1c.landfall.v1.ConvergeCommandH\x00R\bconverge\x127\n" +
+	"\aproceed\x18\v \x01(\v2\x1b.landfall.v1.ProceedCommandH\x00R\aproceedB\t\n" +
 	"\acommand\"\x89\x01\n" +
 	"\x0fExecuteResponse\x12:\n" +
 	"\baccepted\x18\x01 \x01(\v2\x1c.landfall.v1.CommandAcceptedH\x00R\baccepted\x12/\n" +
@@ -974,7 +1058,7 @@ const file_landfall_v1_deploy_service_proto_rawDesc = "" +
 	"\n" +
 	"EventBatch\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12*\n" +
-	"\x06events\x18\x02 \x03(\v2\x12.landfall.v1.EventR\x06events\"\xb8\x01\n" +
+	"\x06events\x18\x02 \x03(\v2\x12.landfall.v1.EventR\x06events\"\xd5\x01\n" +
 	"\rDeployCommand\x12\x1d\n" +
 	"\n" +
 	"target_sha\x18\x01 \x01(\tR\ttargetSha\x12\x19\n" +
@@ -983,7 +1067,11 @@ const file_landfall_v1_deploy_service_proto_rawDesc = "" +
 	"planDigest\x12\x1f\n" +
 	"\vallow_older\x18\x04 \x01(\bR\n" +
 	"allowOlder\x12+\n" +
-	"\x11everything_reason\x18\x05 \x01(\tR\x10everythingReason\"2\n" +
+	"\x11everything_reason\x18\x05 \x01(\tR\x10everythingReason\x12\x1b\n" +
+	"\task_newer\x18\x06 \x01(\bR\baskNewer\"X\n" +
+	"\x0eProceedCommand\x12!\n" +
+	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12#\n" +
+	"\rsuperseded_by\x18\x02 \x01(\tR\fsupersededBy\"2\n" +
 	"\rVerifyCommand\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\"a\n" +
 	"\x0fRollbackCommand\x12#\n" +
@@ -1019,47 +1107,49 @@ func file_landfall_v1_deploy_service_proto_rawDescGZIP() []byte {
 	return file_landfall_v1_deploy_service_proto_rawDescData
 }
 
-var file_landfall_v1_deploy_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_landfall_v1_deploy_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_landfall_v1_deploy_service_proto_goTypes = []any{
 	(*ExecuteRequest)(nil),      // 0: landfall.v1.ExecuteRequest
 	(*ExecuteResponse)(nil),     // 1: landfall.v1.ExecuteResponse
 	(*CommandAccepted)(nil),     // 2: landfall.v1.CommandAccepted
 	(*EventBatch)(nil),          // 3: landfall.v1.EventBatch
 	(*DeployCommand)(nil),       // 4: landfall.v1.DeployCommand
-	(*VerifyCommand)(nil),       // 5: landfall.v1.VerifyCommand
-	(*RollbackCommand)(nil),     // 6: landfall.v1.RollbackCommand
-	(*FinishCommand)(nil),       // 7: landfall.v1.FinishCommand
-	(*CancelCommand)(nil),       // 8: landfall.v1.CancelCommand
-	(*AttachCommand)(nil),       // 9: landfall.v1.AttachCommand
-	(*RestartCommand)(nil),      // 10: landfall.v1.RestartCommand
-	(*MigrateCommand)(nil),      // 11: landfall.v1.MigrateCommand
-	(*ConvergeCommand)(nil),     // 12: landfall.v1.ConvergeCommand
-	(*Operation)(nil),           // 13: landfall.v1.Operation
-	(*Event)(nil),               // 14: landfall.v1.Event
-	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
+	(*ProceedCommand)(nil),      // 5: landfall.v1.ProceedCommand
+	(*VerifyCommand)(nil),       // 6: landfall.v1.VerifyCommand
+	(*RollbackCommand)(nil),     // 7: landfall.v1.RollbackCommand
+	(*FinishCommand)(nil),       // 8: landfall.v1.FinishCommand
+	(*CancelCommand)(nil),       // 9: landfall.v1.CancelCommand
+	(*AttachCommand)(nil),       // 10: landfall.v1.AttachCommand
+	(*RestartCommand)(nil),      // 11: landfall.v1.RestartCommand
+	(*MigrateCommand)(nil),      // 12: landfall.v1.MigrateCommand
+	(*ConvergeCommand)(nil),     // 13: landfall.v1.ConvergeCommand
+	(*Operation)(nil),           // 14: landfall.v1.Operation
+	(*Event)(nil),               // 15: landfall.v1.Event
+	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
 }
 var file_landfall_v1_deploy_service_proto_depIdxs = []int32{
 	4,  // 0: landfall.v1.ExecuteRequest.deploy:type_name -> landfall.v1.DeployCommand
-	5,  // 1: landfall.v1.ExecuteRequest.verify:type_name -> landfall.v1.VerifyCommand
-	6,  // 2: landfall.v1.ExecuteRequest.rollback:type_name -> landfall.v1.RollbackCommand
-	7,  // 3: landfall.v1.ExecuteRequest.finish:type_name -> landfall.v1.FinishCommand
-	8,  // 4: landfall.v1.ExecuteRequest.cancel:type_name -> landfall.v1.CancelCommand
-	9,  // 5: landfall.v1.ExecuteRequest.attach:type_name -> landfall.v1.AttachCommand
-	10, // 6: landfall.v1.ExecuteRequest.restart:type_name -> landfall.v1.RestartCommand
-	11, // 7: landfall.v1.ExecuteRequest.migrate:type_name -> landfall.v1.MigrateCommand
-	12, // 8: landfall.v1.ExecuteRequest.converge:type_name -> landfall.v1.ConvergeCommand
-	2,  // 9: landfall.v1.ExecuteResponse.accepted:type_name -> landfall.v1.CommandAccepted
-	3,  // 10: landfall.v1.ExecuteResponse.batch:type_name -> landfall.v1.EventBatch
-	13, // 11: landfall.v1.CommandAccepted.operation:type_name -> landfall.v1.Operation
-	14, // 12: landfall.v1.EventBatch.events:type_name -> landfall.v1.Event
-	15, // 13: landfall.v1.MigrateCommand.timeout:type_name -> google.protobuf.Duration
-	0,  // 14: landfall.v1.DeployService.Execute:input_type -> landfall.v1.ExecuteRequest
-	1,  // 15: landfall.v1.DeployService.Execute:output_type -> landfall.v1.ExecuteResponse
-	15, // [15:16] is the sub-list for method output_type
-	14, // [14:15] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	6,  // 1: landfall.v1.ExecuteRequest.verify:type_name -> landfall.v1.VerifyCommand
+	7,  // 2: landfall.v1.ExecuteRequest.rollback:type_name -> landfall.v1.RollbackCommand
+	8,  // 3: landfall.v1.ExecuteRequest.finish:type_name -> landfall.v1.FinishCommand
+	9,  // 4: landfall.v1.ExecuteRequest.cancel:type_name -> landfall.v1.CancelCommand
+	10, // 5: landfall.v1.ExecuteRequest.attach:type_name -> landfall.v1.AttachCommand
+	11, // 6: landfall.v1.ExecuteRequest.restart:type_name -> landfall.v1.RestartCommand
+	12, // 7: landfall.v1.ExecuteRequest.migrate:type_name -> landfall.v1.MigrateCommand
+	13, // 8: landfall.v1.ExecuteRequest.converge:type_name -> landfall.v1.ConvergeCommand
+	5,  // 9: landfall.v1.ExecuteRequest.proceed:type_name -> landfall.v1.ProceedCommand
+	2,  // 10: landfall.v1.ExecuteResponse.accepted:type_name -> landfall.v1.CommandAccepted
+	3,  // 11: landfall.v1.ExecuteResponse.batch:type_name -> landfall.v1.EventBatch
+	14, // 12: landfall.v1.CommandAccepted.operation:type_name -> landfall.v1.Operation
+	15, // 13: landfall.v1.EventBatch.events:type_name -> landfall.v1.Event
+	16, // 14: landfall.v1.MigrateCommand.timeout:type_name -> google.protobuf.Duration
+	0,  // 15: landfall.v1.DeployService.Execute:input_type -> landfall.v1.ExecuteRequest
+	1,  // 16: landfall.v1.DeployService.Execute:output_type -> landfall.v1.ExecuteResponse
+	16, // [16:17] is the sub-list for method output_type
+	15, // [15:16] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_deploy_service_proto_init() }
@@ -1078,12 +1168,13 @@ func file_landfall_v1_deploy_service_proto_init() {
 		(*ExecuteRequest_Restart)(nil),
 		(*ExecuteRequest_Migrate)(nil),
 		(*ExecuteRequest_Converge)(nil),
+		(*ExecuteRequest_Proceed)(nil),
 	}
 	file_landfall_v1_deploy_service_proto_msgTypes[1].OneofWrappers = []any{
 		(*ExecuteResponse_Accepted)(nil),
 		(*ExecuteResponse_Batch)(nil),
 	}
-	file_landfall_v1_deploy_service_proto_msgTypes[6].OneofWrappers = []any{
+	file_landfall_v1_deploy_service_proto_msgTypes[7].OneofWrappers = []any{
 		(*RollbackCommand_OperationId)(nil),
 		(*RollbackCommand_TargetSha)(nil),
 	}
@@ -1093,7 +1184,7 @@ func file_landfall_v1_deploy_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_landfall_v1_deploy_service_proto_rawDesc), len(file_landfall_v1_deploy_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
