@@ -167,7 +167,7 @@ func TestDeployYieldsToANewerOne(t *testing.T) {
 
 	newer.Complete("failure") // it will not deploy after all
 	landfall(t, "deploy").expect(t, 0)
-	if len(a.commands) != 1 {
+	if len(a.commands) != 1 || a.commands[0] != "deploy "+h.head+" asking" {
 		t.Errorf("commands: %q", a.commands)
 	}
 }
@@ -177,7 +177,7 @@ func TestDeployCanIgnoreNewerOnes(t *testing.T) {
 	h := atGitHub(t, a)
 	h.deploy.Start(githubtest.NewRun{SHA: strings.Repeat("b", 40), Status: "pending"})
 	landfall(t, "deploy", "--no-supersede-check").expect(t, 0)
-	if len(a.commands) != 1 {
+	if len(a.commands) != 1 || a.commands[0] != "deploy "+h.head {
 		t.Errorf("commands: %q", a.commands)
 	}
 }

@@ -105,17 +105,21 @@ func (f *following) deploy(ctx context.Context, o deployOptions) (started bool, 
 	if !c.plan.AnyDeploy {
 		return false, f.nothing(target, *o.format)
 	}
-	newer, err := f.lookForNewer(ctx, s, c.plan.Branch, target, o)
+	newer, found, err := f.lookForNewer(ctx, s, c.plan.Branch, target, o)
 	if err != nil {
 		return false, err
 	}
-	if newer.Superseded {
-		return false, f.superseded(target, newer.By.SHA, newer.By.URL, newer.Reason, *o.format)
+	if found.Superseded {
+		return false, f.superseded(target, found.By.SHA, found.By.URL, found.Reason, *o.format)
+	}
+	if newer != nil {
+		f.answerWith(ctx, newer)
 	}
 	return true, f.session.Send(ctx, &landfallv1.ExecuteRequest{
 		CommandId: agentclient.NewCommandID("deploy"),
 		Command: &landfallv1.ExecuteRequest_Deploy{Deploy: &landfallv1.DeployCommand{
 			TargetSha: target, BaseSha: c.set.Base, PlanDigest: c.plan.Digest(), AllowOlder: o.allowOlder, EverythingReason: c.set.Everything,
+			AskNewer: newer != nil && !o.detach,
 		}},
 	})
 }
@@ -129,20 +133,20 @@ func summary(c compiled) string {
 	return fmt.Sprintf("%d commits, %d files, +%d -%d, flags: %s", d.Commits, d.Files, d.Insertions, d.Deletions, orElse(joined(c.plan.SetFlags()), "none"))
 }
 
-// lookForNewer looks for a newer deploy, unless it is told not to.
-func (f *following) lookForNewer(ctx context.Context, s source, branch, target string, o deployOptions) (supersede.Result, error) {
+// lookForNewer looks for a newer deploy; newer is nil where nobody can, or shall.
+func (f *following) lookForNewer(ctx context.Context, s source, branch, target string, o deployOptions) (newer *supersession, found supersede.Result, err error) {
 	if o.noSupersede {
-		return supersede.Result{}, nil
+		return nil, found, nil
 	}
-	newer, err := f.newSupersession(s, branch, target, o.job, f.show.Warn)
-	if err != nil {
-		return supersede.Result{}, err
+	newer, err = f.newSupersession(s, branch, target, o.job, f.show.Warn)
+	if err != nil || newer == nil {
+		return nil, found, err
 	}
-	result, err := newer.look(ctx)
-	if err == nil && result.Rerun {
+	found, err = newer.look(ctx)
+	if err == nil && found.Rerun {
 		f.show.Note("this run was started again by hand; newer deploys count all the same (--no-supersede-check ignores them)")
 	}
-	return result, err
+	return newer, found, err
 }
 
 // superseded answers that a newer deploy makes this one needless: nothing was sent to the agent.

@@ -15,6 +15,7 @@ type following struct {
 	client  *agentclient.Client
 	session *agentclient.Session
 	show    console.Renderer
+	asked   *asked // between session and show
 }
 
 // follow connects, runs do, and takes everything down again. When the person stops
@@ -30,10 +31,14 @@ func (g *globals) follow(ctx context.Context, do func(context.Context, *followin
 	if err != nil {
 		return errors.Join(err, show.Close())
 	}
-	f := &following{globals: g, client: client, session: client.Session(show), show: show}
+	f := &following{globals: g, client: client, show: show, asked: &asked{Renderer: show}}
+	f.session = client.Session(f.asked)
 	err = do(ctx, f)
 	f.session.Close()
-	if ctx.Err() != nil && err != nil {
+	cancelled := ctx.Err() != nil
+	cancel() // whoever still answers the agent
+	f.asked.answers.Wait()
+	if cancelled && err != nil {
 		err = f.interrupted(ctx)
 	}
 	// Closing the renderer and the connection can fail only in ways that change nothing.

@@ -61,9 +61,6 @@ func (s source) older(sha string) func(context.Context, string) (bool, error) {
 // look checks once. What GitHub does not answer stops nothing: the agent itself refuses a commit older
 // than what runs. What is wrong with the token or its permissions is an error.
 func (n *supersession) look(ctx context.Context) (supersede.Result, error) {
-	if n == nil {
-		return supersede.Result{}, nil
-	}
 	result, err := supersede.Check(ctx, n.source, n.question)
 	if err != nil {
 		if fault.KindOf(err) == fault.Invalid || ctx.Err() != nil {

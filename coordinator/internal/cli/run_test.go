@@ -212,7 +212,11 @@ func (a *agent) take(req *landfallv1.ExecuteRequest) (from, to uint64) {
 	defer a.mu.Unlock()
 	switch c := req.GetCommand().(type) {
 	case *landfallv1.ExecuteRequest_Deploy:
-		a.commands = append(a.commands, "deploy "+c.Deploy.GetTargetSha())
+		command := "deploy " + c.Deploy.GetTargetSha()
+		if c.Deploy.GetAskNewer() {
+			command += " asking"
+		}
+		a.commands = append(a.commands, command)
 		a.op = &landfallv1.Operation{
 			Id: theOperation, State: landfallv1.OperationState_OPERATION_STATE_AWAITING_VERIFY, TargetSha: c.Deploy.GetTargetSha(), LastSequence: 2,
 			CreateTime: timestamppb.Now(),
