@@ -24,8 +24,12 @@ const (
 const (
 	// stateAge is how long the state of a workflow (active, disabled) is believed.
 	stateAge = 5 * time.Minute
-	// listEvery is how often a workflow's own list is read while the index lacks a run.
+	// listEvery is how often a workflow's own list is read while the index lacks a run or
+	// shows an old state of one.
 	listEvery = time.Minute
+	// trustIndex is how often it is read while the index seems to follow. Indexes were seen to
+	// stand still.
+	trustIndex = 3 * time.Minute
 	// yieldEvery is how often a newer deploy is looked for.
 	yieldEvery = time.Minute
 	// heartbeat is the longest silence of Progress.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"ataraxis.dev/landfall/shared/ci"
@@ -20,7 +21,7 @@ type loop struct {
 	began    time.Time
 	snapshot ci.Snapshot
 	resolved []time.Time // when the state of each required workflow was read
-	indexed  []bool      // whether the index listed a run of it in the last look
+	indexed  []bool      // whether the index listed its runs, and none as it was before, in the last look
 	asked    bool        // our own run is known, or there is none
 	yielded  time.Time   // when a newer deploy was last looked for
 
@@ -190,7 +191,7 @@ func (l *loop) index(ctx context.Context) (ci.Witness, error) {
 	}
 	l.remember(index)
 	for i, r := range l.snapshot.Required {
-		l.indexed[i] = l.hasRun(r, index)
+		l.indexed[i] = l.hasRun(r, index) && !l.behind(r, index)
 	}
 	return l.snapshot.Witness.Next(l.snapshot.Question, index), nil
 }
@@ -200,11 +201,31 @@ func (l *loop) remember(runs []ci.Run) {
 	l.snapshot.Runs = ci.Merge(l.snapshot.Runs, of)
 }
 
-// lists reads, now and then, the own lists of workflows that the index has no run of: it
-// may be behind, or have lost what it had.
+// behind reports whether the index shows a run as it was before, or lacks one.
+func (l *loop) behind(r ci.Required, index []ci.Run) bool {
+	for _, run := range l.snapshot.Runs {
+		same := func(listed ci.Run) bool {
+			return listed.ID == run.ID && listed.Attempt == run.Attempt && listed.Status == run.Status && listed.Conclusion == run.Conclusion
+		}
+		if l.snapshot.Question.Keeps(run, r.Workflow) && !slices.ContainsFunc(index, same) {
+			return true
+		}
+	}
+	return false
+}
+
+// lists reads, now and then, the own lists of workflows that are waited for: often while the
+// index has no run, or an old state of one; else rarely, since it may stand still.
 func (l *loop) lists(ctx context.Context, now time.Time) error {
 	for i, r := range l.snapshot.Required {
-		if l.indexed[i] || (!r.ListedAt.IsZero() && now.Sub(r.ListedAt) < listEvery) {
+		last, every := r.ListedAt, listEvery
+		if l.indexed[i] {
+			every = trustIndex
+			if last.IsZero() {
+				last = l.began
+			}
+		}
+		if l.verdict.Lines[i].Decision != ci.Wait || (!last.IsZero() && now.Sub(last) < every) {
 			continue
 		}
 		if err := l.list(ctx, i); err != nil {
@@ -318,11 +339,19 @@ func (l *loop) result(outcome, reason string) Result {
 }
 
 func (l *loop) timeout() Result {
-	reason := fmt.Sprintf("no verdict after %s: %s", l.gate.Timeout, l.verdict.Reason)
-	if l.trouble != nil {
-		reason += "; " + l.trouble.String()
+	var open []string
+	for _, line := range l.verdict.Lines {
+		if line.Decision == ci.Wait {
+			open = append(open, line.Reason)
+		}
 	}
-	r := l.result(Timeout, reason)
+	if len(open) == 0 { // a verdict that could not be confirmed
+		open = append(open, l.verdict.Reason)
+	}
+	if l.trouble != nil {
+		open = append(open, l.trouble.String())
+	}
+	r := l.result(Timeout, fmt.Sprintf("no verdict after %s: %s", brief(l.gate.Clock.Now().Sub(l.began)), strings.Join(open, "; ")))
 	r.Hint = "run the job again once they are done, or give them longer: ci.timeout of landfall.yaml, --timeout"
 	return r
 }
