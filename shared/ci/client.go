@@ -110,7 +110,7 @@ func NewClient(o Options) (*Client, error) {
 	}
 	c.meter = &meter{next: next}
 	c.http = &http.Client{
-		CheckRedirect: c.checkRedirect,
+		CheckRedirect: checkRedirect,
 		Transport:     &guard{base: base, token: token, next: &conditional{next: c.meter, kept: newStore()}},
 	}
 	return c, nil

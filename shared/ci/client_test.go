@@ -90,6 +90,39 @@ func TestWorkflow(t *testing.T) {
 	}
 }
 
+func TestAWorkflowWhoseFileIsGone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	lint := s.repo.AddWorkflow("lint.yml")
+	run := lint.Start(githubtest.NewRun{SHA: commit})
+	lint.Unregister()
+	_, err := s.client.Workflow(t.Context(), "lint.yml")
+	if fault.KindOf(err) != fault.Invalid || fault.ReasonOf(err) != "NO_SUCH_WORKFLOW" || !strings.Contains(err.Error(), name+" has no workflow lint.yml") {
+		t.Errorf("%v", err)
+	}
+	if runs, err := s.client.RunsOfCommit(t.Context(), commit); err != nil || len(runs) != 1 || runs[0].Number != run.Number() {
+		t.Errorf("its run: %+v, %v", runs, err)
+	}
+}
+
+// An Enterprise server has its API below a path.
+func TestABaseWithAPath(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.repo.AddWorkflow("lint.yml")
+	for _, base := range []string{"/api/v3", "/api/v3/"} {
+		c := s.connect(t, func(o *ci.Options) { o.BaseURL = s.server.URL() + base })
+		if _, err := c.Workflow(t.Context(), "lint.yml"); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, r := range s.server.Requests() {
+		if r.Path != "/api/v3/repos/octo/fleet/actions/workflows/lint.yml" {
+			t.Errorf("asked for %s", r.Path)
+		}
+	}
+}
+
 func TestFilesThatAreNoWorkflow(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -42,7 +42,7 @@ func (c *conditional) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	switch etag := resp.Header.Get("ETag"); {
 	case ok && resp.StatusCode == http.StatusNotModified:
-		return had.answer(r, resp), nil
+		return had.answer(r), nil
 	case resp.StatusCode == http.StatusOK && etag != "":
 		body, err := io.ReadAll(resp.Body) // whole, bounded and JSON: [meter] saw to it
 		if err != nil {
@@ -71,18 +71,13 @@ type kept struct {
 	body   []byte
 }
 
-// answer is the kept answer in place of a 304: its body and links, with what the 304 itself
-// says about limits and time.
-func (k kept) answer(r *http.Request, unchanged *http.Response) *http.Response {
+// answer is the kept answer, with its links, in place of a 304. What the 304 says about limits
+// [meter] has read. X-From-Cache is the field's word for "not from GitHub just now".
+func (k kept) answer(r *http.Request) *http.Response {
 	header := k.header.Clone()
-	for name, values := range unchanged.Header {
-		if !strings.HasPrefix(name, "Content-") && name != "Transfer-Encoding" {
-			header[name] = values
-		}
-	}
 	header.Set("X-From-Cache", "1")
 	return &http.Response{
-		Status: "200 OK", StatusCode: http.StatusOK, Proto: unchanged.Proto, ProtoMajor: unchanged.ProtoMajor, ProtoMinor: unchanged.ProtoMinor,
+		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: header, Body: io.NopCloser(bytes.NewReader(k.body)), ContentLength: int64(len(k.body)), Request: r,
 	}
 }

@@ -33,6 +33,7 @@ func TestRetryAt(t *testing.T) {
 		{"reset by a wrong clock here", 403, headers("Date", morning.Add(-24*time.Hour).Format(http.TimeFormat), "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", inSeconds(-24*3600+60)), primary, time.Minute},
 		{"retry-after before reset", 403, headers("Retry-After", "8", "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", inSeconds(1800)), secondary, 8 * time.Second},
 		{"retry-after without more", 429, headers("Retry-After", "8"), "", 8 * time.Second},
+		{"retry-after in a message without the word", 403, headers("Retry-After", "8", "X-RateLimit-Remaining", "21"), `{"message":"Please wait."}`, 8 * time.Second},
 		{"retry-after 0", 429, headers("Retry-After", "0"), secondary, time.Second},
 		{"retry-after as a date", 403, headers("Retry-After", morning.Add(90*time.Second).Format(http.TimeFormat)), secondary, 90 * time.Second},
 		{"retry-after for ever", 403, headers("Retry-After", "1000000"), secondary, time.Hour},

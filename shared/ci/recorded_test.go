@@ -147,7 +147,7 @@ func TestRunsThatCannotBe(t *testing.T) {
 	if _, err := s.client.Workflow(t.Context(), "lint.yml"); fault.ReasonOf(err) != "GITHUB_ANSWER" {
 		t.Errorf("another workflow: %v", err)
 	}
-	s.server.Disturb("", 1, githubtest.Respond(200, nil, `{"workflow_runs":[`+strings.Replace(good, commit, another, 1)+","+good+`]}`))
+	s.server.Disturb("", 1, githubtest.Respond(200, nil, `{"workflow_runs":[`+strings.NewReplacer(commit, another, `"id":7`, `"id":8`).Replace(good)+","+good+`]}`))
 	if runs, err := s.client.RunsOfCommit(t.Context(), commit); err != nil || len(runs) != 1 || runs[0].SHA != commit {
 		t.Errorf("the filter was not obeyed: %+v, %v", runs, err)
 	}

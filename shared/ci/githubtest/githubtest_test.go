@@ -145,6 +145,19 @@ func TestParallelRequestsFailTheTest(t *testing.T) {
 	if len(h.heard()) != 1 {
 		t.Error("a request that came alone is complained about")
 	}
+
+	// Where it is allowed, nobody complains.
+	allowing := githubtest.New(t, githubtest.WithConcurrency(2))
+	allowing.AddRepository("o/r")
+	released = make(chan struct{})
+	allowing.Disturb("", 1, githubtest.Delay(released))
+	first.Go(func() { ask(t, allowing, "/repos/o/r") })
+	for len(allowing.Requests()) == 0 {
+		runtime.Gosched()
+	}
+	ask(t, allowing, "/repos/o/r")
+	close(released)
+	first.Wait()
 }
 
 func TestListsArePaged(t *testing.T) {
@@ -271,6 +284,9 @@ func TestARerunKeepsItsNumber(t *testing.T) {
 	if first := ask(t, s, path+"/attempts/1").body; first["conclusion"] != "failure" {
 		t.Errorf("attempt 1: %v", first["conclusion"])
 	}
+	if third := ask(t, s, path+"/attempts/3"); third.status != http.StatusNotFound {
+		t.Errorf("attempt 3: %d", third.status)
+	}
 	if latest, all := ask(t, s, path+"/jobs?filter=latest").total(), ask(t, s, path+"/jobs?filter=all").total(); latest != 1 || all != 2 {
 		t.Errorf("%d latest and %d jobs, want 1 and 2", latest, all)
 	}
@@ -343,6 +359,10 @@ func TestAccess(t *testing.T) {
 		if got := ask(t, s, c.path, "Authorization", "Bearer "+c.token).status; got != c.want {
 			t.Errorf("%s as %s: %d, want %d", c.path, c.token, got, c.want)
 		}
+	}
+	s.Revoke("stranger")
+	if got := ask(t, s, "/repos/o/public", "Authorization", "Bearer stranger").status; got != http.StatusUnauthorized {
+		t.Errorf("a revoked token: %d", got)
 	}
 	r.Rename("o/renamed")
 	a := ask(t, s, "/repos/o/secret/actions/runs?per_page=1")

@@ -13,7 +13,7 @@ import (
 
 // route finds what a path means. The lock is held.
 func (s *Server) route(grant Grant, authenticated bool, r *http.Request) answer {
-	parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
+	parts := strings.Split(strings.Trim(strings.TrimPrefix(r.URL.Path, "/api/v3"), "/"), "/") // an Enterprise server's API lies there
 	switch {
 	case r.Method != http.MethodGet:
 		return s.unknown(r)
