@@ -32,6 +32,7 @@ type refusal struct {
 	status  int
 	header  http.Header
 	message string
+	slow    bool // its documentation_url is that of secondary limits
 }
 
 // absent is a 404 or 410. What it means depends on the question: see [Client.missing].
@@ -61,9 +62,9 @@ func (c *Client) classify(what string, err error) error {
 	return c.refused(what, r)
 }
 
-// refusalOf finds the answer in go-github's error types. Which of them it is does not matter:
-// version 60 knows no 429, and takes a permission that is missing for a limit when it was
-// the last request of the window.
+// refusalOf finds the answer in go-github's error types. Which of them it is matters only for the
+// secondary limit that is told by its documentation_url: version 60 knows no 429, and takes a permission
+// that is missing for a limit when it was the last request of the window.
 func refusalOf(err error) (refusal, bool) {
 	var (
 		plain     *github.ErrorResponse
@@ -73,13 +74,13 @@ func refusalOf(err error) (refusal, bool) {
 	)
 	switch {
 	case errors.As(err, &primary):
-		return refusal{primary.Response.StatusCode, primary.Response.Header, primary.Message}, true
+		return refusal{status: primary.Response.StatusCode, header: primary.Response.Header, message: primary.Message}, true
 	case errors.As(err, &secondary):
-		return refusal{secondary.Response.StatusCode, secondary.Response.Header, secondary.Message}, true
+		return refusal{status: secondary.Response.StatusCode, header: secondary.Response.Header, message: secondary.Message, slow: true}, true
 	case errors.As(err, &otp):
-		return refusal{otp.Response.StatusCode, otp.Response.Header, otp.Message}, true
+		return refusal{status: otp.Response.StatusCode, header: otp.Response.Header, message: otp.Message}, true
 	case errors.As(err, &plain) && plain.Response != nil:
-		return refusal{plain.Response.StatusCode, plain.Response.Header, plain.Message}, true
+		return refusal{status: plain.Response.StatusCode, header: plain.Response.Header, message: plain.Message}, true
 	}
 	return refusal{}, false
 }

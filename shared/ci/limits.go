@@ -91,7 +91,7 @@ func (l *limiter) answered() { l.met, l.secondaries = nil, 0 }
 func isLimit(r refusal) bool {
 	message := strings.ToLower(r.message)
 	switch {
-	case r.status == http.StatusTooManyRequests:
+	case r.status == http.StatusTooManyRequests, r.slow:
 		return true
 	case r.status != http.StatusForbidden:
 		return false
