@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 	"sync"
 
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
@@ -58,8 +57,7 @@ func (f *following) answerWith(ctx context.Context, newer *supersession) {
 
 // proceed sends the answer on a stream of its own: the operation's is being read.
 func (f *following) proceed(ctx context.Context, operationID, by string) error {
-	unseen := console.New(console.Quiet, io.Discard, console.Options{})
-	s := f.client.Session(unseen)
+	s := f.client.Session(unseen())
 	defer s.Close()
 	return s.Send(ctx, &landfallv1.ExecuteRequest{
 		CommandId: agentclient.NewCommandID("proceed"),

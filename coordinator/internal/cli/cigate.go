@@ -44,7 +44,7 @@ func newCIGateCommand(g *globals) *cobra.Command {
 			"its path filter did not start counts as passed, but only when that is proven; what is unknown waits, and blocks\n" +
 			"at the end of --timeout (default: ci.timeout of landfall.yaml, 45m). A newer deploy ends the wait (exit 0).\n\n" +
 			"Needs GITHUB_TOKEN with `actions: read` and, in Actions, a clone to evaluate path filters in (fetch-depth: 0).\n" +
-			"Outputs in a job of GitHub Actions: verdict (pass, blocked, timeout, superseded), reason." +
+			"Outputs in a job of GitHub Actions: verdict (pass, blocked, timeout, superseded), reason, sha." +
 			command.ExitCodes(0, 1, 2, 3, 130),
 		Example: "  landfall-coordinator ci-gate --sha HEAD --repository ada/fleet\n  landfall-coordinator ci-gate --workflows lint.yml,test.yml --timeout 30m",
 		Args:    cobra.NoArgs,
@@ -176,7 +176,7 @@ func (w *gate) wait(ctx context.Context) (cigate.Result, error) {
 		return result, err
 	}
 	w.show.Note(result.Outcome + ": " + result.Reason)
-	err = w.job.WriteOutputs(actions.Output{Name: "verdict", Value: result.Outcome}, actions.Output{Name: "reason", Value: result.Reason})
+	err = w.job.WriteOutputs(actions.Output{Name: "verdict", Value: result.Outcome}, actions.Output{Name: "reason", Value: result.Reason}, actions.Output{Name: "sha", Value: w.question.SHA})
 	if err != nil {
 		return result, err
 	}

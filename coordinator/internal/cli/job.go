@@ -9,13 +9,14 @@ import (
 	"ataraxis.dev/landfall/coordinator/internal/actions"
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/console"
+	"ataraxis.dev/landfall/coordinator/internal/notify"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/workflowcommand"
 )
 
-// secrets are the variables whose values must not be seen.
-var secrets = []string{"GITHUB_TOKEN", "DISCORD_WEBHOOK_URL"}
+// secrets are the variables whose values must not be seen, besides the address of the webhook.
+var secrets = []string{"GITHUB_TOKEN"}
 
 // enterJob reads what the runner tells, hides the secrets, and refuses to go on where a fork's
 // event runs on a machine of the user's own.
@@ -26,6 +27,7 @@ func (g *globals) enterJob(mode console.Mode) error {
 		for _, name := range secrets {
 			values = append(values, os.Getenv(name))
 		}
+		values = append(values, notify.Secrets(os.Getenv("DISCORD_WEBHOOK_URL"))...)
 		g.job.Mask(g.streams.Err, values...)
 	}
 	return g.job.RefuseFork()

@@ -2,14 +2,18 @@ package cli
 
 import (
 	"context"
+	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/cigate"
+	"ataraxis.dev/landfall/coordinator/internal/console"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
+	"ataraxis.dev/landfall/shared/fault"
 )
 
 // runOptions are the flags of run.
@@ -42,16 +46,51 @@ func newRunCommand(g *globals) *cobra.Command {
 			if err := checkFormat(*o.format, "text", "json"); err != nil {
 				return err
 			}
-			if !o.noGate {
-				if passed, err := g.passGate(cmd.Context(), *o); err != nil || !passed {
-					return err
-				}
-			}
-			return g.follow(cmd.Context(), func(ctx context.Context, f *following) error { return f.run(ctx, *o) })
+			return g.runAll(cmd.Context(), *o)
 		},
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd
+}
+
+// runAll is the whole of run: gate, deploy, verify, and then telling how it ended.
+func (g *globals) runAll(ctx context.Context, o runOptions) error {
+	job := "ci-gate"
+	operation, err := "", error(nil)
+	passed := o.noGate
+	if !o.noGate {
+		passed, err = g.passGate(ctx, o)
+	}
+	if passed && err == nil {
+		job = "deploy"
+		err = g.follow(ctx, func(ctx context.Context, f *following) error {
+			err := f.run(ctx, o)
+			operation = f.session.OperationID()
+			return err
+		})
+	}
+	if (operation == "" && err == nil) || fault.KindOf(err) == fault.Interrupted || os.Getenv("DISCORD_WEBHOOK_URL") == "" {
+		return err
+	}
+	if operation == "" {
+		g.tellEnd(ctx, "", job, err)
+	} else { // whose record says why
+		g.tellEnd(ctx, operation, "", nil)
+	}
+	return err
+}
+
+// tellEnd tells how run ended. That nobody could be told does not change how it did.
+func (g *globals) tellEnd(ctx context.Context, operation, job string, why error) {
+	show, err := g.renderer()
+	if err != nil {
+		return // which the same renderer, made before, has told
+	}
+	n := &notice{globals: g, show: show}
+	if _, err := n.tell(ctx, operation, job, why); err != nil {
+		show.Warn(err.Error())
+	}
+	_ = show.Close() // what could not be shown changes nothing
 }
 
 // passGate waits for CI; it is not passed, without an error, when a newer deploy came.
@@ -100,7 +139,7 @@ func (f *following) reportFinished(ctx context.Context, format string) error {
 	if f.session.State() != landfallv1.OperationState_OPERATION_STATE_SUCCEEDED {
 		return f.report(ctx, format, "")
 	}
-	if err := f.finish(ctx); err != nil {
+	if err := finish(ctx, f.client, f.session.OperationID()); err != nil {
 		return err
 	}
 	host, err := f.client.Host(ctx)
@@ -127,11 +166,14 @@ func (f *following) verify(ctx context.Context, id string) error {
 }
 
 // finish ends a successful deploy: its pause goes, convergence goes on.
-func (f *following) finish(ctx context.Context) error {
-	done := f.client.Session(f.show) // a session of its own: the operation's stream has ended with it
+func finish(ctx context.Context, client *agentclient.Client, id string) error {
+	done := client.Session(unseen()) // a session of its own: the operation's stream has ended with it
 	defer done.Close()
 	return done.Send(ctx, &landfallv1.ExecuteRequest{
 		CommandId: agentclient.NewCommandID("finish"),
-		Command:   &landfallv1.ExecuteRequest_Finish{Finish: &landfallv1.FinishCommand{OperationId: f.session.OperationID()}},
+		Command:   &landfallv1.ExecuteRequest_Finish{Finish: &landfallv1.FinishCommand{OperationId: id}},
 	})
 }
+
+// unseen shows nothing: what it would show is shown already.
+func unseen() console.Renderer { return console.New(console.Quiet, io.Discard, console.Options{}) }

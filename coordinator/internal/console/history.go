@@ -34,7 +34,7 @@ func WriteHistory(w io.Writer, ops []*landfallv1.Operation, o Style) error {
 		}
 		t.rows = append(t.rows, []cell{
 			{text: clean(op.GetId())},
-			{text: kindWord(op.GetKind())},
+			{text: KindWord(op.GetKind())},
 			{text: stateWord(op.GetState()), colour: stateColour(op.GetState())},
 			{text: short(op.GetTargetSha())},
 			{text: started},

@@ -25,7 +25,7 @@ func WriteOperation(w io.Writer, op *landfallv1.Operation, plan *landfallv1.Plan
 }
 
 func (p *page) operationHeader(op *landfallv1.Operation, plan *landfallv1.Plan) {
-	p.printf("%s  %s  %s", p.paint(bold, clean(op.GetId())), kindWord(op.GetKind()), p.state(op.GetState()))
+	p.printf("%s  %s  %s", p.paint(bold, clean(op.GetId())), KindWord(op.GetKind()), p.state(op.GetState()))
 	if meaning := meanings[op.GetState()]; meaning != "" {
 		p.printf(": %s", meaning)
 	}

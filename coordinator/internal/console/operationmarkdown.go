@@ -18,7 +18,7 @@ func WriteOperationMarkdown(w io.Writer, op *landfallv1.Operation, o Style) erro
 }
 
 func (p *page) operationMarkdown(op *landfallv1.Operation) {
-	p.printf("### %s %s: %s\n\n", markdownText(kindWord(op.GetKind())), markdownCode(short(op.GetTargetSha())), stateWord(op.GetState()))
+	p.printf("### %s %s: %s\n\n", markdownText(KindWord(op.GetKind())), markdownCode(short(op.GetTargetSha())), stateWord(op.GetState()))
 	if meaning := meanings[op.GetState()]; meaning != "" {
 		p.printf("%s.\n\n", strings.ToUpper(meaning[:1])+meaning[1:])
 	}

@@ -13,7 +13,7 @@ const tailLength = 20
 
 // acceptedLine introduces an operation.
 func acceptedLine(operationID string, a *landfallv1.Accepted) string {
-	text := clean(operationID) + ": " + kindWord(a.GetKind())
+	text := clean(operationID) + ": " + KindWord(a.GetKind())
 	if a.GetTargetSha() != "" {
 		text += " " + short(a.GetTargetSha())
 	}

@@ -11,8 +11,8 @@ func stateWord(s landfallv1.OperationState) string {
 	return strings.TrimPrefix(s.String(), "OPERATION_STATE_")
 }
 
-// kindWord is what an operation sets out to do: "deploy".
-func kindWord(k landfallv1.OperationKind) string {
+// KindWord is what an operation sets out to do: "deploy".
+func KindWord(k landfallv1.OperationKind) string {
 	return strings.ToLower(strings.TrimPrefix(k.String(), "OPERATION_KIND_"))
 }
 
