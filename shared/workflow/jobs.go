@@ -28,6 +28,8 @@ func (r *reader) job(entry pair) Job {
 			job.Environment = r.environment(p.value, at)
 		case "timeout-minutes":
 			job.Timeout = r.text(p.value, at)
+		case "continue-on-error":
+			job.ContinueOnError = r.text(p.value, at)
 		case "uses":
 			job.Uses = r.text(p.value, at)
 		case "secrets":
@@ -158,6 +160,8 @@ func (r *reader) step(node *yaml.Node, what string) Step {
 			step.Run = r.text(p.value, at)
 		case "shell":
 			step.Shell = r.text(p.value, at)
+		case "continue-on-error":
+			step.ContinueOnError = r.text(p.value, at)
 		case "with":
 			step.With = r.mapping(p.value, at)
 		case "env":

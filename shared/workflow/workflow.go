@@ -96,19 +96,20 @@ type Concurrency struct {
 
 // Job is one entry of jobs:.
 type Job struct {
-	Key         Text
-	Name        Text
-	If          Text // as written, with or without ${{ }}
-	Needs       []Text
-	RunsOn      RunsOn
-	Permissions *Permissions
-	Concurrency *Concurrency
-	Environment Text // its name
-	Timeout     Text // timeout-minutes
-	Uses        Text // a reusable workflow; such a job has neither runs-on nor steps
-	Secrets     Text // "inherit", or where a list of them begins
-	Matrix      Matrix
-	Steps       []Step
+	Key             Text
+	Name            Text
+	If              Text // as written, with or without ${{ }}
+	Needs           []Text
+	RunsOn          RunsOn
+	Permissions     *Permissions
+	Concurrency     *Concurrency
+	Environment     Text // its name
+	Timeout         Text // timeout-minutes
+	ContinueOnError Text
+	Uses            Text // a reusable workflow; such a job has neither runs-on nor steps
+	Secrets         Text // "inherit", or where a list of them begins
+	Matrix          Matrix
+	Steps           []Step
 	// Scalars is every value below the job, in the order of the file: where expressions
 	// may stand.
 	Scalars []Text
@@ -141,6 +142,7 @@ func (m Matrix) Key(key string) (values []string, known bool) {
 // Step is one entry of steps:.
 type Step struct {
 	ID, Name, If, Uses, Run, Shell Text
+	ContinueOnError                Text
 	With, Env                      []Pair // in the order of the file
 	Line, Column                   int
 }

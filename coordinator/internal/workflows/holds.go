@@ -20,8 +20,8 @@ func holds(path string, fresh, merged []byte) strictyaml.Problems {
 		return strictyaml.Problems{{File: path, Line: max(1, line), Column: max(1, column), Message: fmt.Sprintf(format, args...)}}
 	}
 	if !strings.HasPrefix(path, Folder+"/") {
-		var any yaml.Node
-		if err := yaml.Unmarshal(merged, &any); err != nil {
+		var document yaml.Node
+		if err := yaml.Unmarshal(merged, &document); err != nil {
 			return fail(1, 1, "would not be valid any more: %s", err)
 		}
 		return nil
@@ -68,6 +68,7 @@ func changed(want, got workflow.Job) string {
 		name      string
 		want, got any
 	}{
+		{"name", want.Name, got.Name},
 		{"if", want.If, got.If},
 		{"needs", want.Needs, got.Needs},
 		{"runs-on", want.RunsOn, got.RunsOn},
@@ -76,6 +77,7 @@ func changed(want, got workflow.Job) string {
 		{"environment", want.Environment, got.Environment},
 		{"timeout-minutes", want.Timeout, got.Timeout},
 		{"strategy", want.Matrix, got.Matrix},
+		{"continue-on-error", want.ContinueOnError, got.ContinueOnError},
 	} {
 		if !alike(part.want, part.got) {
 			return part.name

@@ -54,9 +54,9 @@ func Render(config *pipeline.Config) (files []File, notes []string, err error) {
 		notes = append(notes, AuditFile+" is not rendered: there is no workflows.audit")
 	}
 	if w.SecretScan != nil {
-		r.add(inFolder(SecretScanFile), "secret-scan.yml.tmpl", w.SecretScan)
+		r.add(inFolder(ScanFile), "secret-scan.yml.tmpl", w.SecretScan)
 	} else {
-		notes = append(notes, SecretScanFile+" is not rendered: there is no workflows.secret_scan")
+		notes = append(notes, ScanFile+" is not rendered: there is no workflows.secret_scan")
 	}
 	for name, site := range w.Sites {
 		r.add(inFolder(site.Workflow), "site.yml.tmpl", namedSite{name, site})
@@ -125,13 +125,15 @@ func (p page) GateMinutes() int {
 }
 
 // HostedCommand is the coordinator's name where a hosted runner has installed it.
-func (p page) HostedCommand() string {
-	if p.Workflows.Coordinator.URL != "" {
+func (p page) HostedCommand() string { return programOf(p.Workflows.Coordinator) }
+
+func programOf(co pipeline.CoordinatorConfig) string {
+	if co.Module == "" {
 		return "landfall-coordinator"
 	}
-	name := path.Base(p.Workflows.Coordinator.Module)
+	name := path.Base(co.Module)
 	if majorVersion.MatchString(name) {
-		name = path.Base(path.Dir(p.Workflows.Coordinator.Module))
+		name = path.Base(path.Dir(co.Module))
 	}
 	return name
 }

@@ -15,11 +15,11 @@ const Folder = ".github/workflows"
 // The names of the rendered files that every fleet has the same; those of sites stand
 // in landfall.yaml.
 const (
-	DeployFile     = "deploy.yml"
-	LintFile       = "lint.yml"
-	TestFile       = "test.yml"
-	AuditFile      = "audit.yml"
-	SecretScanFile = "secret-scan.yml"
+	DeployFile = "deploy.yml"
+	LintFile   = "lint.yml"
+	TestFile   = "test.yml"
+	AuditFile  = "audit.yml"
+	ScanFile   = "secret-scan.yml"
 	// actionlintFile tells actionlint the labels of own runners. Source:
 	// https://github.com/rhysd/actionlint/blob/v1.7.12/docs/config.md
 	actionlintFile = ".github/actionlint.yaml"
