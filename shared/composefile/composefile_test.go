@@ -1,0 +1,47 @@
+package composefile
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, text string
+		want       File
+		problem    string
+	}{
+		{"services", "name: x\nservices:\n  web: {image: a}\n  db:\n    image: b\nvolumes: {}\n", File{Services: []Service{{"web", 3}, {"db", 4}}}, ""},
+		{"alias", "x-s: &s\n  web: {}\nservices: *s\n", File{Services: []Service{{"web", 2}}}, ""},
+		{"include", "include: [other.yml]\nservices: {}\n", File{Includes: true}, ""},
+		{"merged", "x: &x\n  a: {}\nservices:\n  <<: *x\n  b: {}\n", File{Services: []Service{{"b", 5}}, Includes: true}, ""},
+		{"no services", "volumes: {}\n", File{}, ""},
+		{"empty", "", File{}, "c.yml:1:1: the file is empty"},
+		{"list", "- a\n", File{}, "c.yml:1:1: a compose file is a mapping"},
+		{"services as list", "services:\n  - a\n", File{}, "c.yml:2:3: services is a mapping"},
+		{"no YAML", "a: [\n", File{}, "c.yml:1:1: it is not YAML"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			got, err := Parse("c.yml", []byte(c.text))
+			if c.problem != "" {
+				if err == nil || !strings.HasPrefix(err.Error(), c.problem) {
+					t.Errorf("got %v, want %s", err, c.problem)
+				}
+				return
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+				t.Errorf("%v %s", err, diff)
+			}
+		})
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("services: {a: {}}\n")
+	f.Add("a: &a [*a]\nservices: *a\n")
+	f.Fuzz(func(_ *testing.T, text string) { _, _ = Parse("c.yml", []byte(text)) })
+}

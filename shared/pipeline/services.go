@@ -1,0 +1,69 @@
+package pipeline
+
+import (
+	"maps"
+	"slices"
+
+	"ataraxis.dev/landfall/shared/strictyaml"
+)
+
+// CheckServices reports the services that landfall.yaml names but a stack's compose files do not have, all
+// at once with their place in landfall.yaml. services answers for a stack; known is false when its
+// files do not tell all of them. The error is like that of [Parse].
+func CheckServices(c *Config, services func(stack string) (names []string, known bool)) error {
+	s := serviceCheck{doc: c.doc, services: services}
+	if s.doc == nil {
+		s.doc = &strictyaml.Document{File: "landfall.yaml"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Actions)) {
+		action := c.Actions[name]
+		for i, step := range action.Steps {
+			s.step(stepPlace(name, action, i), step)
+		}
+	}
+	if c.Migrate != nil && c.Migrate.Needs != nil {
+		s.patterns(at("migrate", "needs", "services"), c.Migrate.Needs.Stack, c.Migrate.Needs.Services)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Verify.Probes)) {
+		if p := c.Verify.Probes[name].Postgres; p != nil {
+			s.pattern(at("verify", "probes", name, "postgres", "service"), p.Stack, p.Service)
+		}
+	}
+	return s.problems.Err()
+}
+
+type serviceCheck struct {
+	doc      *strictyaml.Document
+	services func(string) ([]string, bool)
+	problems strictyaml.Problems
+}
+
+func (s *serviceCheck) step(p place, step StepConfig) {
+	switch {
+	case step.Build != nil:
+		s.patterns(p.in("build", "services"), step.Build.Stack, step.Build.Services)
+	case step.Up != nil:
+		s.patterns(p.in("up", "services"), step.Up.Stack, step.Up.Services)
+	case step.Recreate != nil:
+		s.patterns(p.in("recreate", "services"), step.Recreate.Stack, step.Recreate.Services)
+	case step.Restart != nil:
+		s.patterns(p.in("restart", "services"), step.Restart.Stack, step.Restart.Services)
+	case step.Exec != nil:
+		s.pattern(p.in("exec", "service"), step.Exec.Stack, step.Exec.Service)
+	}
+}
+
+func (s *serviceCheck) patterns(p place, stack string, patterns []string) {
+	for i, pattern := range patterns {
+		s.pattern(p.in(index(i)), stack, pattern)
+	}
+}
+
+func (s *serviceCheck) pattern(p place, stack, pattern string) {
+	names, known := s.services(stack)
+	if !known || slices.ContainsFunc(names, func(name string) bool { return MatchService(pattern, name) }) {
+		return
+	}
+	s.problems = append(s.problems, s.doc.Problem(p, strictyaml.Suggest(pattern, names), "%s: the compose files of stack %s have no service %s",
+		s.doc.Path(p...), stack, pattern))
+}
