@@ -377,6 +377,10 @@ func TestMerge(t *testing.T) {
 	if diff := cmp.Diff([]ci.Run{run(4), second}, ci.Merge([]ci.Run{second, first}, nil, []ci.Run{first, run(4)})); diff != "" {
 		t.Errorf("the later attempt counts (-want +got):\n%s", diff)
 	}
+	second.Updated = first.Updated.Add(-time.Second) // written late about the attempt before
+	if diff := cmp.Diff([]ci.Run{second}, ci.Merge([]ci.Run{second, first})); diff != "" {
+		t.Errorf("the later attempt counts, whenever it was updated (-want +got):\n%s", diff)
+	}
 	// GitHub tells whole seconds, in which a run can begin and end.
 	begun, ended := run(5, status("in_progress")), run(5)
 	for _, lists := range [][][]ci.Run{{{begun}, {ended}}, {{ended}, {begun}}} {

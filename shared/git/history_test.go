@@ -25,11 +25,19 @@ func TestTouchedPaths(t *testing.T) {
 	work.Git("config", "diff.renames", "true")
 	work.Commit("rename", nil)
 	work.Git("merge", "--quiet", "--no-ff", "--no-commit", "side")
-	head := work.Commit("merge, with a change of its own", map[string]string{"evil": "m\n"})
+	work.Commit("merge, with a change of its own", map[string]string{"evil": "m\n"})
+	work.Git("checkout", "--quiet", "--orphan", "other")
+	work.Git("rm", "-r", "-f", "--quiet", ".")
+	work.Commit("another history", map[string]string{"root": "r\n"})
+	work.Git("rm", "--quiet", "root")
+	work.Commit("without a trace", nil)
+	work.Git("checkout", "--quiet", "main")
+	work.Git("merge", "--quiet", "--allow-unrelated-histories", "--no-edit", "other")
+	head := work.Head()
 
 	got, err := open(work).TouchedPaths(t.Context(), base, head)
 	requireNoError(t, err)
-	want := []string{"back", "evil", "from", "gone", "side/" + newlined, "to"}
+	want := []string{"back", "evil", "from", "gone", "kept", "root", "side/" + newlined, "to"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("paths (-want +got):\n%s", diff)
 	}

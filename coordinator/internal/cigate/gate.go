@@ -128,7 +128,7 @@ func (g Gate) Wait(ctx context.Context, q Question) (Result, error) {
 		if l.over(limited) {
 			return l.timeout(), nil
 		}
-		if err := g.Clock.Sleep(limited, l.pause()); err != nil && ctx.Err() == nil {
+		if err := l.rest(limited); err != nil && ctx.Err() == nil {
 			return l.timeout(), nil //nolint:nilerr // our own deadline, which is a result
 		}
 	}

@@ -120,8 +120,8 @@ func TestWhatWentWrongForOthers(t *testing.T) {
 			w.github.SetIndex(githubtest.Index{Frozen: w.clock.Now()})
 			w.clock.Advance(time.Second)
 			lint.Rerun()
-			w.after(3*time.Minute, func() { lint.Complete("failure") })
-		}, ended{cigate.Blocked, 3 * time.Minute, 4*time.Minute + poll, "attempt 2) failed"}},
+			w.after(4*time.Minute, func() { lint.Complete("failure") })
+		}, ended{cigate.Blocked, 4 * time.Minute, 5*time.Minute + poll, "attempt 2) failed"}},
 		"the index stands still": {func(w *world) {
 			lint, _ := w.pushes()
 			lint.Set("in_progress")
@@ -182,6 +182,14 @@ func TestWhatWentWrongForOthers(t *testing.T) {
 			w.expects(ci.NotExpected)
 			w.after(30*time.Second, func() { w.lint.SetState("disabled_inactivity") })
 		}, ended{cigate.Blocked, 90 * time.Second, 90*time.Second + poll, "disabled_inactivity"}},
+		"disabled while we wait for what should have run": {func(w *world) {
+			w.expects(ci.Expected)
+			w.after(time.Minute, func() { w.lint.SetState("disabled_manually") })
+		}, ended{cigate.Blocked, 5 * time.Minute, 6 * time.Minute, "disabled_manually"}},
+		"the witness is lost at the last moment": {func(w *world) {
+			w.expects(ci.NotExpected)
+			w.github.SetIndex(githubtest.Index{Flicker: 7}) // the seventh list confirms what six have shown
+		}, ended{cigate.Pass, 95*time.Second + 3*poll, 95*time.Second + 3*poll, "not triggered"}},
 		"no such workflow": {func(w *world) {
 			w.question.Workflows = []string{"lint.yml", "tset.yml"}
 			w.pushes()
@@ -198,10 +206,10 @@ func TestWhatWentWrongForOthers(t *testing.T) {
 			w.after(30*time.Second, func() { test.Complete("failure") })
 		}, ended{cigate.Blocked, 30 * time.Second, 30*time.Second + poll, "test.yml (run 2) failed"}},
 		"a run that never ends": {func(w *world) {
-			w.gate.Timeout = 10 * time.Minute
+			w.gate.Timeout = 605 * time.Second
 			lint, _ := w.pushes()
 			lint.Set("waiting")
-		}, ended{cigate.Timeout, 10 * time.Minute, first + 10*time.Minute, "no verdict after 10m0s: lint.yml (run 2) needs approval"}},
+		}, ended{cigate.Timeout, first + 605*time.Second, first + 605*time.Second, "no verdict after 10m5s: lint.yml (run 2) needs approval"}},
 		"a word that is not known is no pass": {func(w *world) {
 			w.only()
 			w.lint.Start(githubtest.NewRun{SHA: head, Conclusion: "victory"})

@@ -281,9 +281,9 @@ func (l *loop) confirm(ctx context.Context, started time.Time) error {
 	if err != nil {
 		return err
 	}
-	// Two looks at one moment are one: this one may only take the witness's streak back.
-	witness.Streak = min(witness.Streak, l.snapshot.Witness.Streak)
-	l.snapshot.Witness = witness
+	if witness.Streak == 0 { // two looks at one moment are one: this one may only take back
+		l.snapshot.Witness = witness
+	}
 	for i, line := range l.verdict.Lines {
 		if line.Run != 0 || !decides(line) || !l.resolved[i].Before(started) {
 			continue
@@ -315,6 +315,19 @@ func (l *loop) over(ctx context.Context) bool {
 }
 
 func (l *loop) deadline() time.Time { return l.began.Add(l.gate.Timeout) }
+
+// rest lets the time until the next look pass, with signs of life.
+func (l *loop) rest(ctx context.Context) error {
+	for pause := l.pause(); pause > 0; pause -= heartbeat {
+		if err := l.gate.Clock.Sleep(ctx, min(pause, heartbeat)); err != nil {
+			return err
+		}
+		if pause > heartbeat {
+			l.report()
+		}
+	}
+	return nil
+}
 
 // pause is how long until the next look.
 func (l *loop) pause() time.Duration {

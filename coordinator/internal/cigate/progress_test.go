@@ -82,6 +82,68 @@ func TestYieldBeforePass(t *testing.T) {
 	w.told("unavailable")
 }
 
+func TestYieldBetweenTwoLooks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.only()
+	lint, _ := w.pushes()
+	w.after(40*time.Second, func() { lint.Complete("success") })
+	asked := 0
+	w.gate.Yield = func(context.Context) (string, error) {
+		if asked++; asked == 2 {
+			return "a newer deploy, run 3, is queued", nil
+		}
+		return "", nil
+	}
+	w.must(ended{cigate.Superseded, 50 * time.Second, 50 * time.Second, "run 3"})
+}
+
+// While GitHub's limit holds nothing is asked, and a sign of life comes all the same.
+func TestNothingIsAskedIntoALimit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.only()
+	w.github.SetLimit(githubtest.Limit{Most: 1000, Window: 20 * time.Minute}, 1000)
+	w.lint.Start(githubtest.NewRun{SHA: head, Conclusion: "success"})
+	source := &counting{Source: w.gate.Source}
+	w.gate.Source = source
+	w.must(ended{cigate.Pass, 20 * time.Minute, 20*time.Minute + 15*time.Second, ""})
+	if source.runs != 2 {
+		t.Errorf("asked %d times for our own run, want 2: before the limit was known and after it", source.runs)
+	}
+	if n := len(w.reports); n < 18 || n > 22 {
+		t.Errorf("%d reports in twenty minutes:\n%s", n, w.story())
+	}
+}
+
+// counting counts the questions for our own run.
+type counting struct {
+	ci.Source
+	runs int
+}
+
+func (c *counting) Run(ctx context.Context, id int64) (ci.Run, error) {
+	c.runs++
+	return c.Source.Run(ctx, id)
+}
+
+// What a file says is found out when a run is missing, and only until it is known.
+func TestFilesAreReadOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	asked := map[string]int{}
+	w.gate.Expect = func(_ context.Context, file string) ci.Expectation {
+		if asked[file]++; file == "lint.yml" && asked[file] < 3 {
+			return ci.Expectation{Reason: "the remote does not answer"}
+		}
+		return ci.Expectation{Expect: ci.NotExpected}
+	}
+	w.must(ended{cigate.Pass, 2 * time.Minute, 3 * time.Minute, "not triggered"})
+	if diff := cmp.Diff(map[string]int{"lint.yml": 3, "test.yml": 1}, asked); diff != "" {
+		t.Errorf("files read (-want +got):\n%s", diff)
+	}
+}
+
 // At a prompt there is no run of our own. Another workflow's run bears witness, or the
 // gate waits longer.
 func TestAtAPrompt(t *testing.T) {
