@@ -3,7 +3,9 @@ package runner
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -102,6 +104,8 @@ func (c contexts) value(node actionlint.ExprNode) (any, error) {
 		return property(receiver, n.Property), nil
 	case *actionlint.IndexAccessNode:
 		return c.index(n)
+	case *actionlint.ArrayDerefNode:
+		return c.every(n)
 	case *actionlint.NotOpNode:
 		value, err := c.value(n.Operand)
 		return !truthy(value), err
@@ -113,6 +117,26 @@ func (c contexts) value(node actionlint.ExprNode) (any, error) {
 		return c.call(n)
 	}
 	return nil, fmt.Errorf("%T is not supported", node)
+}
+
+// filtered is a list made by `.*`: a property of it is that of every element.
+type filtered []any
+
+func (c contexts) every(n *actionlint.ArrayDerefNode) (any, error) {
+	receiver, err := c.value(n.Receiver)
+	if err != nil {
+		return nil, err
+	}
+	var list filtered
+	switch r := receiver.(type) {
+	case []any:
+		list = append(list, r...)
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(r)) {
+			list = append(list, r[name])
+		}
+	}
+	return list, nil
 }
 
 func (c contexts) index(n *actionlint.IndexAccessNode) (any, error) {
@@ -235,12 +259,20 @@ func lookUp(values map[string]any, key string) (any, bool) {
 
 // property of what is no object, or has none of that name, is null.
 func property(receiver any, name string) any {
-	object, ok := receiver.(map[string]any)
-	if !ok {
-		return nil
+	switch r := receiver.(type) {
+	case map[string]any:
+		value, _ := lookUp(r, name)
+		return value
+	case filtered:
+		var values []any
+		for _, element := range r {
+			if value := property(element, name); value != nil {
+				values = append(values, value)
+			}
+		}
+		return values
 	}
-	value, _ := lookUp(object, name)
-	return value
+	return nil
 }
 
 func truthy(value any) bool {

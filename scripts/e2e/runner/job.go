@@ -239,7 +239,7 @@ func (j *jobRun) shell(ctx context.Context, index int, script string, shell *act
 
 // variables is the environment of a step's shell.
 func (j *jobRun) variables(env, files map[string]string, event string) []string {
-	all := slices.Clone(j.run.Environ)
+	all := slices.Clone(j.run.Environ(j.environment()))
 	if len(j.path) > 0 {
 		for i, v := range all {
 			if old, ok := strings.CutPrefix(v, "PATH="); ok {

@@ -35,7 +35,8 @@ type Run struct {
 	Inputs     map[string]any    // of workflow_dispatch
 	Vars       map[string]string // of the repository
 	Secrets    map[string]string // of the repository
-	Environ    []string          // what every step's shell starts from: PATH, HOME
+	// Environ is what the shell of a step starts from (PATH, HOME) on a github-hosted or a self-hosted runner.
+	Environ func(runner string) []string
 	// Checkout does what actions/checkout would, in the job's workspace.
 	Checkout func(ctx context.Context, workspace string, with map[string]string) error
 	// Before is called before each job that runs; it may be nil.

@@ -25,6 +25,8 @@ func TestExpressions(t *testing.T) {
 		"needs.gate.outputs.missing || 'fallback'":                       "fallback",
 		"needs['gate'].outputs.verdict":                                  "pass",
 		"inputs.sha || github.event_name":                                "push",
+		"contains(needs.*.result, 'success')":                            true,
+		"contains(needs.*.result, 'failure')":                            false,
 		"!cancelled() && success()":                                      true,
 		"contains('Hello', 'hell')":                                      true,
 		"contains(fromJSON('[\"push\",\"x\"]'), github.event_name)":      true,
@@ -106,7 +108,7 @@ func TestExecute(t *testing.T) {
 	}
 	result, err := Execute(t.Context(), Run{
 		File: file, Work: filepath.Join(dir, "work"), Event: "push", Repository: "o/r", Ref: "refs/heads/main", SHA: "abc", ID: 42, Token: "secret",
-		Environ: []string{"PATH=" + os.Getenv("PATH")},
+		Environ: func(string) []string { return []string{"PATH=" + os.Getenv("PATH")} },
 		Checkout: func(_ context.Context, workspace string, with map[string]string) error {
 			return os.WriteFile(filepath.Join(workspace, "from-checkout"), []byte(with["fetch-depth"]), 0o600)
 		},
