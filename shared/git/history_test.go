@@ -28,7 +28,7 @@ func TestTouchedPaths(t *testing.T) {
 	work.Commit("merge, with a change of its own", map[string]string{"evil": "m\n"})
 	work.Git("checkout", "--quiet", "--orphan", "other")
 	work.Git("rm", "-r", "-f", "--quiet", ".")
-	work.Commit("another history", map[string]string{"root": "r\n"})
+	root := work.Commit("another history", map[string]string{"root": "r\n"})
 	work.Git("rm", "--quiet", "root")
 	work.Commit("without a trace", nil)
 	work.Git("checkout", "--quiet", "main")
@@ -40,6 +40,12 @@ func TestTouchedPaths(t *testing.T) {
 	want := []string{"back", "evil", "from", "gone", "kept", "root", "side/" + newlined, "to"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("paths (-want +got):\n%s", diff)
+	}
+
+	alone, err := open(work).TouchedPaths(t.Context(), base, root)
+	requireNoError(t, err)
+	if diff := cmp.Diff([]string{"root"}, alone); diff != "" {
+		t.Errorf("a commit without parents (-want +got):\n%s", diff)
 	}
 
 	none, err := open(work).TouchedPaths(t.Context(), head, head)
