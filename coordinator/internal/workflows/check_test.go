@@ -141,6 +141,9 @@ func TestJobs(t *testing.T) {
 		{"matrix with own", onPull("  a: {runs-on: \"${{ matrix.os }}\", strategy: {matrix: {os: [ubuntu-latest], include: [{os: self-hosted}]}}}"), []string{"4:16: fork-guard: job a runs on an own runner"}},
 		{"open matrix", onPull("  a: {runs-on: \"${{ matrix.os }}\", strategy: {matrix: {os: \"${{ fromJSON(x) }}\"}}}"), []string{"4:16: fork-guard: job a may run on an own runner"}},
 		{"only push", "on: [push, workflow_dispatch, schedule, release, merge_group]\npermissions: {}\njobs: {a: {runs-on: self-hosted}}", nil},
+		{"branch", onPull("  a: {runs-on: self-hosted, if: github.ref == 'refs/heads/main'}"), nil},
+		{"branch of a merged one", "on: {pull_request: {types: [opened, closed]}}\npermissions: {}\njobs: {a: {runs-on: self-hosted, if: github.ref == 'refs/heads/main'}}", []string{"3:38: fork-guard: job a"}},
+		{"branch of a review", "on: pull_request_review\npermissions: {}\njobs: {a: {runs-on: self-hosted, if: github.ref == 'refs/heads/main'}}", []string{"3:38: fork-guard: job a"}},
 		{"event nobody knows", "on: [new_event]\npermissions: {}\njobs: {a: {runs-on: self-hosted}}", []string{"3:21: fork-guard: job a runs on an own runner, and nothing proves that new_event"}},
 		{"stars and wikis", "on: {watch: {}, gollum: {}}\npermissions: {}\njobs: {a: {runs-on: self-hosted}}", []string{"3:21: fork-guard: job a runs on an own runner, and nothing proves that watch"}},
 		{"behind a guarded job", onPull(guarded + "  a: {needs: guarded, runs-on: self-hosted}\n  b: {needs: [a], runs-on: self-hosted, if: success() && true}"), nil},
@@ -361,7 +364,7 @@ func FuzzCondition(f *testing.F) {
 			return
 		}
 		for _, event := range outside {
-			for _, sc := range fromOutside(event) {
+			for _, sc := range fromOutside(workflow.Event{Name: event}) {
 				v := e.eval(newSituation(file, sc, "own/repo"))
 				if v.isTrue() && v.isFalse() {
 					t.Errorf("%q is true and false", source)

@@ -85,14 +85,14 @@ func secretOf(job *workflow.Job) workflow.Text {
 }
 
 // reach lists the scenarios that start a file, through workflows that call it as well.
-func (c *checker) reach(file *workflow.File, of func(event string) []scenario, depth int) []scenario {
+func (c *checker) reach(file *workflow.File, of func(workflow.Event) []scenario, depth int) []scenario {
 	if depth > 10 { // GitHub's own limit of nesting; deeper is a circle
-		return of("pull_request")
+		return of(workflow.Event{Name: "pull_request"})
 	}
 	var list []scenario
 	for _, event := range file.On {
 		if event.Name != "workflow_call" {
-			list = append(list, of(event.Name)...)
+			list = append(list, of(event)...)
 			continue
 		}
 		for _, caller := range c.order {

@@ -48,14 +48,25 @@ var trusted = []string{
 // this number, so that a comparison with a certain one says nothing.
 const pullRequestRef = "refs/pull/1000000000007/merge"
 
+// pullRef is github.ref in an event of a pull request: of a merged one it is the branch
+// that was merged into. Source:
+// https://docs.github.com/actions/reference/workflows-and-actions/contexts#github-context
+func pullRef(event workflow.Event) string {
+	if event.Name == "pull_request" && !slices.Contains(event.Types, "closed") {
+		return pullRequestRef
+	}
+	return ""
+}
+
 // fromOutside lists the scenarios in which an outsider causes an event.
-func fromOutside(event string) []scenario {
+func fromOutside(e workflow.Event) []scenario {
+	event := e.Name
 	switch {
 	case slices.Contains(trusted, event):
 		return nil
-	case event == "pull_request" || event == "pull_request_review" || event == "pull_request_review_comment":
-		return []scenario{{event: event, origin: fork, ref: pullRequestRef}, {event: event, origin: deletedFork, ref: pullRequestRef}}
-	case event == "pull_request_target":
+	case event == "pull_request":
+		return []scenario{{event: event, origin: fork, ref: pullRef(e)}, {event: event, origin: deletedFork, ref: pullRef(e)}}
+	case event == "pull_request_target", event == "pull_request_review", event == "pull_request_review_comment":
 		return []scenario{{event: event, origin: fork}, {event: event, origin: deletedFork}}
 	case event == "workflow_run":
 		var list []scenario
@@ -69,9 +80,9 @@ func fromOutside(event string) []scenario {
 
 // fromOwnPull is a pull request between branches of this repository: its code is not
 // reviewed yet either.
-func fromOwnPull(event string) []scenario {
-	if event == "pull_request" {
-		return []scenario{{event: event, origin: ownBranch, ref: pullRequestRef}}
+func fromOwnPull(e workflow.Event) []scenario {
+	if e.Name == "pull_request" {
+		return []scenario{{event: e.Name, origin: ownBranch, ref: pullRef(e)}}
 	}
 	return nil
 }
