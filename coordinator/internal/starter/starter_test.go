@@ -237,6 +237,18 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestTagsOfCompose holds that Compose's own YAML tags in overlays are no mistake. Source:
+// https://docs.docker.com/reference/compose-file/merge/#replace-value
+func TestTagsOfCompose(t *testing.T) {
+	_, err := Draft(tree(map[string]string{
+		"compose.yml":    "services: {a: {image: x, ports: ['1:1']}, b: {image: y, build: x}}\n",
+		"compose.pi.yml": "services:\n  a: {ports: !override ['2:2'], environment: !reset null, volumes: !reset []}\n  b: {build: !reset null}\n",
+	}), Options{Project: "p"})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestPostgresImages(t *testing.T) {
 	for image, want := range map[string]bool{
 		"postgres": true, "postgres:16": true, "docker.io/library/postgres@sha256:0": true, "postgis/postgis:16": true, "${POSTGRES_IMAGE}": true,
