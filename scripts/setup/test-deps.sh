@@ -13,7 +13,7 @@ usage: scripts/setup/test-deps.sh GROUP...   install what is missing of the grou
 
 groups: demo   git, curl
         unit   git, and a C compiler, which the race detector needs
-        test   the two above
+        test   all of them
         lint   git, shellcheck, yamllint
 What the container images of demo and tests are made from is not installed: scripts/images unpacks it aside.
 On macOS it only says what is missing.
@@ -31,7 +31,7 @@ for argument in "$@"; do
     ;;
   --check) check_only=1 ;;
   demo | unit | lint) groups+=("$argument") ;;
-  test) groups+=(demo unit) ;;
+  test) groups+=(demo unit lint) ;;
   *)
     usage >&2
     exit 2

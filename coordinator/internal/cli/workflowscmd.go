@@ -40,7 +40,11 @@ func newWorkflowsRenderCommand(g *globals) *cobra.Command {
 		Example: "  landfall-coordinator workflows render --dry-run\n  landfall-coordinator workflows render",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return g.renderWorkflows(cmd.Context(), force, dryRun)
+			w, err := g.openTree(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return g.writeWorkflows(w, force, dryRun)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "replace files that cannot be merged")
@@ -48,11 +52,8 @@ func newWorkflowsRenderCommand(g *globals) *cobra.Command {
 	return cmd
 }
 
-func (g *globals) renderWorkflows(ctx context.Context, force, dryRun bool) error {
-	w, err := g.openTree(ctx)
-	if err != nil {
-		return err
-	}
+// writeWorkflows brings the workflow files of a tree up to date, or shows what that would change.
+func (g *globals) writeWorkflows(w tree, force, dryRun bool) error {
 	files, notes, err := workflows.Render(w.config)
 	if err != nil {
 		return err
