@@ -60,13 +60,13 @@ func TestCancelInEveryState(t *testing.T) {
 				if op = b.operation(op.ID); op.State != c.state {
 					t.Fatalf("it stands in %s", op.State)
 				}
+				b.apart("Reverter.Revert", time.Minute)
 				for range 3 { // again changes nothing
 					if _, err := b.engine.Cancel(op.ID, canceller); err != nil {
 						t.Error(err)
 					}
 				}
 				if c.end == operation.RolledBack { // also when the rollback has begun
-					b.apart("Reverter.Revert", time.Minute)
 					for b.operation(op.ID).State != operation.RollingBack {
 						time.Sleep(time.Second) // fake time
 					}

@@ -209,11 +209,9 @@ func (e *Engine) Verify(id string) (Operation, error) {
 	if err != nil || op.State.Terminal() {
 		return op, err
 	}
-	e.mu.Lock()
-	r := e.current
-	e.mu.Unlock()
-	if r == nil || r.id != op.ID {
-		return op, fault.New(fault.Refused, "NOT_RUNNING", "%s is %s but does not run in this agent", op.ID, op.State)
+	r, op, err := e.runOf(op)
+	if r == nil {
+		return op, err
 	}
 	r.requestVerify()
 	return r.snapshot(), nil
@@ -226,13 +224,13 @@ func (e *Engine) Cancel(id, who string) (Operation, error) {
 	if err != nil || op.State.Terminal() {
 		return op, err
 	}
-	e.mu.Lock()
-	r := e.current
-	e.mu.Unlock()
-	if r == nil || r.id != op.ID {
-		return op, fault.New(fault.Refused, "NOT_RUNNING", "%s is %s but does not run in this agent", op.ID, op.State)
+	r, op, err := e.runOf(op)
+	if r == nil {
+		return op, err
 	}
-	if op = r.snapshot(); op.State == RollingBack {
+	if op = r.snapshot(); op.State.Terminal() {
+		return op, nil
+	} else if op.State == RollingBack {
 		if op.Failure != nil && op.Failure.Reason == reasonCancelled {
 			return op, nil // asked for again
 		}
@@ -241,12 +239,28 @@ func (e *Engine) Cancel(id, who string) (Operation, error) {
 	}
 	if op.CancelledBy == "" {
 		// On disk first: a wish that was heard must outlast us.
-		if err := r.warn(reasonCancel, cancelWords+who); err != nil {
+		if err := r.warnBeforeEnd(reasonCancel, cancelWords+who); err != nil {
 			return op, err
 		}
 	}
 	r.requestCancel(who)
 	return r.snapshot(), nil
+}
+
+// runOf finds the work of an operation. None, with a nil error, is that of one that has ended since it was read;
+// op is then its end.
+func (e *Engine) runOf(op Operation) (*run, Operation, error) {
+	e.mu.Lock()
+	r := e.current
+	e.mu.Unlock()
+	if r != nil && r.id == op.ID {
+		return r, op, nil
+	}
+	op, err := e.ports.Records.Operation(op.ID)
+	if err == nil && !op.State.Terminal() {
+		err = fault.New(fault.Refused, "NOT_RUNNING", "%s is %s but does not run in this agent", op.ID, op.State)
+	}
+	return nil, op, err
 }
 
 // Finish ends a successful deploy: the pause it made is removed and convergence resumes.

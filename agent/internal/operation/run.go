@@ -229,6 +229,17 @@ func (r *run) warn(reason, message string) error {
 	return r.record(Event{Warning: &Warning{Reason: reason, Message: message}})
 }
 
+// warnBeforeEnd is warn for those who do not work on the operation: nothing follows its end.
+func (r *run) warnBeforeEnd(reason, message string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.op.State.Terminal() {
+		return nil
+	}
+	r.stage(Event{Warning: &Warning{Reason: reason, Message: message}})
+	return r.commit()
+}
+
 // step records the start and the end of one piece of work around do. The error it
 // returns names the step and carries the last lines of its output.
 func (r *run) step(ctx context.Context, id, title string, do func(context.Context, Output) (summary string, err error)) error {
