@@ -160,6 +160,8 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 type model struct {
 	Name     string                  `json:"name"`
 	Services map[string]modelService `json:"services"`
+	Configs  map[string]modelFile    `json:"configs"`
+	Secrets  map[string]modelFile    `json:"secrets"`
 }
 
 type modelService struct {
@@ -170,6 +172,23 @@ type modelService struct {
 	Deploy  struct {
 		Replicas *int `json:"replicas"`
 	} `json:"deploy"`
+	DependsOn map[string]struct{} `json:"depends_on"` // with what links, volumes_from and shared namespaces imply
+	Volumes   []struct {
+		Type   string `json:"type"`
+		Source string `json:"source"` // absolute for type bind
+	} `json:"volumes"`
+	Configs []modelGrant `json:"configs"`
+	Secrets []modelGrant `json:"secrets"`
+}
+
+// modelFile is where a config or a secret comes from.
+type modelFile struct {
+	File string `json:"file"` // absolute; "" for one that is no file
+}
+
+// modelGrant is the use of a config or a secret by a service.
+type modelGrant struct {
+	Source string `json:"source"` // its name
 }
 
 // replicas is the number of containers the service wants.

@@ -102,7 +102,7 @@ func (b *bench) remove() {
 // run does a step; the test ends when it fails.
 func (b *bench) run(step pipeline.Step) string {
 	b.t.Helper()
-	summary, err := b.Run(b.t.Context(), b.plan, step, operation.Snapshot{}, b.said.output)
+	summary, err := b.Run(b.t.Context(), b.plan, operation.Work{Step: step}, b.said.output)
 	if err != nil {
 		b.t.Fatalf("%v\n%s", err, b.said.text())
 	}
@@ -266,7 +266,7 @@ func TestChangesOfRealContainers(t *testing.T) {
 		t.Errorf("restarted at %s, it ran since %s", again, started)
 	}
 
-	_, err := b.Run(t.Context(), b.plan, pipeline.Step{Up: &pipeline.Up{Stack: "core", Services: []string{"mpc-*"}}}, operation.Snapshot{}, b.said.output)
+	_, err := b.Run(t.Context(), b.plan, operation.Work{Step: pipeline.Step{Up: &pipeline.Up{Stack: "core", Services: []string{"mpc-*"}}}}, b.said.output)
 	if fault.ReasonOf(err) != "UNKNOWN_SERVICE" || !strings.Contains(err.Error(), "mcp-a mcp-b other") {
 		t.Errorf("a pattern that matches nothing: %v", err)
 	}
@@ -305,7 +305,7 @@ func TestExec(t *testing.T) {
 		t.Errorf("a hung command after %s: %q, %v", time.Since(began), text, err)
 	}
 
-	_, err = b.Run(t.Context(), b.plan, pipeline.Step{Exec: &pipeline.Exec{Stack: "core", Service: "web", Command: []string{"false"}}}, operation.Snapshot{}, b.said.output)
+	_, err = b.Run(t.Context(), b.plan, operation.Work{Step: pipeline.Step{Exec: &pipeline.Exec{Stack: "core", Service: "web", Command: []string{"false"}}}}, b.said.output)
 	if fault.ReasonOf(err) != "EXEC_FAILED" || !strings.Contains(err.Error(), "false in web ended with exit code 1") {
 		t.Errorf("a step whose command fails: %v", err)
 	}
@@ -331,7 +331,7 @@ func TestBuild(t *testing.T) {
 	}
 	before := b.ids()
 	write(t, b.dir, map[string]string{"app/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nRUN echo wrong && exit 9\n"})
-	_, err := b.Run(t.Context(), b.plan, step, operation.Snapshot{}, b.said.output)
+	_, err := b.Run(t.Context(), b.plan, operation.Work{Step: step}, b.said.output)
 	if fault.ReasonOf(err) != "BUILD_FAILED" || !strings.Contains(err.Error(), "build of stack core failed") {
 		t.Errorf("a build that fails: %v", err)
 	}
@@ -347,7 +347,7 @@ func TestTwoStacksOfOneProject(t *testing.T) {
 	var group sync.WaitGroup
 	for _, stack := range []string{"core", "extra"} {
 		group.Go(func() {
-			if _, err := b.Run(t.Context(), b.plan, pipeline.Step{Up: &pipeline.Up{Stack: stack}}, operation.Snapshot{}, b.said.output); err != nil {
+			if _, err := b.Run(t.Context(), b.plan, operation.Work{Step: pipeline.Step{Up: &pipeline.Up{Stack: stack}}}, b.said.output); err != nil {
 				t.Errorf("stack %s: %v", stack, err)
 			}
 		})

@@ -25,6 +25,7 @@ const (
 	labelProject = "com.docker.compose.project"
 	labelService = "com.docker.compose.service"
 	labelOneOff  = "com.docker.compose.oneoff" // "True" for `docker compose run`
+	labelConfig  = "com.docker.compose.config-hash"
 )
 
 // inspectors is how many containers are inspected side by side.

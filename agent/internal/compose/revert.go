@@ -93,7 +93,7 @@ func (r *revert) stack(stack pipeline.Stack) error {
 	deeds := map[deed][]string{}
 	var rebuild []string
 	for _, name := range slices.Sorted(maps.Keys(m.Services)) {
-		d := r.decide(stack.Name, name, present)
+		d := r.decide(stack.Name, name, present, r.shows(m, name, r.Changed))
 		deeds[d] = append(deeds[d], name)
 		if d == recreate && r.gone(stack.Name, name) {
 			rebuild = append(rebuild, name)
@@ -151,8 +151,8 @@ func (r *revert) was(stack, service string) []operation.Past {
 	return of
 }
 
-// decide compares a service with its past.
-func (r *revert) decide(stack, service string, present map[string][]operation.Past) deed {
+// decide compares a service with its past; shows says that its mounts show files that the revert changed.
+func (r *revert) decide(stack, service string, present map[string][]operation.Past, shows bool) deed {
 	was := r.was(stack, service)
 	if len(was) == 0 {
 		return leave // it did not run, see removeNew
@@ -174,7 +174,7 @@ func (r *revert) decide(stack, service string, present map[string][]operation.Pa
 			return recreate
 		case w.Running && !current[i].Running:
 			worst = max(worst, start)
-		case w.Running && !current[i].Started.Equal(w.Started) && r.spokenOf(stack, service) && !r.restartedSince(current[i]):
+		case w.Running && !current[i].Started.Equal(w.Started) && (shows || r.spokenOf(stack, service)) && !r.restartedSince(current[i]):
 			worst = max(worst, restart) // it read files of the new version when it started
 		}
 	}

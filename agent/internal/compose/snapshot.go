@@ -96,7 +96,7 @@ func (c *Compose) past(ctx context.Context, stack, project string) ([]operation.
 			continue // gone since
 		}
 		of = append(of, operation.Past{
-			Stack: stack, Service: summary.Labels[labelService], Container: d.ID, ImageID: d.ImageID, ImageRef: d.ref,
+			Stack: stack, Service: summary.Labels[labelService], Container: d.ID, ImageID: d.ImageID, ImageRef: d.ref, Config: summary.Labels[labelConfig],
 			Running: d.State == "running" || d.State == "restarting", Started: d.Started,
 		})
 	}

@@ -13,21 +13,22 @@ import (
 )
 
 // Run implements operation.Runtime.
-func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, before operation.Snapshot, out operation.Output) (string, error) {
+func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, todo operation.Work, out operation.Output) (string, error) {
+	step := todo.Step
 	stack, ok := plan.Stack(step.Stack())
 	if !ok {
 		return "", fault.New(fault.Internal, "UNKNOWN_STACK", "the plan has no stack %q", step.Stack())
 	}
-	w := &work{Compose: c, ctx: ctx, plan: plan, stack: stack, before: before, out: out}
+	w := &work{Compose: c, ctx: ctx, plan: plan, stack: stack, Work: todo, out: out}
 	switch {
 	case step.Build != nil:
 		return w.build(*step.Build)
 	case step.Up != nil:
-		return w.up(*step.Up)
+		return w.keeping(step.Up.Services, !step.Up.NoDeps, func() (string, error) { return w.up(*step.Up) })
 	case step.Recreate != nil:
-		return w.recreate(*step.Recreate)
+		return w.keeping(step.Recreate.Services, !step.Recreate.NoDeps, func() (string, error) { return w.recreate(*step.Recreate) })
 	case step.Restart != nil:
-		return w.restart(*step.Restart)
+		return w.keeping(nobody, false, func() (string, error) { return w.restart(*step.Restart) })
 	case step.Exec != nil:
 		return w.exec(*step.Exec)
 	}
@@ -40,10 +41,8 @@ type work struct {
 	ctx   context.Context //nolint:containedctx // lives exactly as long as the one call it belongs to
 	plan  *pipeline.Plan
 	stack pipeline.Stack
-	// before is what ran when the step began for the first time, empty for steps that do not
-	// ask: after a crash, what is younger was done then.
-	before operation.Snapshot
-	out    operation.Output
+	out   operation.Output
+	operation.Work
 }
 
 // services expands patterns to the names that the checkout's compose files have now. No
@@ -96,15 +95,36 @@ func (w *work) up(u pipeline.Up) (string, error) {
 		}
 	}
 	slices.Sort(args[3:])
-	services := u.Services
-	if u.ForceRecreate && w.before.Projects != nil {
-		todo, err := w.undone(services, sameContainer)
+	switch {
+	case u.ForceRecreate && w.Before.Projects != nil:
+		todo, err := w.undone(u.Services, sameContainer)
 		if err != nil || len(todo) == 0 {
 			return doneBefore, err
 		}
-		services = todo
+		return w.change(todo, args, "UP_FAILED")
+	case u.ForceRecreate || u.NoRecreate:
+		return w.change(u.Services, args, "UP_FAILED")
 	}
-	return w.change(services, args, "UP_FAILED")
+	return w.upFresh(u, args)
+}
+
+// upFresh is an up after which services run with what their mounts show now. Compose compares
+// configurations, not the content of mounted files, so those of stale services are replaced.
+func (w *work) upFresh(u pipeline.Up, args []string) (string, error) {
+	stale, rest, err := w.stale(u.Services)
+	if err != nil {
+		return "", err
+	}
+	if len(stale) == 0 {
+		return w.change(u.Services, args, "UP_FAILED")
+	}
+	w.out(operation.Stdout, "mounted files changed, so these are recreated: "+strings.Join(stale, " "), false)
+	replaced, err := w.recreate(pipeline.Recreate{Stack: u.Stack, Services: stale, NoDeps: u.NoDeps})
+	if err != nil || len(rest) == 0 {
+		return replaced, err
+	}
+	summary, err := w.change(rest, args, "UP_FAILED")
+	return "mounts changed: " + replaced + "; " + summary, err
 }
 
 // sameContainer tells a service that has not been recreated yet.
@@ -129,16 +149,21 @@ func (w *work) recreate(r pipeline.Recreate) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	now, err := w.containers(todo)
+	return summary, w.replaced(old)
+}
+
+// replaced makes sure that old containers, by ID with the names of their services, are there no more.
+func (w *work) replaced(old map[string]string) error {
+	now, err := w.containers(nil)
 	if err != nil {
-		return "", err
+		return err
 	}
 	for id, name := range old {
 		if _, same := now[id]; same {
-			return "", fault.New(fault.Failed, "NOT_RECREATED", "%s still has its old container %.12s", name, id)
+			return fault.New(fault.Failed, "NOT_RECREATED", "%s still has its old container %.12s", name, id)
 		}
 	}
-	return summary, nil
+	return nil
 }
 
 func (w *work) restart(r pipeline.Restart) (string, error) {
@@ -179,11 +204,11 @@ func (w *work) undone(patterns []string, same func(old, now operation.Past) bool
 				continue
 			}
 			some = true
-			if slices.ContainsFunc(w.before.Containers, func(old operation.Past) bool { return same(old, now) }) || !now.Running {
+			if slices.ContainsFunc(w.Before.Containers, func(old operation.Past) bool { return same(old, now) }) || !now.Running {
 				return false
 			}
 		}
-		return some && w.before.Projects != nil
+		return some && w.Before.Projects != nil
 	}), nil
 }
 

@@ -323,7 +323,7 @@ func TestStepsThatAreNotCompose(t *testing.T) {
 	for reason, step := range map[string]pipeline.Step{
 		"UNKNOWN_STACK": {Up: &pipeline.Up{Stack: "nothing"}},
 	} {
-		if _, err := c.Run(t.Context(), plan, step, operation.Snapshot{}, (&said{}).output); fault.ReasonOf(err) != reason {
+		if _, err := c.Run(t.Context(), plan, operation.Work{Step: step}, (&said{}).output); fault.ReasonOf(err) != reason {
 			t.Errorf("%+v: %v, want %s", step, err, reason)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 // every is the sample fleet with an action of each kind that changes containers.
 func every() map[string]string {
 	files := operationtest.Files()
+	files["compose.yml"] = "app\ndatabase mount:config\n" // which the plain up of `rest` replaces, too
 	files[operationtest.ConfigPath] = `version: 1
 project: sample
 stacks:

@@ -41,9 +41,9 @@ func (d *deployment) work(ctx context.Context, s State) error {
 	case Building:
 		return d.build(ctx)
 	case Migrating:
-		return d.steps(ctx, d.plan, pipeline.PhaseMigrate)
+		return d.steps(ctx, d.plan, pipeline.PhaseMigrate, Ground{})
 	case Applying:
-		return d.steps(ctx, d.plan, pipeline.PhaseApply)
+		return d.apply(ctx)
 	case AwaitingVerify:
 		return d.awaitVerify(ctx)
 	case Verifying:
@@ -65,12 +65,21 @@ func (d *deployment) entering() StateChange {
 
 // build makes every image that the deploy needs, before any container is touched.
 func (d *deployment) build(ctx context.Context) error {
-	if err := d.steps(ctx, d.plan, pipeline.PhaseBuild); err != nil {
+	if err := d.steps(ctx, d.plan, pipeline.PhaseBuild, Ground{}); err != nil {
 		return err
 	}
 	return d.step(ctx, "build/complete", "look for images that are missing", func(ctx context.Context, out Output) (string, error) {
 		return d.engine.ports.Runtime.Complete(ctx, d.plan, out)
 	})
+}
+
+// apply changes the containers.
+func (d *deployment) apply(ctx context.Context) error {
+	ground, err := d.ground(ctx)
+	if err != nil {
+		return err
+	}
+	return d.steps(ctx, d.plan, pipeline.PhaseApply, ground)
 }
 
 // prove checks everything that can be checked before anything running is touched.

@@ -19,7 +19,7 @@ var errSibling = errors.New("another step failed")
 // left to end by themselves, because a half-made recreate is worse than a finished one.
 //
 // A step that is recorded as done, before the agent was restarted, is not done again.
-func (r *run) steps(ctx context.Context, plan *pipeline.Plan, phase pipeline.Phase) error {
+func (r *run) steps(ctx context.Context, plan *pipeline.Plan, phase pipeline.Phase, ground Ground) error {
 	done := r.doneSteps()
 	waiting := slices.DeleteFunc(plan.StepsIn(phase), func(s pipeline.Step) bool { return done[s.ID] })
 	work, stop := context.WithCancelCause(ctx)
@@ -43,7 +43,7 @@ func (r *run) steps(ctx context.Context, plan *pipeline.Plan, phase pipeline.Pha
 			s := waiting[i]
 			waiting = slices.Delete(waiting, i, i+1)
 			running++
-			go func() { results <- result{s.ID, r.do(work, plan, s)} }()
+			go func() { results <- result{s.ID, r.do(work, plan, s, ground)} }()
 		}
 		if running == 0 {
 			break
@@ -76,14 +76,15 @@ func (r *run) doneSteps() map[string]bool {
 }
 
 // do runs one step of the plan.
-func (r *run) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step) error {
-	start := StepStarted{ID: s.ID, Title: s.Title()}
-	if s.Recreate != nil || s.Restart != nil || (s.Up != nil && s.Up.ForceRecreate) {
+func (r *run) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, ground Ground) error {
+	start, work := StepStarted{ID: s.ID, Title: s.Title()}, Work{Step: s, Ground: ground}
+	work.Warn = func(reason, message string) { _ = r.warn(reason, message) } // a broken journal has ended ctx
+	if s.Recreate != nil || s.Restart != nil || s.Up != nil {
 		before, err := r.before(ctx, s.ID, plan, []string{s.Stack()})
 		if err != nil {
 			return err
 		}
-		start.Before = &before
+		start.Before, work.Before = &before, before
 	}
 	return r.stepFrom(ctx, start, func(ctx context.Context, out Output) (string, error) {
 		ports := r.engine.ports
@@ -94,10 +95,8 @@ func (r *run) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step) erro
 			return r.migrate(ctx, plan, *s.Migrate, out)
 		case s.Wait != nil:
 			return r.waitFor(ctx, plan, *s.Wait)
-		case start.Before != nil:
-			return ports.Runtime.Run(ctx, plan, s, *start.Before, out)
 		default:
-			return ports.Runtime.Run(ctx, plan, s, Snapshot{}, out)
+			return ports.Runtime.Run(ctx, plan, work, out)
 		}
 	})
 }

@@ -50,9 +50,9 @@ type Runtime interface {
 	Prove(ctx context.Context, plan *pipeline.Plan, sideTree string, out Output) error
 	// Complete builds or pulls the images that the apply phase needs and that are not there.
 	Complete(ctx context.Context, plan *pipeline.Plan, out Output) (summary string, err error)
-	// Run does one build, up, recreate, restart or exec step. It may be repeated; before tells a
-	// recreate, restart or forced up what ran when it began for the first time, so that nothing is done twice.
-	Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, before Snapshot, out Output) (summary string, err error)
+	// Run does one build, up, recreate, restart or exec step. It may be repeated. Services that
+	// the step does not name keep their containers, else it fails; see [Work].
+	Run(ctx context.Context, plan *pipeline.Plan, work Work, out Output) (summary string, err error)
 	// Ready reports whether the engine answers; the fault ENGINE_DOWN is worth waiting for.
 	Ready(ctx context.Context) error
 }

@@ -115,7 +115,11 @@ func (r *run) noteRestart(ended int) error {
 // driverFor is the driver of a recorded operation.
 func (r *run) driverFor(op Operation, f facts) driver {
 	if op.Kind == KindRollback {
-		return &withdrawal{retreat: retreat{run: r, target: op.Target}, undo: f.request.Undo}
+		w := &withdrawal{retreat: retreat{run: r, target: op.Target}, undo: f.request.Undo}
+		if f.past != nil {
+			w.here = *f.past
+		}
+		return w
 	}
 	d := &deployment{run: r, plan: f.plan, req: DeployRequest{
 		CommandID: op.CommandID, Requester: op.Requester, Target: op.Target, Base: op.Base,

@@ -60,6 +60,8 @@ func (r *run) hold(reason string) error {
 type retreat struct {
 	*run
 	target  string          // commit to go back to
+	left    string          // commit to go back from
+	here    Snapshot        // what runs there; Projects is nil when nobody looked
 	past    Snapshot        // what ran then; Projects is nil when nobody knows
 	touched []pipeline.Step // steps that may have touched services since
 	// fallback has the landfall.yaml to use where the target's own is missing or wrong; "" for none.
@@ -126,9 +128,10 @@ func (b *retreat) back(ctx context.Context) error {
 
 // revert brings services back: by what is remembered of them, else by building them again.
 func (b *retreat) revert(ctx context.Context) error {
+	changed := b.changed(ctx)
 	if b.past.Projects == nil {
 		for _, phase := range []pipeline.Phase{pipeline.PhaseBuild, pipeline.PhaseApply} {
-			if err := b.steps(ctx, b.plan, phase); err != nil {
+			if err := b.steps(ctx, b.plan, phase, Ground{Past: b.here, Changed: changed}); err != nil {
 				return err
 			}
 		}
@@ -144,9 +147,19 @@ func (b *retreat) revert(ctx context.Context) error {
 			return err
 		}
 		return b.stepFrom(ctx, StepStarted{ID: id, Title: "bring back what ran", Before: &now}, func(ctx context.Context, out Output) (string, error) {
-			return b.engine.ports.Reverter.Revert(ctx, Reversal{Plan: b.plan, Past: b.past, Now: now, Steps: b.touched}, out)
+			return b.engine.ports.Reverter.Revert(ctx, Reversal{Plan: b.plan, Past: b.past, Now: now, Steps: b.touched, Changed: changed}, out)
 		})
 	})
+}
+
+// changed lists the paths that a rollback changes. One that cannot be told is no reason not to go back.
+func (b *retreat) changed(ctx context.Context) Paths {
+	changed, err := b.engine.differing(ctx, b.target, b.left)
+	if err != nil {
+		b.engine.log.Warn("the rollback takes every file for changed", "operation", b.id, "error", err)
+		return Paths{AnyPath}
+	}
+	return changed
 }
 
 // persist tries a part of a rollback again when it fails for a reason that may pass, once the
@@ -189,7 +202,7 @@ func (d *deployment) undo(ctx context.Context) error {
 		}
 	}
 	held := d.hold("rolling back " + short(op.Target)) // whatever comes of it, the old version has to run again
-	b := &retreat{run: d.run, target: op.PreDeploy, past: d.past, touched: started(op, d.plan), fallback: op.Target}
+	b := &retreat{run: d.run, target: op.PreDeploy, left: op.Target, past: d.past, touched: started(op, d.plan), fallback: op.Target}
 	err := b.persist(ctx, b.check)
 	if err == nil {
 		err = b.back(ctx)

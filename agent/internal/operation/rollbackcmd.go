@@ -122,9 +122,11 @@ func (w *withdrawal) prove(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if _, err := w.pin(ctx, w.plan); err != nil {
+	here, err := w.pin(ctx, w.plan)
+	if err != nil {
 		return err
 	}
+	w.here = here
 	return w.tellMigrations()
 }
 
@@ -155,6 +157,7 @@ func (w *withdrawal) goBack(ctx context.Context) error {
 	if err := w.persist(ctx, w.ready); err != nil {
 		return err
 	}
+	w.left = w.snapshot().PreDeploy
 	if err := w.back(ctx); err != nil {
 		if shuttingDown(ctx) {
 			return errShutdown

@@ -12,9 +12,10 @@ import (
 type Past struct {
 	Stack     string    `json:"stack"`
 	Service   string    `json:"service"`
-	Container string    `json:"container"` // 64 hex digits
-	ImageID   string    `json:"image_id"`  // "sha256:" and 64 hex digits
-	ImageRef  string    `json:"image_ref"` // the name it was created from: "shop-api", "postgres:16"
+	Container string    `json:"container"`        // 64 hex digits
+	ImageID   string    `json:"image_id"`         // "sha256:" and 64 hex digits
+	ImageRef  string    `json:"image_ref"`        // the name it was created from: "shop-api", "postgres:16"
+	Config    string    `json:"config,omitempty"` // hash of the configuration it was created from
 	Running   bool      `json:"running,omitempty"`
 	Started   time.Time `json:"started,omitzero"`
 }
@@ -74,9 +75,12 @@ type Reversal struct {
 	Past Snapshot       // what ran then
 	// Now is what was there when the revert first began: a container that is younger was made by it.
 	Now Snapshot
-	// Steps are those that may have touched services. A container that kept its ID is restarted only
-	// where one of them speaks of it; others may have been restarted by the engine.
+	// Steps are those that may have touched services. A container that kept its ID, but not its start, is
+	// restarted only where one of them speaks of it, or it shows what changed; others may have been restarted
+	// by the engine.
 	Steps []pipeline.Step
+	// Changed are the paths of the checkout that may differ between what is left and where it goes.
+	Changed Paths
 }
 
 // Orphans finds children that a dead agent left running.

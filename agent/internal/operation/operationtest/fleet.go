@@ -75,6 +75,7 @@ func digest(parts ...string) string {
 type service struct {
 	name    string
 	oneShot bool
+	mount   string // path of the checkout that its container shows, "" for none
 }
 
 // composed reads the services of a stack at a commit; h.mu is held.
@@ -90,7 +91,13 @@ func (h *Host) composed(sha string, stack pipeline.Stack) ([]service, error) {
 			if fields[0] == "invalid" {
 				return nil, fault.New(fault.Invalid, "COMPOSE_INVALID", "stack %s: %s is invalid", stack.Name, path)
 			}
-			services = append(services, service{fields[0], len(fields) > 1 && fields[1] == "oneshot"})
+			s := service{name: fields[0], oneShot: slices.Contains(fields[1:], "oneshot")}
+			for _, f := range fields[1:] {
+				if at, ok := strings.CutPrefix(f, "mount:"); ok {
+					s.mount = at
+				}
+			}
+			services = append(services, s)
 		}
 	}
 	return services, nil
@@ -121,7 +128,8 @@ func (r Runtime) Prove(ctx context.Context, plan *pipeline.Plan, sideTree string
 
 // Run implements operation.Runtime, one service after the other: a call "Engine.VERB
 // STACK/SERVICE" makes each change, so that the world can be stopped between two of them.
-func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Step, before operation.Snapshot, out operation.Output) (string, error) {
+func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, work operation.Work, out operation.Output) (string, error) {
+	step := work.Step
 	if err := r.h.call(ctx, "Runtime.Run "+step.ID, out); err != nil {
 		return "", err
 	}
@@ -135,7 +143,7 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, step pipeline.Ste
 	}
 	n := 0
 	for _, s := range services {
-		verb := r.h.due(step, stack.Name, s.name, before)
+		verb := r.h.due(work, stack.Name, s)
 		if verb == "" || !chosen(step.Services(), s.name) {
 			continue
 		}
@@ -159,13 +167,13 @@ func chosen(patterns []string, name string) bool {
 }
 
 // due is the verb that a step still has to do to a service, "" for none.
-func (h *Host) due(step pipeline.Step, stack, service string, before operation.Snapshot) string {
+func (h *Host) due(work operation.Work, stack string, s service) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f, key := &h.fleet, stack+"/"+service
+	step, f, key := work.Step, &h.fleet, stack+"/"+s.name
 	is := f.containers[key]
 	switch {
-	case f.doneBefore(step, stack, service, before):
+	case f.doneBefore(step, stack, s.name, work.Before):
 		return ""
 	case step.Build != nil:
 		return "Build"
@@ -174,6 +182,8 @@ func (h *Host) due(step pipeline.Step, stack, service string, before operation.S
 	case step.Recreate != nil:
 		return "Create"
 	case step.Up != nil && (is == nil || step.Up.ForceRecreate || (!step.Up.NoRecreate && is.ImageID != f.image(key))):
+		return "Create"
+	case step.Up != nil && !step.Up.NoRecreate && s.mount != "" && work.Changed.Touch(s.mount) && work.Past.Has(is.ID):
 		return "Create"
 	}
 	return ""

@@ -119,7 +119,7 @@ func (r Runtime) Revert(ctx context.Context, reversal operation.Reversal, out op
 			if err := r.h.tag(ctx, key, was[0].ImageID); err != nil {
 				return "", err
 			}
-			if verb := r.h.undoing(reversal, stack.Name, s.name, was[0]); verb != "" {
+			if verb := r.h.undoing(reversal, stack.Name, s, was[0]); verb != "" {
 				if err := r.h.act(ctx, verb, key, s); err != nil {
 					return "", err
 				}
@@ -146,8 +146,8 @@ func (h *Host) tag(ctx context.Context, key, image string) error {
 
 // undoing is the verb that brings a service back, "" where it is as it was, or an earlier
 // attempt of the same reversal has brought it back.
-func (h *Host) undoing(reversal operation.Reversal, stack, service string, was operation.Past) string {
-	is, ok := h.Container(stack, service)
+func (h *Host) undoing(reversal operation.Reversal, stack string, s service, was operation.Past) string {
+	is, ok := h.Container(stack, s.name)
 	switch {
 	case !ok:
 		return "Create"
@@ -160,9 +160,10 @@ func (h *Host) undoing(reversal operation.Reversal, stack, service string, was o
 	}
 	began := slices.IndexFunc(reversal.Now.Containers, func(p operation.Past) bool { return p.Container == is.ID })
 	restartedSince := began >= 0 && !reversal.Now.Containers[began].Started.Equal(is.Started)
-	spokenOf := slices.ContainsFunc(reversal.Steps, func(s pipeline.Step) bool {
-		return s.Stack() == stack && chosen(s.Services(), service)
+	spokenOf := slices.ContainsFunc(reversal.Steps, func(step pipeline.Step) bool {
+		return step.Stack() == stack && chosen(step.Services(), s.name)
 	})
+	spokenOf = spokenOf || (s.mount != "" && reversal.Changed.Touch(s.mount))
 	if spokenOf && !restartedSince && !is.Started.Equal(was.Started) {
 		return "Restart"
 	}
