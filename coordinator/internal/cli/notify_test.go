@@ -8,8 +8,8 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"ataraxis.dev/landfall/coordinator/internal/notify/discordtest"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/discordtest"
 )
 
 // discord is a channel that DISCORD_WEBHOOK_URL leads to.

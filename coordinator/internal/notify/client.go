@@ -220,7 +220,7 @@ func (c *Client) request(ctx context.Context, method, address string, body []byt
 	}
 	defer func() { _ = res.Body.Close() }()
 	// An answer that ends early still has its status: a message that was taken is not sent again.
-	read, _ := io.ReadAll(io.LimitReader(res.Body, mostAnswer)) //nolint:errcheck // see above
+	read, _ := io.ReadAll(io.LimitReader(res.Body, mostAnswer))
 	return answer{status: res.StatusCode, header: res.Header, body: []byte(c.hook.redact(string(read)))}
 }
 

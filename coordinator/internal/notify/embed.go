@@ -126,9 +126,6 @@ func commitLine(in Input) string {
 	if address := safeURL(in.Commit.URL, 300); address != "" && parts[0] != "" {
 		parts[0] = "[" + parts[0] + "](" + address + ")"
 	}
-	if parts[0] == "" && parts[1] != "" {
-		parts[0] = "Commit:" // a subject like "1. fix" would begin a list
-	}
 	if author := text(in.Commit.Author, 80); author != "" {
 		parts = append(parts, "by "+author)
 	}

@@ -66,7 +66,10 @@ func text(s string, limit int) string {
 	if blank(s) {
 		return ""
 	}
-	return cut(s, limit, func(r rune) string {
+	if listItem.MatchString(s) {
+		limit--
+	}
+	s = cut(s, limit, func(r rune) string {
 		switch {
 		case r == '@':
 			return "@" + breaker // no mention, no ping
@@ -75,7 +78,11 @@ func text(s string, limit int) string {
 		}
 		return string(r)
 	})
+	return listItem.ReplaceAllString(s, `$1\.`)
 }
+
+// listItem begins a numbered list when it begins a line.
+var listItem = regexp.MustCompile(`^(\d+)\.`)
 
 // cut renders s rune by rune, and ends it with "…" between two characters when it is longer than limit.
 func cut(s string, limit int, render func(rune) string) string {

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"regexp"
@@ -9,8 +10,13 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 )
 
-// Webhook is the address of a Discord webhook. Its token lets anybody post: it is never printed, by no verb of fmt.
+// Webhook is the address of a Discord webhook, made by [ParseWebhook]. Its token lets anybody post: no verb of fmt prints it,
+// nor does a struct that holds it.
 type Webhook struct {
+	at *location // behind a pointer, because fmt looks into the unexported fields of others' structs
+}
+
+type location struct {
 	origin string // "https://discord.com"
 	id     string
 	token  string
@@ -57,7 +63,7 @@ func ParseWebhook(raw string) (Webhook, error) {
 	if thread != "" && !snowflake.MatchString(thread) {
 		return bad("its thread_id is no identifier of Discord")
 	}
-	return Webhook{origin: origin, id: parts[1], token: parts[2], thread: thread}, nil
+	return Webhook{&location{origin: origin, id: parts[1], token: parts[2], thread: thread}}, nil
 }
 
 // webhookOrigin is scheme and host to talk to, or why not.
@@ -108,18 +114,23 @@ func Secrets(raw string) []string {
 }
 
 // String says where the webhook is and keeps the rest.
-func (w Webhook) String() string { return "webhook at " + w.origin }
+func (w Webhook) String() string {
+	if w.at == nil {
+		return "no webhook"
+	}
+	return "webhook at " + w.at.origin
+}
 
-// GoString is String, for %#v.
-func (w Webhook) GoString() string { return w.String() }
+// Format is String for every verb.
+func (w Webhook) Format(f fmt.State, _ rune) { fmt.Fprint(f, w.String()) }
 
 // address is the URL for a new message, or for the message to edit.
 func (w Webhook) address(edit string) string {
 	query := url.Values{}
-	if w.thread != "" {
-		query.Set("thread_id", w.thread)
+	if w.at.thread != "" {
+		query.Set("thread_id", w.at.thread)
 	}
-	path := w.origin + "/api/v10/webhooks/" + w.id + "/" + w.token
+	path := w.at.origin + "/api/v10/webhooks/" + w.at.id + "/" + w.at.token
 	if edit != "" {
 		path += "/messages/" + edit
 	} else {
@@ -133,7 +144,7 @@ func (w Webhook) address(edit string) string {
 
 // redact takes the webhook out of text that others made.
 func (w Webhook) redact(s string) string {
-	for _, secret := range []string{w.token, w.id} {
+	for _, secret := range []string{w.at.token, w.at.id} {
 		s = strings.ReplaceAll(s, secret, "(removed)")
 	}
 	return s

@@ -78,5 +78,5 @@ func (a Answer) write(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set(name, value)
 	}
 	w.WriteHeader(a.Status)
-	_, _ = w.Write([]byte(a.Body)) //nolint:errcheck // the client has gone
+	_, _ = w.Write([]byte(a.Body))
 }

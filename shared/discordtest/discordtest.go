@@ -77,7 +77,7 @@ func Start(now func() time.Time) (*Server, error) {
 		return nil, err
 	}
 	s.http = &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = s.http.Serve(s.listener) }() //nolint:errcheck // it ends by Close
+	go func() { _ = s.http.Serve(s.listener) }()
 	return s, nil
 }
 
