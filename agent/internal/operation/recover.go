@@ -35,7 +35,7 @@ func (e *Engine) recoverUnfinished() error {
 		}
 		// Only the newest says what runs; an older one is there when its end could not be recorded.
 		if i < len(left)-1 {
-			if err := e.endLeft(op); err != nil {
+			if err := e.endLeft(op, left[i+1].ID+" came after it, so that nothing takes it up; what it left may be half changed"); err != nil {
 				return err
 			}
 			continue
@@ -47,10 +47,14 @@ func (e *Engine) recoverUnfinished() error {
 	return nil
 }
 
-// endLeft gives an operation that cannot be taken up a state that names what it is.
-func (e *Engine) endLeft(op Operation) error {
+// endLeft gives an operation that cannot be taken up a state that names what it is; why tells what keeps
+// it from going on.
+func (e *Engine) endLeft(op Operation, why string) error {
 	r := newRun(e, op, func(error) {})
 	defer r.close()
+	if err := r.interrupt(); err != nil {
+		return err
+	}
 	change := StateChange{State: FailedUntouched, Failure: &Failure{
 		Kind: fault.Failed, Reason: reasonRestarted,
 		Message: fmt.Sprintf("the agent ended in %s, before anything was touched", op.State), Hint: "run the deploy again",
@@ -58,8 +62,8 @@ func (e *Engine) endLeft(op Operation) error {
 	if op.State.Touched() {
 		change = StateChange{State: Failed, Failure: &Failure{
 			Kind: fault.Degraded, Reason: reasonRestarted,
-			Message: fmt.Sprintf("the agent ended in %s, and another operation came after; what it left may be half changed", op.State),
-			Hint:    fmt.Sprintf("look at: landfall-coordinator show %s, landfall-coordinator status", op.ID),
+			Message: fmt.Sprintf("the agent ended in %s, and %s", op.State, why),
+			Hint:    fmt.Sprintf("a person is needed: landfall-coordinator show %s, landfall-coordinator status; the next deploy does everything", op.ID),
 		}}
 	}
 	return r.enter(change)
@@ -72,7 +76,12 @@ func (e *Engine) takeUp(op Operation, ended int) error {
 		return err
 	}
 	if op.State.Touched() && op.Kind == KindDeploy && (facts.plan == nil || facts.past == nil) {
-		return e.endLeft(op) // the record of an older agent, which did not remember what ran
+		// The record of an older agent, or one that somebody mended.
+		plan, err := e.PlanNow(e.shutdown)
+		if err != nil {
+			e.log.Warn("what runs is not known", "operation", op.ID, "error", err)
+		}
+		return e.endLeft(op, "its record does not tell what ran before, so that it can neither go on nor go back; "+e.whatRuns(e.shutdown, plan))
 	}
 	e.launch(op, func(ctx context.Context, r *run) {
 		if err := r.noteRestart(ended); err != nil {
@@ -93,10 +102,9 @@ func (e *Engine) takeUp(op Operation, ended int) error {
 	return nil
 }
 
-// noteRestart tells of the restart, and closes the steps that it cut off.
-func (r *run) noteRestart(ended int) error {
-	op := r.snapshot()
-	for _, s := range op.Steps {
+// interrupt closes the steps that the agent's end cut off.
+func (r *run) interrupt() error {
+	for _, s := range r.snapshot().Steps {
 		if s.Outcome == "" {
 			if err := r.record(Event{StepFinished: &StepFinished{
 				ID: s.ID, Outcome: StepInterrupted, Duration: max(0, r.now().Sub(s.Started)), Summary: "the agent ended",
@@ -105,7 +113,15 @@ func (r *run) noteRestart(ended int) error {
 			}
 		}
 	}
-	message := fmt.Sprintf("the agent was restarted in %s and goes on", op.State)
+	return nil
+}
+
+// noteRestart tells of the restart, and closes the steps that it cut off.
+func (r *run) noteRestart(ended int) error {
+	if err := r.interrupt(); err != nil {
+		return err
+	}
+	message := fmt.Sprintf("the agent was restarted in %s and goes on", r.state())
 	if ended > 0 {
 		message += fmt.Sprintf("; %d processes of its predecessor were ended", ended)
 	}
