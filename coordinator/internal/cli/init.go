@@ -67,7 +67,7 @@ func (g *globals) initialise(ctx context.Context, o starter.Options) error {
 		fmt.Fprintln(g.streams.Err, note)
 	}
 	if made.Config.Workflows != nil {
-		if err := g.writeWorkflows(tree{root: root, config: made.Config}, false, false); err != nil {
+		if err := g.writeWorkflows(tree{root: root, path: starter.FileName, config: made.Config}, false, false); err != nil {
 			return err
 		}
 	}

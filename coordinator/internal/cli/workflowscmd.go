@@ -54,7 +54,7 @@ func newWorkflowsRenderCommand(g *globals) *cobra.Command {
 
 // writeWorkflows brings the workflow files of a tree up to date, or shows what that would change.
 func (g *globals) writeWorkflows(w tree, force, dryRun bool) error {
-	files, notes, err := workflows.Render(w.config)
+	files, notes, err := workflows.Render(w.config, w.path)
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (g *globals) checkWorkflows(w tree) ([]finding, error) {
 	if w.config.Workflows == nil {
 		return findings, nil
 	}
-	rendered, _, err := workflows.Render(w.config)
+	rendered, _, err := workflows.Render(w.config, w.path)
 	if err != nil {
 		return nil, err
 	}

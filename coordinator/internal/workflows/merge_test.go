@@ -118,7 +118,7 @@ func TestNewJobFindsItsPlace(t *testing.T) {
 			delete(all, name)
 		}
 	}
-	before, _, err := Render(c)
+	before, _, err := Render(c, "landfall.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

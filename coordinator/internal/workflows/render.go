@@ -27,16 +27,20 @@ var templates = template.Must(template.New("").Delims("<%", "%>").Funcs(template
 	"shell": shellWords, "words": func(words ...string) []string { return words }, "pathspecs": pathspecs, "wrangler": func() string { return wrangler },
 }).ParseFS(templateFiles, "templates/*.tmpl"))
 
-// Render writes the workflow files that a configuration asks for, sorted by path. notes
+// Render writes the workflow files that a configuration asks for, sorted by path. at is where the
+// configuration lies in the repository; the coordinator finds one called landfall.yaml at its top by itself. notes
 // say, in a sentence each, which files are left out and why. The error, of kind Invalid
 // and reason NO_WORKFLOWS, means that there is nothing to render from.
-func Render(config *pipeline.Config) (files []File, notes []string, err error) {
+func Render(config *pipeline.Config, at string) (files []File, notes []string, err error) {
 	w := config.Workflows
 	if w == nil {
 		return nil, nil, fault.New(fault.Invalid, "NO_WORKFLOWS", "landfall.yaml has no workflows section").
 			WithHint("add at least `workflows: {coordinator: {module: ..., version: ...}}`; the reference configuration shows all of it")
 	}
 	r := &rendering{config: config}
+	if at != "landfall.yaml" {
+		r.at = at
+	}
 	r.add(inFolder(DeployFile), "deploy.yml.tmpl", nil)
 	if len(w.Lint) > 0 {
 		r.add(inFolder(LintFile), "lint.yml.tmpl", nil)
@@ -78,6 +82,7 @@ type namedSite struct {
 
 type rendering struct {
 	config *pipeline.Config
+	at     string // "" where the coordinator looks by itself
 	files  []File
 	err    error
 }
@@ -85,13 +90,14 @@ type rendering struct {
 // page is what a template sees.
 type page struct {
 	*pipeline.Config
-	Path string // of the file that is rendered
-	Part any    // the part of the configuration that the file is about
+	Path       string // of the file that is rendered
+	Part       any    // the part of the configuration that the file is about
+	ConfigFile string // to be named to the coordinator; "" when it needs not
 }
 
 func (r *rendering) add(file, name string, part any) {
 	var out bytes.Buffer
-	if err := templates.ExecuteTemplate(&out, name, page{r.config, file, part}); err != nil && r.err == nil {
+	if err := templates.ExecuteTemplate(&out, name, page{r.config, file, part, r.at}); err != nil && r.err == nil {
 		r.err = fault.Wrap(err, fault.Internal, "RENDER", "render %s", file)
 	}
 	r.files = append(r.files, File{Path: file, Content: out.Bytes()})

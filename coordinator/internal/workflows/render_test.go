@@ -36,7 +36,7 @@ func config(t *testing.T, name string) *pipeline.Config {
 
 func render(t *testing.T, name string) []File {
 	t.Helper()
-	files, _, err := Render(config(t, name))
+	files, _, err := Render(config(t, name), "landfall.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestRender(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			files, notes, err := Render(config(t, c.name))
+			files, notes, err := Render(config(t, c.name), "landfall.yaml")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -100,7 +100,7 @@ func TestRender(t *testing.T) {
 func TestRenderWithoutSection(t *testing.T) {
 	c := config(t, "small")
 	c.Workflows = nil
-	if _, _, err := Render(c); fault.ReasonOf(err) != "NO_WORKFLOWS" || fault.KindOf(err) != fault.Invalid {
+	if _, _, err := Render(c, "landfall.yaml"); fault.ReasonOf(err) != "NO_WORKFLOWS" || fault.KindOf(err) != fault.Invalid {
 		t.Errorf("got %v", err)
 	}
 }
@@ -219,4 +219,18 @@ func values(texts []workflow.Text) []string {
 		list[i] = t.Value
 	}
 	return list
+}
+
+// A configuration that does not lie at the top of the repository is named to the coordinator.
+func TestRenderNamesTheConfiguration(t *testing.T) {
+	t.Parallel()
+	files, _, err := Render(config(t, "small"), "ops/landfall.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if named := strings.Contains(string(file.Content), "\nenv:\n  LANDFALL_CONFIG: ops/landfall.yaml\n# landfall:end settings\n"); named != (file.Path == inFolder(DeployFile)) {
+			t.Errorf("%s names it: %t", file.Path, named)
+		}
+	}
 }
