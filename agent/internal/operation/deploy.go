@@ -309,7 +309,7 @@ func (e *Engine) remembered() ([]Operation, error) {
 func (d *deployment) tidy(ctx context.Context) {
 	ports := d.engine.ports
 	if d.snapshot().Alone {
-		d.release()
+		d.release(false)
 	}
 	blocked, err := ports.Sentinels.Blocked()
 	if err == nil && blocked != nil {

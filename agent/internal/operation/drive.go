@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // driver is one kind of operation: what each of its states stands for.
@@ -73,15 +74,20 @@ func (r *run) settle(end State) {
 	default:
 		return
 	}
-	r.release()
+	r.release(true)
 }
 
-// release ends the pause that this operation made, if it still holds.
-func (r *run) release() {
+// release ends the pause that this operation made, if it still holds; giveBack puts the one before it
+// in force again.
+func (r *run) release(giveBack bool) {
 	sentinels := r.engine.ports.Sentinels
 	pause, err := sentinels.Pause()
 	if err == nil && pause != nil && pause.Operation == r.id {
-		err = sentinels.SetPause(nil)
+		var next *Pause
+		if giveBack && pause.Before != nil && pause.Before.Expires.After(time.Now()) {
+			next = pause.Before
+		}
+		err = sentinels.SetPause(next)
 	}
 	if err != nil {
 		r.engine.log.Warn("the pause of the operation stays until it expires", "operation", r.id, "error", err)

@@ -117,6 +117,9 @@ type Pause struct {
 	Operation string    `json:"operation,omitempty"`
 	Created   time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires_at"`
+	// Before is the pause whose place this one took; an operation that ends without having
+	// touched anything gives it back.
+	Before *Pause `json:"before,omitempty"`
 }
 
 // Blocked is a commit that convergence must not deploy.

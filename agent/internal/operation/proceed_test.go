@@ -104,3 +104,49 @@ func TestProceedOfAnUnknownOperation(t *testing.T) {
 		}
 	})
 }
+
+// A deploy that ends untouched leaves convergence as paused as it was.
+func TestThePauseOfAFailureOutlivesAnUntouchedDeploy(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		failed := &operation.Pause{Reason: "rollback", Owner: "deployer/test", Operation: "op-before", Created: time.Now(), Expires: time.Now().Add(time.Hour)}
+		sentinels := b.Ports().Sentinels
+		if err := sentinels.SetPause(failed); err != nil {
+			t.Fatal(err)
+		}
+		reached, release := b.HoldAt("Checkout.Restore")
+		op := b.deploy(b.Head())
+		<-reached
+		pause, err := sentinels.Pause()
+		if err != nil || pause == nil || pause.Operation != op.ID || pause.Before == nil || pause.Before.Operation != "op-before" {
+			t.Fatalf("the deploy's pause is %+v, %v", pause, err)
+		}
+		release()
+		if op = b.judged(op.ID); op.State != operation.Succeeded {
+			t.Fatalf("ended in %s", op.State)
+		}
+		if _, err := b.engine.Finish(op.ID); err != nil {
+			t.Fatal(err)
+		}
+		if pause, _ := sentinels.Pause(); pause != nil {
+			t.Errorf("after a success there is a pause: %+v", pause)
+		}
+
+		if err := sentinels.SetPause(failed); err != nil {
+			t.Fatal(err)
+		}
+		next := b.Push(map[string]string{"app/main.go": "four"})
+		reached, release = b.HoldAt("Sentinels.SetPause")
+		op = b.deploy(next)
+		<-reached
+		if _, err := b.engine.Cancel(op.ID, "deployer/test"); err != nil {
+			t.Fatal(err)
+		}
+		release()
+		if op = b.ended(op.ID); op.State != operation.Cancelled {
+			t.Fatalf("ended in %s", op.State)
+		}
+		if pause, err := sentinels.Pause(); err != nil || pause == nil || pause.Operation != "op-before" || pause.Before != nil {
+			t.Errorf("after the cancelled deploy the pause is %+v, %v", pause, err)
+		}
+	})
+}

@@ -239,6 +239,9 @@ func TestOnlyTheNewestOfSeveralIsTakenUp(t *testing.T) {
 			if op.State != want || op.Failure.Reason != "AGENT_RESTARTED" || op.Failure.Message == "" || op.Failure.Hint == "" {
 				t.Errorf("the older one is %s, %+v", op.State, op.Failure)
 			}
+			if want == operation.Failed && !strings.Contains(op.Failure.Message, newer.ID+" came after it") {
+				t.Errorf("what came after is not named: %s", op.Failure.Message)
+			}
 			b.judged(newer.ID)
 			if calls := b.Calls("Orphans.End"); !slices.Equal(calls, []string{"Orphans.End " + id, "Orphans.End " + newer.ID}) {
 				t.Errorf("orphans ended: %q", calls)
@@ -420,7 +423,8 @@ func TestRecordOfAnOlderAgentEndsNamed(t *testing.T) {
 		}
 		b.start()
 		op = b.ended(op.ID)
-		if op.State != operation.Failed || op.Failure.Reason != "AGENT_RESTARTED" || !strings.Contains(op.Failure.Message, "BUILDING") {
+		if op.State != operation.Failed || op.Failure.Reason != "AGENT_RESTARTED" || !strings.Contains(op.Failure.Message, "BUILDING") ||
+			!strings.Contains(op.Failure.Message, "does not tell what ran before") || !strings.Contains(op.Failure.Message, "not running: ") || fault.ExitCode(operation.ResultOf(op.State, op.Failure)) != 5 {
 			t.Errorf("ended in %s, %+v", op.State, op.Failure)
 		}
 	})

@@ -51,9 +51,19 @@ func (r *run) hold(reason string) error {
 	if old != nil && old.Operation == "" && old.Expires.After(now) {
 		return nil
 	}
-	return sentinels.SetPause(&Pause{
+	pause := &Pause{
 		Reason: reason, Owner: r.snapshot().Requester, Operation: r.id, Created: now, Expires: now.Add(r.engine.policy.PauseTTL),
-	})
+	}
+	switch {
+	case old == nil:
+	case old.Operation == r.id: // set before a crash
+		pause.Before = old.Before
+	case old.Expires.After(now): // of an operation that failed
+		before := *old
+		before.Before = nil
+		pause.Before = &before
+	}
+	return sentinels.SetPause(pause)
 }
 
 // retreat is the way back to a commit and to what ran with it.
