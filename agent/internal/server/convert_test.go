@@ -115,9 +115,10 @@ func TestEveryWordHasAForm(t *testing.T) {
 // inside are the fields that stay in the agent: recovery and rollback read them, callers
 // do not. A field that is new must be carried by the wire or be named here.
 var inside = map[string]bool{
-	"Accepted.Everything": true, "Accepted.PlanDigest": true, "Accepted.AllowOlder": true, "Accepted.Undo": true,
+	"Accepted.Everything": true, "Accepted.PlanDigest": true, "Accepted.AllowOlder": true, "Accepted.AskNewer": true, "Accepted.Undo": true,
 	"PreDeploy.Containers": true, "StepStarted.Before": true, "StepRecord.Before": true, "Operation.Restarts": true, "Operation.CancelledBy": true, "Operation.Alone": true,
 	"Operation.Number": true, // part of the identifier
+	"Pause.Before":     true, // comes back when this one goes, and is told then
 }
 
 // fill sets every field of a value that is not inside, each string to a text of its own
