@@ -98,7 +98,7 @@ func TestFullDiskUnderTheCheckout(t *testing.T) {
 		s.tree.Git("fetch", "-q", "origin") // the commit has room, its files have not
 		empty := fill(t, s.tree.Dir, 1<<20)
 		before := s.look()
-		s.deploys(big, 4, "unable to write file docs/big.txt", "ROLLED_BACK")
+		s.deploys(big, 4, "unable to write file docs/big.txt", "ROLLED_BACK", "docker system df")
 		s.restored(stamp, big)
 		s.kept(before.containers)
 		if dirty := s.tree.Git("status", "--porcelain", "--untracked-files=no"); dirty != "" {

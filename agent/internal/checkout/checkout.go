@@ -193,7 +193,7 @@ func (c *Checkout) Reset(ctx context.Context, sha string, out operation.Output) 
 			err = c.repo.ResetHard(ctx, sha, lines(out))
 		}
 		if reason := fault.ReasonOf(err); reason != "INDEX_LOCKED" && reason != "INDEX_LOCK_STALE" {
-			return err
+			return c.wantsRoom(err)
 		}
 		select {
 		case <-time.After(lockLook):
@@ -203,6 +203,15 @@ func (c *Checkout) Reset(ctx context.Context, sha string, out operation.Output) 
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// wantsRoom gives a failure to write files a hint; others stay as they are. Git does not say why it could not (entry.c).
+func (c *Checkout) wantsRoom(err error) error {
+	if err == nil || !strings.Contains(err.Error(), "unable to write file") && !strings.Contains(err.Error(), "No space left on device") {
+		return err
+	}
+	return fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "write the files of the checkout").
+		WithHint("is the disk full? df -h %s; docker system df tells what images and build caches take, limits.min_free_disk of agent.yaml refuses a deploy in time", c.Dir)
 }
 
 // Dirty lists the tracked files that differ from the commit that is checked out.

@@ -23,12 +23,11 @@ func (c *Compose) Revert(ctx context.Context, reversal operation.Reversal, out o
 	if err := r.images(); err != nil {
 		return "", err
 	}
-	for _, stack := range r.Plan.Stacks {
-		if err := r.stack(stack); err != nil {
-			return "", err
-		}
+	var errs []error
+	for _, stack := range r.Plan.Stacks { // one that cannot be brought back is no reason to leave the others
+		errs = append(errs, r.stack(stack))
 	}
-	if err := r.removeNew(); err != nil {
+	if err := errors.Join(append(errs, r.removeNew())...); err != nil {
 		return "", err
 	}
 	return r.summary(), r.check()
@@ -105,23 +104,64 @@ func (r *revert) stack(stack pipeline.Stack) error {
 			return because(err, "BUILD_FAILED", "the images of the old version are gone and cannot be built again")
 		}
 	}
-	for _, c := range []struct {
-		deed deed
-		args []string
-		into *[]string
-	}{
-		{recreate, []string{"up", "--detach", "--no-deps", "--no-build", "--force-recreate", "--"}, &r.recreated},
-		{restart, []string{"restart", "--no-deps", "--"}, &r.restarted},
-		{start, []string{"start", "--"}, &r.restarted},
-	} {
-		if names := deeds[c.deed]; len(names) > 0 {
-			if err := r.compose(stack, append(c.args, names...), r.deadlines.Up); err != nil {
-				return because(err, "ROLLBACK_UP_FAILED", "stack %s", stack.Name)
-			}
-			*c.into = append(*c.into, names...)
+	for _, d := range []deed{recreate, restart, start} {
+		if err := r.do(stack, d, deeds[d]); err == nil {
+			continue
+		} else if fault.KindOf(err) != fault.Failed {
+			return because(err, "ROLLBACK_UP_FAILED", "stack %s", stack.Name)
 		}
+		return because(r.oneByOne(stack, m), "ROLLBACK_UP_FAILED", "stack %s", stack.Name)
 	}
 	return nil
+}
+
+// do does one deed to services.
+func (r *revert) do(stack pipeline.Stack, d deed, names []string) error {
+	if len(names) == 0 || d == leave {
+		return nil
+	}
+	args, into := []string{"start", "--"}, &r.restarted
+	switch d {
+	case recreate:
+		args, into = []string{"up", "--detach", "--no-deps", "--no-build", "--force-recreate", "--"}, &r.recreated
+	case restart:
+		args = []string{"restart", "--no-deps", "--"}
+	default: // start
+	}
+	if err := r.compose(stack, append(args, names...), r.deadlines.Up); err != nil {
+		return err
+	}
+	*into = append(*into, names...)
+	return nil
+}
+
+// engineSettles is how long the engine is given to end what a Compose that failed had asked of it: it goes on
+// renaming and removing for a moment.
+const engineSettles = 2 * time.Second
+
+// oneByOne does what is left to do, a service at a time: where Compose cannot start one of several, it leaves the
+// others created and not started. The error tells of those that cannot be brought back.
+func (r *revert) oneByOne(stack pipeline.Stack, m model) error {
+	select {
+	case <-time.After(engineSettles):
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+	if err := r.repair(r.ctx, m.Name, r.out); err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(m.Services)) {
+		present, err := r.present(stack.Name, m.Name)
+		if err != nil {
+			return err
+		}
+		d := r.decide(stack.Name, name, present, r.shows(m, name, r.Changed))
+		if err := r.do(stack, d, []string{name}); err != nil {
+			errs = append(errs, because(err, fault.ReasonOf(err), "service %s", name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (r *revert) compose(stack pipeline.Stack, args []string, deadline time.Duration) error {

@@ -2,12 +2,15 @@ package compose
 
 import (
 	"context"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
@@ -208,5 +211,51 @@ func TestLeftoversOfACrashedRecreateAreMended(t *testing.T) {
 	}
 	if !strings.Contains(b.said.text(), "which a crashed recreate left behind, to "+name) {
 		t.Errorf("it is not told:\n%s", b.said.text())
+	}
+}
+
+// One service that cannot be brought back does not keep its neighbours, or another stack, from running again.
+func TestRevertOfOneThatCannotStart(t *testing.T) {
+	t.Parallel()
+	files := func(edition string) map[string]string {
+		label := func(s string) string { return strings.Replace(s, "{", "{labels: {edition: "+edition+"}, ", 1) }
+		return map[string]string{
+			"core.yml": "services:\n  app: " + label(sleeper) + "  other: " + label(sleeper) +
+				"  broken: " + strings.Replace(label(sleeper), "{", "{volumes: [{type: bind, source: ./need, target: /need, bind: {create_host_path: false}}], ", 1),
+			"extra.yml": "services:\n  late: " + label(sleeper),
+			"need/keep": "",
+		}
+	}
+	b := newBench(t, files("one"))
+	up := []pipeline.Step{{Up: &pipeline.Up{Stack: "core"}}, {Up: &pipeline.Up{Stack: "extra"}}}
+	for _, step := range up {
+		b.run(step)
+	}
+	past := b.snapshot()
+	b.moved(files("two"))
+	for _, step := range up {
+		b.run(step)
+	}
+	b.moved(files("one"))
+	if err := os.RemoveAll(filepath.Join(b.dir, "need")); err != nil {
+		t.Fatal(err)
+	}
+	r := operation.Reversal{Plan: b.plan, Past: past, Now: b.snapshot(), Steps: up}
+	_, err := b.Revert(t.Context(), r, b.said.output)
+	if fault.ReasonOf(err) != "ROLLBACK_UP_FAILED" || !strings.Contains(err.Error(), "service broken") || strings.Contains(err.Error(), "service other") {
+		t.Errorf("the broken one is not named: %v", err)
+	}
+	for name, s := range b.services() {
+		outcome, message, _ := s.Verdict()
+		if name != "broken" && (outcome != operation.ProbePassed || past.Has(s.Containers[0].ID) || r.Now.Has(s.Containers[0].ID)) {
+			t.Errorf("%s: %s %s, containers %+v", name, outcome, message, s.Containers)
+		}
+	}
+	write(t, b.dir, map[string]string{"need/keep": ""})
+	before := b.ids()
+	b.revert(r)
+	after := b.ids()
+	if got := replacedSince(before, after); len(got) > 1 || after["broken"] == "" {
+		t.Errorf("tried again it gave %v new containers; broken has %q", got, after["broken"])
 	}
 }
