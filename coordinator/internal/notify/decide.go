@@ -41,6 +41,8 @@ func Decide(in Input) (State, string) {
 		return Suppress, "a person cancelled it before anything was touched"
 	case op.State != "":
 		return Failure, fmt.Sprintf("the %s has not ended, it is %s", op.kind(), op.State)
+	case op.ID != "" && in.Problem != nil:
+		return Failure, "nobody knows how " + op.ID + " ended"
 	case in.Problem != nil:
 		return Failure, "the deploy failed before an operation began"
 	}

@@ -41,8 +41,8 @@ var (
 	settled    = regexp.MustCompile("(?s:```\n.*?\n```)|\\\\[^0-9A-Za-z\\s]|`[^`\n]+`")
 	ownLinks   = regexp.MustCompile(`\]\(https://github\.com/[a-z0-9/-]+\)`)
 	ownBold    = regexp.MustCompile(`\*\*(Failed job:|Why:|Step:|What to do:|MIGRATIONS STAY APPLIED)\*\*`)
-	active     = regexp.MustCompile("(?i)[*_~`|<>\\\\]|https?:|@(everyone|here|[!&]?\\d)|\\]\\(|:[a-z0-9_]+:|(?m)^(#|-|>|\\d+\\.) ")
-	anyMention = regexp.MustCompile(`(?i)@(everyone|here)|<(@[!&]?\d|#\d|/[^>\n]*[^\\]:\d|id:|t:|a?:)`)
+	active     = regexp.MustCompile("(?i)[*_~`|<>\\\\]|https?://|@(everyone|here|[!&]?\\d)|\\]\\(|:[a-z0-9_]+:|(?m)^(#|-|>|\\d+\\.) ")
+	anyMention = regexp.MustCompile(`(?i)@(everyone|here)|<(@[!&]?\d|#\d|/[^>\n]*[^\\]:\d|id:\w+>|t:-?\d|a?:\w+:\d)`)
 )
 
 // inert fails when anything foreign has a meaning.
@@ -70,7 +70,7 @@ func inert(t *testing.T, m Message) {
 			}
 			left := s
 			for _, drop := range []*regexp.Regexp{settled, ownLinks, ownBold} {
-				left = drop.ReplaceAllString(left, "")
+				left = drop.ReplaceAllString(left, "¤")
 			}
 			if found := active.FindString(left); found != "" {
 				t.Fatalf("%q has a meaning in %q, which is left of %q", found, left, s)
@@ -107,13 +107,13 @@ var hostileTexts = []string{
 func TestHostileText(t *testing.T) {
 	t.Parallel()
 	for _, s := range hostileTexts {
-		for _, repeat := range []int{1, 7, 2000} {
+		for _, repeat := range []int{1, 7, 300} {
 			states, told := []OperationState{Succeeded, RolledBack, Superseded, "", "X"}, []State{Failure, Full, Condensed, Suppress}
 			if repeat > 100 { // megabytes of text: what is cut does not depend on the state
 				states, told = states[1:2], told[:2]
 			}
 			for _, state := range states {
-				in := hostile(strings.Repeat(s, repeat), state, 30)
+				in := hostile(strings.Repeat(s, repeat), state, 12)
 				for _, told := range told {
 					m := Embed(in, told)
 					fits(t, m)

@@ -12,7 +12,7 @@ import (
 const breaker = "\u200b"
 
 // mostBytes is the part of one foreign text that is looked at; nothing of Discord's is longer.
-const mostBytes = 16 << 10
+const mostBytes = 8 << 10
 
 // escapes are terminal sequences: control sequences, control strings and short ones (ECMA-48, 5.3 to 5.6).
 var escapes = regexp.MustCompile(`\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])`)
@@ -26,11 +26,8 @@ func clean(s string) string { return strings.TrimSpace(scrub(s)) }
 
 // scrub is clean that keeps the space round the text.
 func scrub(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = strings.ToValidUTF8(s[:min(len(s), mostBytes)], "\uFFFD")
 	s = webhookAddress.ReplaceAllString(escapes.ReplaceAllString(s, ""), "$1/(removed)")
-	if len(s) > mostBytes {
-		s = strings.ToValidUTF8(s[:mostBytes], "")
-	}
 	return strings.Map(visible, s)
 }
 
@@ -118,13 +115,18 @@ func code(s string, limit int) string {
 	return "`" + cutCode(s, limit-2) + "`"
 }
 
-// mentions are what some client could read as a mention, a channel, a time or an emoji inside of code too.
-var mentions = regexp.MustCompile(`(?i)(<)([@#/:]|a:|t:|id:)|(@)(everyone|here)`)
+// What some client could read as a mention of all, or as one, a channel, a time or an emoji, inside of code too.
+var (
+	mentionAll = regexp.MustCompile(`(?i)@(everyone|here)`)
+	angled     = regexp.MustCompile(`(?i)<([@#/:]|a:|t:|id:)`)
+)
 
 // cutCode is cut for the inside of code, where there are no escapes: a backtick could end it. Other
 // text stays as it is, so that it can be copied.
 func cutCode(s string, limit int) string {
-	return cut(mentions.ReplaceAllString(s, "$1$3"+breaker+"$2$4"), limit, func(r rune) string {
+	s = mentionAll.ReplaceAllString(s, "@"+breaker+"$1")
+	s = angled.ReplaceAllString(s, "<"+breaker+"$1")
+	return cut(s, limit, func(r rune) string {
 		if r == '`' {
 			return "ˋ" // U+02CB
 		}

@@ -73,6 +73,7 @@ func TestBlock(t *testing.T) {
 	}{
 		"lines":   {[]string{"one", "  two @x"}, "```\none\n  two @x\n```"},
 		"fence":   {[]string{"```", "@everyone"}, "```\nˋˋˋ\n@\u200beveryone\n```"},
+		"both":    {[]string{"<@here0<@everyone"}, "```\n<\u200b@\u200bhere0<\u200b@\u200beveryone\n```"},
 		"nothing": {[]string{"", " \t"}, ""},
 		"mention": {[]string{"<@1>", "<#2> <:e:3> <t:4>"}, "```\n<\u200b@1>\n<\u200b#2> <\u200b:e:3> <\u200bt:4>\n```"},
 		"the last": {
