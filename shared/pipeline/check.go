@@ -17,10 +17,14 @@ var (
 	servicesGlob   = regexp.MustCompile(`^[a-zA-Z0-9._*][a-zA-Z0-9._*-]*$`)
 )
 
-// reservedFlags are names that workflow outputs of their own carry already.
+// reservedFlags are names that outputs of the coordinator's commands carry already: `run` has them all in one job.
 var reservedFlags = []string{
-	"any_deploy", "base_sha", "head_sha", "files_changed", "insertions", "deletions", "commits", "unclaimed",
+	"any_deploy", "base_sha", "head_sha", "files_changed", "insertions", "deletions", "commits", "unclaimed", "unclaimed_count", "everything_reason",
+	"verdict", "reason", "sha", "operation", "state", "pre_deploy_sha", "superseded", "superseded_by", "notification", "message_id",
 }
+
+// ReservedFlag reports whether a flag cannot have a name because an output has it.
+func ReservedFlag(name string) bool { return slices.Contains(reservedFlags, name) }
 
 func index(i int) string { return strconv.Itoa(i) }
 
@@ -196,7 +200,7 @@ func (c *checker) flags() {
 	c.keys(at("flags"), "flag", c.flagNames)
 	for name, flag := range c.config.Flags {
 		p := at("flags", name)
-		if slices.Contains(reservedFlags, name) {
+		if ReservedFlag(name) {
 			c.failKey(p, "the name is taken by an output of detect-changes: choose another")
 		}
 		if namePattern.MatchString(name) && !jobPattern.MatchString(name) {

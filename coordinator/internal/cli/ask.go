@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"sync"
+	"time"
 
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/console"
@@ -11,6 +12,9 @@ import (
 
 // askStep is the agent's last step before it changes anything, of a deploy that was sent with ask_newer.
 const askStep = "prove/newer"
+
+// lookWithin is less than the agent waits for the answer.
+const lookWithin = 25 * time.Second
 
 // asked answers a deploy that asks, as its events come by: it looks once more for a newer deploy and
 // tells the agent to go on or not. It is the renderer that the session of a deploy shows to.
@@ -39,13 +43,15 @@ func (a *asked) Event(operationID string, e *landfallv1.Event) {
 // answerWith looks for a newer deploy when the agent asks.
 func (f *following) answerWith(ctx context.Context, newer *supersession) {
 	f.asked.answer = func(operationID string) {
-		result, err := newer.look(ctx)
+		look, cancel := context.WithTimeout(ctx, lookWithin)
+		defer cancel()
+		result, err := newer.look(look)
 		if err != nil && ctx.Err() == nil {
 			f.show.Warn("nobody could look for a newer deploy: " + err.Error())
 		}
 		by := ""
 		if result.Superseded {
-			f.show.Note("superseded: " + result.Reason)
+			f.show.Note("a newer deploy is under way: " + result.Reason)
 			by = result.By.SHA
 		}
 		err = f.proceed(ctx, operationID, by)

@@ -45,7 +45,9 @@ func (g *globals) checkAll(ctx context.Context) ([]finding, error) {
 		if found == nil {
 			return nil, err
 		}
-		return found, nil // the rest would be judged by a configuration that is wrong
+		// Compose files are not looked at: which, a configuration that is wrong does not tell.
+		workflows, err := g.checkWorkflows(w)
+		return append(found, workflows...), err
 	}
 	err = pipeline.CheckTree(w.config, func(path string) bool {
 		_, err := os.Stat(filepath.Join(w.root, filepath.FromSlash(path)))
@@ -115,7 +117,7 @@ func (g *globals) tellFindings(findings []finding, what string) error {
 		}
 	}
 	if len(findings) > 0 {
-		return fault.New(fault.Invalid, "FINDINGS", "%d findings in %s", len(findings), what).WithHint("each is listed with its place")
+		return fault.New(fault.Invalid, "FINDINGS", "findings in %s: %d", what, len(findings)).WithHint("each is listed with its place")
 	}
 	_, err := fmt.Fprintln(g.streams.Out, "nothing to find fault with: "+what)
 	return err

@@ -25,6 +25,7 @@ type gateOptions struct {
 	workflows []string
 	poll      time.Duration
 	job       string // the job that deploys; "" is the usual one
+	alone     bool   // newer deploys are not looked for
 }
 
 // AddFlags declares the flags.
@@ -44,7 +45,7 @@ func newCIGateCommand(g *globals) *cobra.Command {
 			"its path filter did not start counts as passed, but only when that is proven; what is unknown waits, and blocks\n" +
 			"at the end of --timeout (default: ci.timeout of landfall.yaml, 45m). A newer deploy ends the wait (exit 0).\n\n" +
 			"Needs GITHUB_TOKEN with `actions: read` and, in Actions, a clone to evaluate path filters in (fetch-depth: 0).\n" +
-			"Outputs in a job of GitHub Actions: verdict (pass, blocked, timeout, superseded), reason, sha." +
+			"Outputs in a job of GitHub Actions: verdict (pass, blocked, timeout, superseded), reason, sha, superseded_by." +
 			command.ExitCodes(0, 1, 2, 3, 130),
 		Example: "  landfall-coordinator ci-gate --sha HEAD --repository ada/fleet\n  landfall-coordinator ci-gate --workflows lint.yml,test.yml --timeout 30m",
 		Args:    cobra.NoArgs,
@@ -87,6 +88,15 @@ type gate struct {
 	loop     cigate.Gate
 	question cigate.Question
 	show     console.Renderer
+	newer    *supersession // nil: nobody looks
+}
+
+// by is the newer deploy that ended the wait: its commit and its page.
+func (w *gate) by() (sha, url string) {
+	if w.newer == nil {
+		return "", ""
+	}
+	return w.newer.by.SHA, w.newer.by.URL
 }
 
 // newGate puts the gate together from landfall.yaml at the commit, the flags and the job.
@@ -123,8 +133,8 @@ func (g *globals) newGate(ctx context.Context, rev string, o gateOptions, show c
 		Source: client, Poll: firstSet(o.poll, config.CI.Poll), Timeout: firstSet(g.timeout, config.CI.Timeout), Expect: expecter.Expect,
 		Progress: func(r cigate.Report) { show.Note(r.String()) },
 	}
-	if newer != nil {
-		w.loop.Yield = newer.yield
+	if newer != nil && !o.alone {
+		w.newer, w.loop.Yield = newer, newer.yield
 	}
 	if w.question.OwnWorkflow == "" {
 		w.question.NotBefore, err = s.repo.CommitTime(ctx, sha)
@@ -170,13 +180,17 @@ func (g *globals) expecter(s source, branch, sha string, client *ci.Client) (cig
 
 // wait waits, telling the job how it ended.
 func (w *gate) wait(ctx context.Context) (cigate.Result, error) {
-	w.show.Note(fmt.Sprintf("waiting for %s of %s", joined(w.question.Workflows), short(w.question.SHA)))
+	w.show.Note(fmt.Sprintf("waiting for %s of %s", orElse(joined(w.question.Workflows), "nothing"), short(w.question.SHA)))
 	result, err := w.loop.Wait(ctx, w.question)
 	if err != nil {
 		return result, err
 	}
 	w.show.Note(result.Outcome + ": " + result.Reason)
-	err = w.job.WriteOutputs(actions.Output{Name: "verdict", Value: result.Outcome}, actions.Output{Name: "reason", Value: result.Reason}, actions.Output{Name: "sha", Value: w.question.SHA})
+	by := ""
+	if result.Outcome == cigate.Superseded {
+		by, _ = w.by()
+	}
+	err = w.job.WriteOutputs(actions.Output{Name: "superseded_by", Value: by}, actions.Output{Name: "verdict", Value: result.Outcome}, actions.Output{Name: "reason", Value: result.Reason}, actions.Output{Name: "sha", Value: w.question.SHA})
 	if err != nil {
 		return result, err
 	}

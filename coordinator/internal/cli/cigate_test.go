@@ -192,3 +192,19 @@ func TestDeployWithoutAnAnswerOfGitHub(t *testing.T) {
 		t.Errorf("commands: %q", a.commands)
 	}
 }
+
+func TestRunCanIgnoreNewerOnes(t *testing.T) {
+	a := &agent{ends: succeeded}
+	h := atGitHub(t, a)
+	h.green()
+	const sha = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+	h.deploy.Start(githubtest.NewRun{SHA: sha, Status: "pending"})
+	landfall(t, "run").expect(t, 0, "superseded")
+	if got := outputs(t, h.output); got["superseded_by"] != sha || len(a.commands) != 0 {
+		t.Errorf("outputs %q, commands %q", got, a.commands)
+	}
+	landfall(t, "run", "--no-supersede-check").expect(t, 0)
+	if len(a.commands) != 3 || a.commands[0] != "deploy "+h.head {
+		t.Errorf("commands: %q", a.commands)
+	}
+}

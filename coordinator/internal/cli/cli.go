@@ -6,13 +6,16 @@ package cli
 
 import (
 	"context"
+	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"ataraxis.dev/landfall/coordinator/internal/actions"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/version"
+	"ataraxis.dev/landfall/shared/workflowcommand"
 )
 
 // Run runs the program and returns its exit code.
@@ -22,7 +25,16 @@ func Run(args []string, streams Streams) int {
 	if streams.Tell == nil {
 		streams.Tell = annotateError
 	}
-	return command.Run(ctx, newRoot(streams), args, streams)
+	if !actions.Read(os.Getenv).InActions {
+		return command.Run(ctx, newRoot(streams), args, streams)
+	}
+	answers := &workflowcommand.Writer{To: streams.Out} // a file's name in an answer is no command to the runner
+	streams.Out = answers
+	code := command.Run(ctx, newRoot(streams), args, streams)
+	if err := answers.Flush(); err != nil && code == 0 {
+		return 1
+	}
+	return code
 }
 
 func newRoot(streams Streams) *cobra.Command {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -44,7 +45,7 @@ func newDeployCommand(g *globals) *cobra.Command {
 		Long: "Deploy a commit: compare it with what runs, compile the plan, let the agent carry it out and follow it.\n" +
 			"The deploy then awaits verify; when none comes, the agent verifies by itself.\n\n" +
 			"In a job of GitHub Actions it first looks for newer runs of its workflow: one that will deploy, or has, makes\n" +
-			"this deploy needless (exit 0, state SUPERSEDED). That needs GITHUB_TOKEN with `actions: read`.\n" +
+			"this deploy needless (exit 0, state SUPERSEDED). It looks again before anything is changed, unless detached. That needs GITHUB_TOKEN with `actions: read`.\n" +
 			"Outputs: operation, state, pre_deploy_sha, superseded, superseded_by, and those of detect-changes." +
 			command.ExitCodes(0, 1, 2, 5, 6, 7, 130),
 		Example: "  landfall-coordinator deploy --sha HEAD\n  landfall-coordinator deploy --detach",
@@ -168,7 +169,10 @@ func (f *following) superseded(target, by, url, reason, format string) error {
 		return err
 	}
 	if format == "json" {
-		_, err = fmt.Fprintf(f.streams.Out, `{"state":%q,"superseded":true,"superseded_by":%q,"superseded_by_run":%q,"target_sha":%q}`+"\n", state, by, url, target)
+		object, err := json.Marshal(map[string]any{"state": state, "superseded": true, "superseded_by": by, "superseded_by_run": url, "target_sha": target})
+		if err == nil {
+			_, err = fmt.Fprintf(f.streams.Out, "%s\n", object)
+		}
 		return err
 	}
 	_, err = fmt.Fprintf(f.streams.Out, "superseded: %s\n", reason)

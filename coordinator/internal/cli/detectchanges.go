@@ -102,7 +102,7 @@ func (c compiled) changes() console.Changes {
 // reportChangesToJob tells the job what changed: its outputs, its summary.
 func (g *globals) reportChangesToJob(c compiled) error {
 	shown := c.changes()
-	unclaimed, err := json.Marshal(shown.Unclaimed)
+	unclaimed, err := json.Marshal(within(shown.Unclaimed, unclaimedLimit))
 	if err != nil {
 		return fault.Wrap(err, fault.Internal, "JSON", "write unclaimed paths as JSON")
 	}
@@ -141,6 +141,19 @@ func (g *globals) reportChangesToJob(c compiled) error {
 		}
 		return console.WritePlan(w, wire, console.Markdown, style)
 	})
+}
+
+// unclaimedLimit bounds the paths in the output unclaimed, in bytes: outputs of a job have a limit in all.
+const unclaimedLimit = 32 << 10
+
+// within are the first texts that have at most limit bytes together.
+func within(texts []string, limit int) []string {
+	for i, text := range texts {
+		if limit -= len(text); limit < 0 {
+			return texts[:i]
+		}
+	}
+	return texts
 }
 
 // noCommit is what GitHub writes where there is no commit: forty zeros.

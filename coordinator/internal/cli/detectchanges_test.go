@@ -3,6 +3,7 @@ package cli
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -122,6 +123,43 @@ func TestDetectChangesInAShallowClone(t *testing.T) {
 	landfall(t, "detect-changes", "--base", base).expect(t, 0)
 	if got := outputs(t, output); got["commits"] != "" || got["files_changed"] != "1" || got["app"] != "true" || got["docs"] != "false" {
 		t.Errorf("%v", got)
+	}
+}
+
+// An answer is read by the runner, too: the names in it give no commands.
+func TestAnswersGiveNoCommands(t *testing.T) {
+	bare(t)
+	repo, base, _ := clone(t)
+	repo.Commit("names", map[string]string{"::stop-commands::tok/f": "1\n", "##[group]z/f": "1\n"})
+	runnerFiles(t)
+	t.Chdir(repo.Dir)
+	for _, command := range [][]string{{"plan"}, {"detect-changes"}, {"plan", "--format", "markdown"}} {
+		o := landfall(t, append(command, "--base", base)...)
+		o.expect(t, 0)
+		if !strings.Contains(o.out, "stop-commands::tok/f") || strings.Contains(o.out, "##[") {
+			t.Errorf("%s: %s", command, o.out)
+		}
+		for line := range strings.Lines(o.out) {
+			if strings.HasPrefix(strings.TrimSpace(line), "::") {
+				t.Errorf("%s gives the command %q", command, line)
+			}
+		}
+	}
+}
+
+func TestLongNamesFailNothing(t *testing.T) {
+	bare(t)
+	repo, base, _ := clone(t)
+	files := map[string]string{}
+	for i := range 100 {
+		files[strings.Repeat(strings.Repeat("<", 200)+"/", 8)+strconv.Itoa(i)] = "x\n"
+	}
+	repo.Commit("long", files)
+	output, _ := runnerFiles(t)
+	t.Chdir(repo.Dir)
+	landfall(t, "detect-changes", "--base", base).expect(t, 0)
+	if got := outputs(t, output); got["unclaimed_count"] != "100" || len(got["unclaimed"]) > 256<<10 || len(got["unclaimed"]) < 1<<10 {
+		t.Errorf("%s paths in %d bytes", got["unclaimed_count"], len(got["unclaimed"]))
 	}
 }
 

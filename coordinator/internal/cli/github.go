@@ -28,6 +28,7 @@ type supersession struct {
 	source   ci.Source
 	question supersede.Question
 	warn     func(string)
+	by       ci.Run // the newer deploy that was found; zero: none
 }
 
 // newSupersession is nil where there is nothing to look from: outside of Actions, where a person
@@ -86,6 +87,7 @@ func (n *supersession) yield(ctx context.Context) (string, error) {
 	if !result.Superseded {
 		return "", nil
 	}
+	n.by = result.By
 	return result.Reason, nil
 }
 

@@ -64,11 +64,10 @@ func (g *globals) check() error {
 	if hclog.LevelFromString(g.logLevel) == hclog.NoLevel {
 		return fault.New(fault.Invalid, "USAGE", "%q is no log level", g.logLevel).WithHint("use trace, debug, info, warn or error")
 	}
-	mode, err := console.ParseMode(g.progress, os.Getenv, false)
-	if err != nil {
+	if _, err := console.ParseMode(g.progress, os.Getenv, false); err != nil {
 		return err
 	}
-	return g.enterJob(mode)
+	return g.enterJob()
 }
 
 // log is for those who look for a mistake of ours; what people want to know is progress.

@@ -68,7 +68,7 @@ func (g *globals) initialise(ctx context.Context, o starter.Options) error {
 	}
 	if made.Config.Workflows != nil {
 		if err := g.writeWorkflows(tree{root: root, path: starter.FileName, config: made.Config}, false, false); err != nil {
-			return err
+			fmt.Fprintln(g.streams.Err, "the workflow files are not rendered: "+err.Error())
 		}
 	}
 	fmt.Fprintln(g.streams.Err, "read it, then: landfall-coordinator check")

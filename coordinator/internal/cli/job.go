@@ -20,9 +20,9 @@ var secrets = []string{"GITHUB_TOKEN"}
 
 // enterJob reads what the runner tells, hides the secrets, and refuses to go on where a fork's
 // event runs on a machine of the user's own.
-func (g *globals) enterJob(mode console.Mode) error {
+func (g *globals) enterJob() error {
 	g.job = actions.Read(os.Getenv)
-	if mode == console.Actions {
+	if g.job.InActions {
 		var values []string
 		for _, name := range secrets {
 			values = append(values, os.Getenv(name))

@@ -79,10 +79,7 @@ type notice struct {
 // tell tells of an operation, the newest when none is named, or of a job that failed before there was one, because
 // of why. What the agent does not answer is left out of the message and is the error in the end.
 func (n *notice) tell(ctx context.Context, operation, failedJob string, why error) (notify.State, error) {
-	hook, err := n.webhook()
-	if err != nil {
-		return "", err
-	}
+	hook, badHook := n.webhook()
 	in := notify.Input{FailedJob: failedJob, Problem: problemOf(why), Run: notify.Run{
 		URL: n.job.RunURL(), Name: n.job.Workflow, Number: n.job.RunNumber, Attempt: n.job.RunAttempt,
 	}}
@@ -93,7 +90,13 @@ func (n *notice) tell(ctx context.Context, operation, failedJob string, why erro
 	n.addSource(ctx, &in)
 	state, reason := notify.Decide(in)
 	n.show.Note(fmt.Sprintf("%s: %s", state, reason))
-	sent := n.send(ctx, hook, in, state)
+	if badHook != nil {
+		n.show.Warn(badHook.Error()) // after convergence was resumed, which must not wait for a channel
+	}
+	var sent notify.Sent
+	if badHook == nil {
+		sent = n.send(ctx, hook, in, state)
+	}
 	if err := n.job.WriteOutputs(actions.Output{Name: "notification", Value: string(state)}, actions.Output{Name: "message_id", Value: sent.MessageID}); err != nil {
 		return state, err
 	}
@@ -110,7 +113,10 @@ func (n *notice) webhook() (*notify.Webhook, error) {
 		return nil, nil
 	}
 	hook, err := notify.ParseWebhook(raw)
-	return &hook, err
+	if err != nil {
+		return nil, err
+	}
+	return &hook, nil
 }
 
 // send posts the message. A notification never fails a deploy: what goes wrong is a warning.
@@ -156,6 +162,7 @@ func (n *notice) askAgent(ctx context.Context, in *notify.Input, operation strin
 
 // askOperation fills in the operation and what went before it.
 func (n *notice) askOperation(ctx context.Context, client *agentclient.Client, in *notify.Input, id string) error {
+	in.Operation.ID = id
 	op, plan, err := client.Operation(ctx, id)
 	if err != nil {
 		return err

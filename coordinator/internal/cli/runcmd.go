@@ -100,7 +100,7 @@ func (g *globals) passGate(ctx context.Context, o runOptions) (passed bool, err 
 		return false, err
 	}
 	defer func() { _ = show.Close() }() // what could not be shown changes no verdict
-	o.gateOptions.job = o.deployOptions.job
+	o.gateOptions.job, o.alone = o.deployOptions.job, o.noSupersede
 	gate, err := g.newGate(ctx, o.sha, o.gateOptions, show)
 	if err != nil {
 		return false, err
@@ -111,7 +111,8 @@ func (g *globals) passGate(ctx context.Context, o runOptions) (passed bool, err 
 	}
 	if result.Outcome == cigate.Superseded {
 		f := &following{globals: g, show: show}
-		return false, f.superseded(gate.question.SHA, "", "", result.Reason, *o.format)
+		sha, url := gate.by()
+		return false, f.superseded(gate.question.SHA, sha, url, result.Reason, *o.format)
 	}
 	return true, gateError(result)
 }

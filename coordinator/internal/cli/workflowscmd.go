@@ -93,14 +93,15 @@ func newWorkflowsCheckCommand(g *globals) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			w, err := g.openTree(cmd.Context())
-			if err != nil {
+			wrong := problems(err, "landfall.yaml")
+			if err != nil && wrong == nil {
 				return err
 			}
 			findings, err := g.checkWorkflows(w)
 			if err != nil {
 				return err
 			}
-			return g.tellFindings(findings, "workflow files")
+			return g.tellFindings(append(wrong, findings...), "workflow files")
 		},
 	}
 }
@@ -158,7 +159,7 @@ func (g *globals) checkWorkflows(w tree) ([]finding, error) {
 	for _, f := range workflows.Check(files, workflows.Options{Config: w.config, Repository: g.repository}) {
 		findings = append(findings, finding{path: f.Path, line: f.Line, column: f.Column, rule: f.Rule, message: f.Message, hint: f.Hint})
 	}
-	if w.config.Workflows == nil {
+	if w.config == nil || w.config.Workflows == nil {
 		return findings, nil
 	}
 	rendered, _, err := workflows.Render(w.config, w.path)

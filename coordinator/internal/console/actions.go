@@ -7,7 +7,6 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"unicode"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/workflowcommand"
@@ -210,16 +209,8 @@ func (a *workflow) annotate(command, title string, message []string) {
 }
 
 // own writes a line of ours, which may name things that others named: inside a group or
-// between groups, it is no command. The runner looks for :: at the beginning of a line
-// without its white space; it and the log's viewer look for ##[ everywhere.
-func (a *workflow) own(text string) {
-	if before, _, ok := strings.Cut(text, "::"); ok && !strings.ContainsFunc(before, isWord) {
-		text = "| " + text
-	}
-	a.foreign(text)
-}
-
-func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+// between groups, it is no command.
+func (a *workflow) own(text string) { a.buffer.WriteString(workflowcommand.Inert(text) + "\n") }
 
 // foreign writes a line that others made. The caller sees to it that commands are ignored.
 func (a *workflow) foreign(text string) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"ataraxis.dev/landfall/shared/workflow"
+
+	"ataraxis.dev/landfall/shared/pipeline"
 )
 
 // flagDraft is one flag with the action of the same name, if it has steps.
@@ -118,16 +120,13 @@ func (p *plan) findDatabases() {
 func (p *plan) flagName(name, hint string) string {
 	name = strings.ReplaceAll(plain(name), "-", "_")
 	taken := func(n string) bool {
-		return slices.Contains(reserved, n) || slices.ContainsFunc(p.flags(), func(f flagDraft) bool { return f.name == n })
+		return pipeline.ReservedFlag(n) || slices.ContainsFunc(p.flags(), func(f flagDraft) bool { return f.name == n })
 	}
 	if taken(name) {
 		name += "_" + hint
 	}
 	return free(name, taken)
 }
-
-// reserved are names of outputs that detect-changes has besides the flags.
-var reserved = []string{"any_deploy", "base_sha", "head_sha", "files_changed", "insertions", "deletions", "commits", "unclaimed"}
 
 func (p *plan) flags() []flagDraft {
 	return slices.Concat(p.built, p.mounted, p.composeFlags, p.quiet)

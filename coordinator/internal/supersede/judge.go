@@ -42,8 +42,8 @@ type Verdict struct {
 //   - requested, pending: it will run;
 //   - queued, waiting, in_progress, or a status that is not known: unless its jobs show that it
 //     will not deploy any more (a job failed or was cancelled, or the deploy job was skipped);
-//   - completed: when its deploy job succeeded. That the run did says nothing, a run all of
-//     whose jobs were skipped is a success too.
+//   - completed: when the run and its deploy job succeeded. That the run did says nothing alone, a run
+//     all of whose jobs were skipped is a success too; nor does the deploy job, whose verify may have rolled back.
 //
 // What failed, was cancelled or never started does not count. Those that are yet to deploy are
 // looked at before those that did, each the newest first.

@@ -161,7 +161,7 @@ func (c *checker) checkouts(file *workflow.File) {
 	for _, job := range file.Jobs {
 		for _, step := range job.Steps {
 			for _, input := range []string{"ref", "repository"} {
-				if at := step.Input(input); strings.Contains(step.Uses.Value, "checkout@") && headOf.MatchString(at.Value) {
+				if at := step.Input(input); strings.Contains(step.Uses.Value, "checkout@") && mayBeForeign(at.Value) {
 					c.find(file, at, RuleTarget, hint, "job %s checks an outsider's code out, and %s gives it secrets", job.Key.Value, event)
 				}
 			}
@@ -170,6 +170,15 @@ func (c *checker) checkouts(file *workflow.File) {
 			}
 		}
 	}
+}
+
+// ownRef are the values by which a checkout takes the repository's own code.
+var ownRef = regexp.MustCompile(`(?i)\$\{\{\s*github\.(sha|ref|ref_name|base_ref|repository|workflow_sha|event\.repository\.[a-z_.]+|event\.pull_request\.base\.[a-z_.]+)\s*\}\}`)
+
+// mayBeForeign reports whether a value may name an outsider's code: it says so, or it is computed from what
+// is not known to be the repository's own.
+func mayBeForeign(value string) bool {
+	return headOf.MatchString(value) || strings.Contains(ownRef.ReplaceAllString(value, ""), "${{")
 }
 
 // headRun reports whether a step hands an outsider's commit to git through its environment.

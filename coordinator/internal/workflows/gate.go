@@ -27,6 +27,9 @@ func commandsOf(config *pipeline.Config) commands {
 	return commands{deploy: command(`deploy`), run: command(`run`), gate: command(`(?:ci-gate|run)`)}
 }
 
+// joined is a step's script with its continued lines put together.
+func joined(step workflow.Step) string { return strings.ReplaceAll(step.Run.Value, "\\\n", " ") }
+
 var noGate = regexp.MustCompile(`--no-gate\b`)
 
 // gate looks for jobs that deploy although the gate did not pass.
@@ -36,9 +39,9 @@ func (c *checker) gate(file *workflow.File) {
 		job := &file.Jobs[i]
 		for n, step := range job.Steps {
 			switch {
-			case c.commands.run.MatchString(step.Run.Value) && noGate.MatchString(step.Run.Value):
+			case c.commands.run.MatchString(joined(step)) && noGate.MatchString(joined(step)):
 				c.find(file, step.Run, RuleGate, "leave --no-gate out", "job %s deploys without waiting for the gate", job.Key.Value)
-			case c.commands.deploy.MatchString(step.Run.Value) && !c.gatedWithin(job.Steps[:n], step) && !c.gatedBefore(file, job):
+			case c.commands.deploy.MatchString(joined(step)) && !c.gatedWithin(job.Steps[:n], step) && !c.gatedBefore(file, job):
 				c.find(file, step.Run, RuleGate, hint, "job %s deploys, and nothing proves that the gate has passed before", job.Key.Value)
 			}
 		}
@@ -52,7 +55,7 @@ func (c *checker) gatedWithin(before []workflow.Step, step workflow.Step) bool {
 }
 
 func (c *checker) isGate(step workflow.Step) bool {
-	return c.commands.gate.MatchString(step.Run.Value) && !step.If.Written() && off(step.ContinueOnError)
+	return c.commands.gate.MatchString(joined(step)) && !step.If.Written() && off(step.ContinueOnError)
 }
 
 // off reports whether a switch is certainly not set.

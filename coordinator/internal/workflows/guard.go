@@ -67,7 +67,7 @@ func (c *checker) secrets(file *workflow.File) {
 	}
 }
 
-var secretUse = regexp.MustCompile(`(?i)\bsecrets\s*(?:\.\s*([a-z0-9_-]+)|\[)`)
+var secretUse = regexp.MustCompile(`(?i)\bsecrets\b(?:\s*\.\s*([a-z0-9_-]+))?`)
 
 // secretOf is where a job names a secret besides GITHUB_TOKEN.
 func secretOf(job *workflow.Job) workflow.Text {

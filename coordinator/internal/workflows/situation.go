@@ -41,7 +41,7 @@ func (s scenario) String() string {
 // https://docs.github.com/actions/reference/workflows-and-actions/events-that-trigger-workflows
 var trusted = []string{
 	"push", "workflow_dispatch", "schedule", "repository_dispatch", "create", "delete", "deployment", "deployment_status",
-	"release", "merge_group", "page_build", "label", "milestone", "branch_protection_rule", "registry_package",
+	"release", "page_build", "label", "milestone", "branch_protection_rule", "registry_package",
 }
 
 // pullRequestRef is what github.ref looks like in a pull request; no pull request will ever have
