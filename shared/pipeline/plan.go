@@ -127,8 +127,7 @@ type Up struct {
 	NoRecreate    bool     `json:"no_recreate,omitempty"` // start what is missing, leave what runs alone
 }
 
-// Recreate replaces containers even when their configuration did not change, as is
-// needed when only the content of a mounted file did.
+// Recreate replaces containers even when neither their configuration nor what they show changed.
 type Recreate struct {
 	Stack    string   `json:"stack"`
 	Services []string `json:"services,omitempty"` // patterns; empty is the whole stack
