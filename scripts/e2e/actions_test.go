@@ -48,16 +48,6 @@ workflows:
   test: {front: {flags: [front], commands: [[./test.sh]]}}
 `
 
-const actionsCompose = `services:
-  front:
-    build: {context: front, args: {BASE_IMAGE: "${BASE_IMAGE}", REVISION: "${REVISION:-none}"}}
-    init: true
-  side:
-    image: ${BASE_IMAGE}
-    command: [serve, --name, side, --message, /settings/message.txt]
-    volumes: ["./settings:/settings:ro"]
-`
-
 // github is a repository on GitHub whose workflows were rendered from landfall.yaml, with a host that they deploy to.
 type github struct {
 	*host
@@ -81,7 +71,7 @@ func atGitHub(t *testing.T) *github {
 	g.repository = g.server.AddRepository("ada/den")
 	g.lint, g.test, g.deploy = g.repository.AddWorkflow("lint.yml"), g.repository.AddWorkflow("test.yml"), g.repository.AddWorkflow("deploy.yml")
 	g.host = newHost(t, "landfall.yaml", map[string]string{
-		"compose.yml":          actionsCompose,
+		"compose.yml":          tinyCompose,
 		"front/Dockerfile":     "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nARG REVISION=none\nENV GIT_SHA=${REVISION}\nCOPY message.txt /message.txt\nCMD [\"serve\", \"--message\", \"/message.txt\"]\n",
 		"front/message.txt":    "one\n",
 		"settings/message.txt": "one\n",

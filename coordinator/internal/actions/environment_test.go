@@ -3,6 +3,7 @@ package actions
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -112,6 +113,13 @@ func TestOutputsStayApart(t *testing.T) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
+	}
+	delimiters := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^[a-z]+<<(.+)$`).FindAllStringSubmatch(string(raw), -1) {
+		delimiters[m[1]] = true
+	}
+	if len(delimiters) < len(values) {
+		t.Errorf("%d delimiters for %d values: one that can be guessed ends a value early", len(delimiters), len(values))
 	}
 	want := map[string]string{}
 	for _, o := range values {

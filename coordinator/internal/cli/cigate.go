@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -130,7 +131,7 @@ func (g *globals) newGate(ctx context.Context, rev string, o gateOptions, show c
 		Repository: g.repository, Branch: branch, SHA: sha, Workflows: requiredWorkflows(config, o), OwnRun: g.job.RunID, OwnWorkflow: g.job.Workflow,
 	}}
 	w.loop = cigate.Gate{
-		Source: client, Poll: firstSet(o.poll, config.CI.Poll), Timeout: firstSet(g.timeout, config.CI.Timeout), Expect: expecter.Expect,
+		Source: client, Poll: cmp.Or(o.poll, config.CI.Poll), Timeout: cmp.Or(g.timeout, config.CI.Timeout), Expect: expecter.Expect,
 		Progress: func(r cigate.Report) { show.Note(r.String()) },
 	}
 	if newer != nil && !o.alone {
@@ -151,15 +152,6 @@ func requiredWorkflows(config *pipeline.Config, o gateOptions) []string {
 		files[i] = path.Base(strings.TrimSpace(file))
 	}
 	return files
-}
-
-func firstSet(durations ...time.Duration) time.Duration {
-	for _, d := range durations {
-		if d > 0 {
-			return d
-		}
-	}
-	return 0
 }
 
 // expecter evaluates path filters by the push that we run for, or by what is known of others.

@@ -107,7 +107,7 @@ func (g *globals) reportChangesToJob(c compiled) error {
 		return fault.Wrap(err, fault.Internal, "JSON", "write unclaimed paths as JSON")
 	}
 	outputs := []actions.Output{
-		{Name: "any_deploy", Value: boolean(shown.AnyDeploy)},
+		{Name: "any_deploy", Value: strconv.FormatBool(shown.AnyDeploy)},
 		{Name: "base_sha", Value: shown.Base},
 		{Name: "head_sha", Value: shown.Head},
 		{Name: "everything_reason", Value: shown.Everything},
@@ -126,7 +126,7 @@ func (g *globals) reportChangesToJob(c compiled) error {
 	count("deletions", func(n console.ChangeCounts) int { return n.Deletions })
 	count("commits", func(n console.ChangeCounts) int { return n.Commits })
 	for name, set := range shown.Flags {
-		outputs = append(outputs, actions.Output{Name: name, Value: boolean(set)})
+		outputs = append(outputs, actions.Output{Name: name, Value: strconv.FormatBool(set)})
 	}
 	if err := g.job.WriteOutputs(outputs...); err != nil {
 		return err

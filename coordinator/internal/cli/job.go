@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"ataraxis.dev/landfall/coordinator/internal/actions"
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
@@ -69,18 +70,11 @@ func (g *globals) reportToJob(op *landfallv1.Operation) error {
 		actions.Output{Name: "operation", Value: op.GetId()},
 		actions.Output{Name: "state", Value: agentclient.StateName(state)},
 		actions.Output{Name: "pre_deploy_sha", Value: op.GetPreDeploySha()},
-		actions.Output{Name: "superseded", Value: boolean(state == landfallv1.OperationState_OPERATION_STATE_SUPERSEDED)},
+		actions.Output{Name: "superseded", Value: strconv.FormatBool(state == landfallv1.OperationState_OPERATION_STATE_SUPERSEDED)},
 		actions.Output{Name: "superseded_by", Value: op.GetSupersededBy()},
 	)
 	if err != nil {
 		return err
 	}
 	return g.summarise(func(w io.Writer, style console.Style) error { return console.WriteOperationMarkdown(w, op, style) })
-}
-
-func boolean(b bool) string {
-	if b {
-		return "true"
-	}
-	return "false"
 }

@@ -250,9 +250,8 @@ func (p *plan) others(seen *sight) {
 			add(folder, folder+"/**")
 		}
 	}
-	if seen.folders[".github"] {
-		p.skip = append(p.skip, ".github/**")
-	}
+	add("landfall", FileName)
+	p.skip = append(p.skip, ".github/**") // also where the workflow files are rendered later
 	for _, file := range []string{"Makefile", ".gitignore", ".editorconfig"} {
 		if seen.files[file] {
 			p.skip = append(p.skip, file)
