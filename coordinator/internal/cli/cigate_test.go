@@ -106,7 +106,7 @@ func TestGateRunsOutOfTime(t *testing.T) {
 func TestGateEndsForANewerDeploy(t *testing.T) {
 	h := atGitHub(t, nil)
 	newer := h.deploy.Start(githubtest.NewRun{SHA: strings.Repeat("b", 40), Status: "pending"})
-	landfall(t, "ci-gate").expect(t, 0, "superseded", fmt.Sprint(newer.Number()))
+	landfall(t, "ci-gate", "--timeout", "10s").expect(t, 0, "superseded", fmt.Sprint(newer.Number()))
 	if got := outputs(t, h.output); got["verdict"] != "superseded" {
 		t.Errorf("outputs: %q", got)
 	}

@@ -179,7 +179,7 @@ func TestForksReachNothing(t *testing.T) {
 	t.Setenv("GITHUB_EVENT_PATH", event)
 	t.Chdir(repo.Dir)
 	for _, command := range [][]string{{"run", "--no-gate"}, {"deploy"}, {"status"}, {"rollback", "--to", base}, {"detect-changes"}} {
-		landfall(t, command...).expect(t, 7, "stranger/r")
+		landfall(t, append(command, "--timeout", "5s")...).expect(t, 7, "stranger/r")
 	}
 	if len(a.commands) != 0 {
 		t.Errorf("commands: %q", a.commands)
