@@ -44,7 +44,8 @@ func (k *compiler) detect(p *Plan) error {
 	if err != nil {
 		return err
 	}
-	p.AnyDeploy = k.in.Everything != ""
+	// A commit without a change against what runs, a pushed revert say, still has to become what runs.
+	p.AnyDeploy = k.in.Everything != "" || (len(paths) == 0 && k.in.Base != "" && k.in.Base != k.in.Target)
 	for i, path := range paths {
 		if skip.Match(path) {
 			continue

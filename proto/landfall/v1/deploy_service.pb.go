@@ -476,7 +476,13 @@ type DeployCommand struct {
 	// When everything is proven, and before anything is changed, wait a little for a ProceedCommand: the caller looks once
 	// more whether a newer deploy makes this one needless. Step "prove/newer" starts when it is awaited; without an answer
 	// the deploy goes on after 30 seconds.
-	AskNewer      bool `protobuf:"varint,6,opt,name=ask_newer,json=askNewer,proto3" json:"ask_newer,omitempty"`
+	AskNewer bool `protobuf:"varint,6,opt,name=ask_newer,json=askNewer,proto3" json:"ask_newer,omitempty"`
+	// Commit that the checkout stands at, where somebody moved it away from base_sha; the change set is then that of both. Empty
+	// when the checkout stands at base_sha.
+	MovedSha string `protobuf:"bytes,7,opt,name=moved_sha,json=movedSha,proto3" json:"moved_sha,omitempty"`
+	// Judge as soon as everything is applied, without waiting for a VerifyCommand: the verdict does not need the caller. A good
+	// one also lets convergence resume.
+	Judge         bool `protobuf:"varint,8,opt,name=judge,proto3" json:"judge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,6 +555,20 @@ func (x *DeployCommand) GetEverythingReason() string {
 func (x *DeployCommand) GetAskNewer() bool {
 	if x != nil {
 		return x.AskNewer
+	}
+	return false
+}
+
+func (x *DeployCommand) GetMovedSha() string {
+	if x != nil {
+		return x.MovedSha
+	}
+	return ""
+}
+
+func (x *DeployCommand) GetJudge() bool {
+	if x != nil {
+		return x.Judge
 	}
 	return false
 }
@@ -790,7 +810,7 @@ func (x *FinishCommand) GetOperationId() string {
 // CancelCommand ends an operation at the next safe point.
 type CancelCommand struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Operation to end.
+	// Operation to end; empty means the one that runs.
 	OperationId   string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1058,7 +1078,7 @@ const file_landfall_v1_deploy_service_proto_rawDesc = "" +
 	"\n" +
 	"EventBatch\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12*\n" +
-	"\x06events\x18\x02 \x03(\v2\x12.landfall.v1.EventR\x06events\"\xd5\x01\n" +
+	"\x06events\x18\x02 \x03(\v2\x12.landfall.v1.EventR\x06events\"\x88\x02\n" +
 	"\rDeployCommand\x12\x1d\n" +
 	"\n" +
 	"target_sha\x18\x01 \x01(\tR\ttargetSha\x12\x19\n" +
@@ -1068,7 +1088,9 @@ const file_landfall_v1_deploy_service_proto_rawDesc = "" +
 	"\vallow_older\x18\x04 \x01(\bR\n" +
 	"allowOlder\x12+\n" +
 	"\x11everything_reason\x18\x05 \x01(\tR\x10everythingReason\x12\x1b\n" +
-	"\task_newer\x18\x06 \x01(\bR\baskNewer\"X\n" +
+	"\task_newer\x18\x06 \x01(\bR\baskNewer\x12\x1b\n" +
+	"\tmoved_sha\x18\a \x01(\tR\bmovedSha\x12\x14\n" +
+	"\x05judge\x18\b \x01(\bR\x05judge\"X\n" +
 	"\x0eProceedCommand\x12!\n" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12#\n" +
 	"\rsuperseded_by\x18\x02 \x01(\tR\fsupersededBy\"2\n" +

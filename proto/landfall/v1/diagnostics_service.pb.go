@@ -23,6 +23,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// RestoreAction is what a rollback does to a service.
+type RestoreAction int32
+
+const (
+	// Not set.
+	RestoreAction_RESTORE_ACTION_UNSPECIFIED RestoreAction = 0
+	// Its containers are started.
+	RestoreAction_RESTORE_ACTION_START RestoreAction = 1
+	// Its containers are stopped: it was stopped then.
+	RestoreAction_RESTORE_ACTION_STOP RestoreAction = 2
+	// Its containers are restarted: they read files that go back.
+	RestoreAction_RESTORE_ACTION_RESTART RestoreAction = 3
+	// Its containers are replaced.
+	RestoreAction_RESTORE_ACTION_RECREATE RestoreAction = 4
+	// Its containers are removed: it did not exist then. Volumes stay.
+	RestoreAction_RESTORE_ACTION_REMOVE RestoreAction = 5
+)
+
+// Enum value maps for RestoreAction.
+var (
+	RestoreAction_name = map[int32]string{
+		0: "RESTORE_ACTION_UNSPECIFIED",
+		1: "RESTORE_ACTION_START",
+		2: "RESTORE_ACTION_STOP",
+		3: "RESTORE_ACTION_RESTART",
+		4: "RESTORE_ACTION_RECREATE",
+		5: "RESTORE_ACTION_REMOVE",
+	}
+	RestoreAction_value = map[string]int32{
+		"RESTORE_ACTION_UNSPECIFIED": 0,
+		"RESTORE_ACTION_START":       1,
+		"RESTORE_ACTION_STOP":        2,
+		"RESTORE_ACTION_RESTART":     3,
+		"RESTORE_ACTION_RECREATE":    4,
+		"RESTORE_ACTION_REMOVE":      5,
+	}
+)
+
+func (x RestoreAction) Enum() *RestoreAction {
+	p := new(RestoreAction)
+	*p = x
+	return p
+}
+
+func (x RestoreAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RestoreAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_landfall_v1_diagnostics_service_proto_enumTypes[0].Descriptor()
+}
+
+func (RestoreAction) Type() protoreflect.EnumType {
+	return &file_landfall_v1_diagnostics_service_proto_enumTypes[0]
+}
+
+func (x RestoreAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RestoreAction.Descriptor instead.
+func (RestoreAction) EnumDescriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{0}
+}
+
 // GetHostRequest asks for the host.
 type GetHostRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -141,8 +206,13 @@ type Host struct {
 	Problems []string `protobuf:"bytes,15,rep,name=problems,proto3" json:"problems,omitempty"`
 	// Why the next deploy must do everything; empty when the stamp tells what runs.
 	EverythingReason string `protobuf:"bytes,16,opt,name=everything_reason,json=everythingReason,proto3" json:"everything_reason,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Commit that the checkout stands at where somebody moved it away from the stamp: the next deploy measures its change set from
+	// both. Empty when the checkout stands at the stamp, and when the next deploy must do everything.
+	MovedSha string `protobuf:"bytes,17,opt,name=moved_sha,json=movedSha,proto3" json:"moved_sha,omitempty"`
+	// Number of successful operations whose images are kept for a rollback, limits.keep_versions of agent.yaml.
+	KeepVersions  uint32 `protobuf:"varint,18,opt,name=keep_versions,json=keepVersions,proto3" json:"keep_versions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Host) Reset() {
@@ -287,6 +357,20 @@ func (x *Host) GetEverythingReason() string {
 	return ""
 }
 
+func (x *Host) GetMovedSha() string {
+	if x != nil {
+		return x.MovedSha
+	}
+	return ""
+}
+
+func (x *Host) GetKeepVersions() uint32 {
+	if x != nil {
+		return x.KeepVersions
+	}
+	return 0
+}
+
 // Checkout is a git working tree.
 type Checkout struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -299,7 +383,11 @@ type Checkout struct {
 	// Whether tracked files differ from the commit.
 	Dirty bool `protobuf:"varint,4,opt,name=dirty,proto3" json:"dirty,omitempty"`
 	// Tracked files that differ, at most 20.
-	DirtyPaths    []string `protobuf:"bytes,5,rep,name=dirty_paths,json=dirtyPaths,proto3" json:"dirty_paths,omitempty"`
+	DirtyPaths []string `protobuf:"bytes,5,rep,name=dirty_paths,json=dirtyPaths,proto3" json:"dirty_paths,omitempty"`
+	// Branch that is checked out; empty when none is, as after git checkout of a commit.
+	HeadBranch string `protobuf:"bytes,6,opt,name=head_branch,json=headBranch,proto3" json:"head_branch,omitempty"`
+	// The commit that is checked out; not set when unknown.
+	Head          *CommitInfo `protobuf:"bytes,7,opt,name=head,proto3" json:"head,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -369,20 +457,109 @@ func (x *Checkout) GetDirtyPaths() []string {
 	return nil
 }
 
+func (x *Checkout) GetHeadBranch() string {
+	if x != nil {
+		return x.HeadBranch
+	}
+	return ""
+}
+
+func (x *Checkout) GetHead() *CommitInfo {
+	if x != nil {
+		return x.Head
+	}
+	return nil
+}
+
+// CommitInfo says what people know a commit by.
+type CommitInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The commit.
+	Sha string `protobuf:"bytes,1,opt,name=sha,proto3" json:"sha,omitempty"`
+	// First line of its message, at most 200 characters.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Name of its author.
+	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
+	// When it was committed.
+	CommitTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=commit_time,json=commitTime,proto3" json:"commit_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommitInfo) Reset() {
+	*x = CommitInfo{}
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommitInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommitInfo) ProtoMessage() {}
+
+func (x *CommitInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommitInfo.ProtoReflect.Descriptor instead.
+func (*CommitInfo) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *CommitInfo) GetSha() string {
+	if x != nil {
+		return x.Sha
+	}
+	return ""
+}
+
+func (x *CommitInfo) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *CommitInfo) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *CommitInfo) GetCommitTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CommitTime
+	}
+	return nil
+}
+
 // Stamp is the last successful deploy.
 type Stamp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The commit.
 	Sha string `protobuf:"bytes,1,opt,name=sha,proto3" json:"sha,omitempty"`
 	// When it was written.
-	WriteTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=write_time,json=writeTime,proto3" json:"write_time,omitempty"`
+	WriteTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=write_time,json=writeTime,proto3" json:"write_time,omitempty"`
+	// What people know the commit by; not set when the checkout does not have it.
+	Commit        *CommitInfo `protobuf:"bytes,3,opt,name=commit,proto3" json:"commit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[4]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +571,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[4]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +584,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{4}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Stamp) GetSha() string {
@@ -420,6 +597,13 @@ func (x *Stamp) GetSha() string {
 func (x *Stamp) GetWriteTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.WriteTime
+	}
+	return nil
+}
+
+func (x *Stamp) GetCommit() *CommitInfo {
+	if x != nil {
+		return x.Commit
 	}
 	return nil
 }
@@ -439,7 +623,7 @@ type Engine struct {
 
 func (x *Engine) Reset() {
 	*x = Engine{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +635,7 @@ func (x *Engine) String() string {
 func (*Engine) ProtoMessage() {}
 
 func (x *Engine) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +648,7 @@ func (x *Engine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Engine.ProtoReflect.Descriptor instead.
 func (*Engine) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{5}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Engine) GetVersion() string {
@@ -499,7 +683,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -511,7 +695,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -524,7 +708,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{6}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListServicesRequest) GetStacks() []string {
@@ -545,7 +729,7 @@ type ListServicesResponse struct {
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -557,7 +741,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -570,7 +754,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{7}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListServicesResponse) GetServices() []*Service {
@@ -594,14 +778,18 @@ type Service struct {
 	// Containers that exist.
 	Containers []*Container `protobuf:"bytes,5,rep,name=containers,proto3" json:"containers,omitempty"`
 	// Whether it is as the compose files want it: running and healthy, or ended with exit code 0 when it does not restart.
-	Ready         bool `protobuf:"varint,6,opt,name=ready,proto3" json:"ready,omitempty"`
+	Ready bool `protobuf:"varint,6,opt,name=ready,proto3" json:"ready,omitempty"`
+	// Whether no compose file of the checkout names it: its containers are left over, or were started by hand. stack is then empty.
+	Unnamed bool `protobuf:"varint,7,opt,name=unnamed,proto3" json:"unnamed,omitempty"`
+	// What is not as it should be, for people; empty when it is ready.
+	Problem       string `protobuf:"bytes,8,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -613,7 +801,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -626,7 +814,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{8}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Service) GetStack() string {
@@ -671,6 +859,20 @@ func (x *Service) GetReady() bool {
 	return false
 }
 
+func (x *Service) GetUnnamed() bool {
+	if x != nil {
+		return x.Unnamed
+	}
+	return false
+}
+
+func (x *Service) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // Container is one container of a service.
 type Container struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -698,7 +900,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +912,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +925,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{9}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Container) GetId() string {
@@ -800,7 +1002,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -812,7 +1014,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -825,7 +1027,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{10}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ProbeRequest) GetNames() []string {
@@ -846,7 +1048,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[11]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -858,7 +1060,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[11]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -871,7 +1073,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{11}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ProbeResponse) GetResults() []*ProbeResult {
@@ -894,7 +1096,7 @@ type ListOperationsRequest struct {
 
 func (x *ListOperationsRequest) Reset() {
 	*x = ListOperationsRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[12]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -906,7 +1108,7 @@ func (x *ListOperationsRequest) String() string {
 func (*ListOperationsRequest) ProtoMessage() {}
 
 func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[12]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -919,7 +1121,7 @@ func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperationsRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{12}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListOperationsRequest) GetPageSize() int32 {
@@ -949,7 +1151,7 @@ type ListOperationsResponse struct {
 
 func (x *ListOperationsResponse) Reset() {
 	*x = ListOperationsResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[13]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -961,7 +1163,7 @@ func (x *ListOperationsResponse) String() string {
 func (*ListOperationsResponse) ProtoMessage() {}
 
 func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[13]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -974,7 +1176,7 @@ func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperationsResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{13}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListOperationsResponse) GetOperations() []*Operation {
@@ -1002,7 +1204,7 @@ type GetOperationRequest struct {
 
 func (x *GetOperationRequest) Reset() {
 	*x = GetOperationRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[14]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1216,7 @@ func (x *GetOperationRequest) String() string {
 func (*GetOperationRequest) ProtoMessage() {}
 
 func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[14]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1229,7 @@ func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationRequest.ProtoReflect.Descriptor instead.
 func (*GetOperationRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{14}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetOperationRequest) GetOperationId() string {
@@ -1050,7 +1252,7 @@ type GetOperationResponse struct {
 
 func (x *GetOperationResponse) Reset() {
 	*x = GetOperationResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[15]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1264,7 @@ func (x *GetOperationResponse) String() string {
 func (*GetOperationResponse) ProtoMessage() {}
 
 func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[15]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1277,7 @@ func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationResponse.ProtoReflect.Descriptor instead.
 func (*GetOperationResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{15}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetOperationResponse) GetOperation() *Operation {
@@ -1105,7 +1307,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[16]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1319,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[16]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1332,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{16}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchOperationRequest) GetOperationId() string {
@@ -1158,7 +1360,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[17]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1170,7 +1372,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[17]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1183,7 +1385,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{17}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchOperationResponse) GetBatch() *EventBatch {
@@ -1210,7 +1412,7 @@ type TailLogsRequest struct {
 
 func (x *TailLogsRequest) Reset() {
 	*x = TailLogsRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[18]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1424,7 @@ func (x *TailLogsRequest) String() string {
 func (*TailLogsRequest) ProtoMessage() {}
 
 func (x *TailLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[18]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1437,7 @@ func (x *TailLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailLogsRequest.ProtoReflect.Descriptor instead.
 func (*TailLogsRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{18}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *TailLogsRequest) GetServices() []string {
@@ -1287,7 +1489,7 @@ type TailLogsResponse struct {
 
 func (x *TailLogsResponse) Reset() {
 	*x = TailLogsResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[19]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1501,7 @@ func (x *TailLogsResponse) String() string {
 func (*TailLogsResponse) ProtoMessage() {}
 
 func (x *TailLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[19]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1514,7 @@ func (x *TailLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailLogsResponse.ProtoReflect.Descriptor instead.
 func (*TailLogsResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{19}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *TailLogsResponse) GetStack() string {
@@ -1372,7 +1574,7 @@ type GetPlanRequest struct {
 
 func (x *GetPlanRequest) Reset() {
 	*x = GetPlanRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[20]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1586,7 @@ func (x *GetPlanRequest) String() string {
 func (*GetPlanRequest) ProtoMessage() {}
 
 func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[20]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1599,7 @@ func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanRequest.ProtoReflect.Descriptor instead.
 func (*GetPlanRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{20}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetPlanRequest) GetTargetSha() string {
@@ -1432,7 +1634,7 @@ type GetPlanResponse struct {
 
 func (x *GetPlanResponse) Reset() {
 	*x = GetPlanResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[21]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1646,7 @@ func (x *GetPlanResponse) String() string {
 func (*GetPlanResponse) ProtoMessage() {}
 
 func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[21]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1659,7 @@ func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanResponse.ProtoReflect.Descriptor instead.
 func (*GetPlanResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{21}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetPlanResponse) GetPlan() *Plan {
@@ -1467,6 +1669,266 @@ func (x *GetPlanResponse) GetPlan() *Plan {
 	return nil
 }
 
+// GetRollbackPlanRequest asks what a rollback would do.
+type GetRollbackPlanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where to go back to.
+	//
+	// Types that are valid to be assigned to Target:
+	//
+	//	*GetRollbackPlanRequest_OperationId
+	//	*GetRollbackPlanRequest_TargetSha
+	Target        isGetRollbackPlanRequest_Target `protobuf_oneof:"target"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRollbackPlanRequest) Reset() {
+	*x = GetRollbackPlanRequest{}
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRollbackPlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRollbackPlanRequest) ProtoMessage() {}
+
+func (x *GetRollbackPlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRollbackPlanRequest.ProtoReflect.Descriptor instead.
+func (*GetRollbackPlanRequest) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetRollbackPlanRequest) GetTarget() isGetRollbackPlanRequest_Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *GetRollbackPlanRequest) GetOperationId() string {
+	if x != nil {
+		if x, ok := x.Target.(*GetRollbackPlanRequest_OperationId); ok {
+			return x.OperationId
+		}
+	}
+	return ""
+}
+
+func (x *GetRollbackPlanRequest) GetTargetSha() string {
+	if x != nil {
+		if x, ok := x.Target.(*GetRollbackPlanRequest_TargetSha); ok {
+			return x.TargetSha
+		}
+	}
+	return ""
+}
+
+type isGetRollbackPlanRequest_Target interface {
+	isGetRollbackPlanRequest_Target()
+}
+
+type GetRollbackPlanRequest_OperationId struct {
+	// What ran before this operation; may be the beginning of its identifier, when that is unique.
+	OperationId string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3,oneof"`
+}
+
+type GetRollbackPlanRequest_TargetSha struct {
+	// This commit.
+	TargetSha string `protobuf:"bytes,2,opt,name=target_sha,json=targetSha,proto3,oneof"`
+}
+
+func (*GetRollbackPlanRequest_OperationId) isGetRollbackPlanRequest_Target() {}
+
+func (*GetRollbackPlanRequest_TargetSha) isGetRollbackPlanRequest_Target() {}
+
+// GetRollbackPlanResponse carries what a rollback would do.
+type GetRollbackPlanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Commit that is checked out.
+	From *CommitInfo `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Commit to go back to.
+	Target *CommitInfo `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// Services that would be touched, in order of project and service.
+	Services []*ServiceRestore `protobuf:"bytes,3,rep,name=services,proto3" json:"services,omitempty"`
+	// Number of services that would be left as they are.
+	KeptServices uint32 `protobuf:"varint,4,opt,name=kept_services,json=keptServices,proto3" json:"kept_services,omitempty"`
+	// Migrations that were applied since the target ran, oldest first; the database keeps them.
+	Migrations []string `protobuf:"bytes,5,rep,name=migrations,proto3" json:"migrations,omitempty"`
+	// What a person should know before: that nothing remembers what ran with the target, say.
+	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRollbackPlanResponse) Reset() {
+	*x = GetRollbackPlanResponse{}
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRollbackPlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRollbackPlanResponse) ProtoMessage() {}
+
+func (x *GetRollbackPlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRollbackPlanResponse.ProtoReflect.Descriptor instead.
+func (*GetRollbackPlanResponse) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GetRollbackPlanResponse) GetFrom() *CommitInfo {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *GetRollbackPlanResponse) GetTarget() *CommitInfo {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *GetRollbackPlanResponse) GetServices() []*ServiceRestore {
+	if x != nil {
+		return x.Services
+	}
+	return nil
+}
+
+func (x *GetRollbackPlanResponse) GetKeptServices() uint32 {
+	if x != nil {
+		return x.KeptServices
+	}
+	return 0
+}
+
+func (x *GetRollbackPlanResponse) GetMigrations() []string {
+	if x != nil {
+		return x.Migrations
+	}
+	return nil
+}
+
+func (x *GetRollbackPlanResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// ServiceRestore is what a rollback does to one service, and why.
+type ServiceRestore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Compose project.
+	Project string `protobuf:"bytes,1,opt,name=project,proto3" json:"project,omitempty"`
+	// Name in the compose file.
+	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
+	// What is done.
+	Action RestoreAction `protobuf:"varint,3,opt,name=action,proto3,enum=landfall.v1.RestoreAction" json:"action,omitempty"`
+	// Why, for people: "another image".
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Whether its image is gone, so that it has to be built or pulled again.
+	ImageMissing  bool `protobuf:"varint,5,opt,name=image_missing,json=imageMissing,proto3" json:"image_missing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceRestore) Reset() {
+	*x = ServiceRestore{}
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceRestore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceRestore) ProtoMessage() {}
+
+func (x *ServiceRestore) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceRestore.ProtoReflect.Descriptor instead.
+func (*ServiceRestore) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ServiceRestore) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *ServiceRestore) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ServiceRestore) GetAction() RestoreAction {
+	if x != nil {
+		return x.Action
+	}
+	return RestoreAction_RESTORE_ACTION_UNSPECIFIED
+}
+
+func (x *ServiceRestore) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ServiceRestore) GetImageMissing() bool {
+	if x != nil {
+		return x.ImageMissing
+	}
+	return false
+}
+
 var File_landfall_v1_diagnostics_service_proto protoreflect.FileDescriptor
 
 const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
@@ -1474,7 +1936,7 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"%landfall/v1/diagnostics_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a landfall/v1/deploy_service.proto\x1a landfall/v1/gitops_service.proto\x1a\x1blandfall/v1/operation.proto\x1a\x16landfall/v1/plan.proto\"\x10\n" +
 	"\x0eGetHostRequest\"8\n" +
 	"\x0fGetHostResponse\x12%\n" +
-	"\x04host\x18\x01 \x01(\v2\x11.landfall.v1.HostR\x04host\"\xea\x05\n" +
+	"\x04host\x18\x01 \x01(\v2\x11.landfall.v1.HostR\x04host\"\xac\x06\n" +
 	"\x04Host\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12#\n" +
 	"\ragent_version\x18\x02 \x01(\tR\fagentVersion\x12)\n" +
@@ -1493,18 +1955,31 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\x16memory_available_bytes\x18\r \x01(\x04R\x14memoryAvailableBytes\x12R\n" +
 	"\x17certificate_expire_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x15certificateExpireTime\x12\x1a\n" +
 	"\bproblems\x18\x0f \x03(\tR\bproblems\x12+\n" +
-	"\x11everything_reason\x18\x10 \x01(\tR\x10everythingReason\"\x88\x01\n" +
+	"\x11everything_reason\x18\x10 \x01(\tR\x10everythingReason\x12\x1b\n" +
+	"\tmoved_sha\x18\x11 \x01(\tR\bmovedSha\x12#\n" +
+	"\rkeep_versions\x18\x12 \x01(\rR\fkeepVersions\"\xd6\x01\n" +
 	"\bCheckout\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x19\n" +
 	"\bhead_sha\x18\x02 \x01(\tR\aheadSha\x12\x16\n" +
 	"\x06branch\x18\x03 \x01(\tR\x06branch\x12\x14\n" +
 	"\x05dirty\x18\x04 \x01(\bR\x05dirty\x12\x1f\n" +
 	"\vdirty_paths\x18\x05 \x03(\tR\n" +
-	"dirtyPaths\"T\n" +
+	"dirtyPaths\x12\x1f\n" +
+	"\vhead_branch\x18\x06 \x01(\tR\n" +
+	"headBranch\x12+\n" +
+	"\x04head\x18\a \x01(\v2\x17.landfall.v1.CommitInfoR\x04head\"\x8d\x01\n" +
+	"\n" +
+	"CommitInfo\x12\x10\n" +
+	"\x03sha\x18\x01 \x01(\tR\x03sha\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x16\n" +
+	"\x06author\x18\x03 \x01(\tR\x06author\x12;\n" +
+	"\vcommit_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"commitTime\"\x85\x01\n" +
 	"\x05Stamp\x12\x10\n" +
 	"\x03sha\x18\x01 \x01(\tR\x03sha\x129\n" +
 	"\n" +
-	"write_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\twriteTime\"a\n" +
+	"write_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\twriteTime\x12/\n" +
+	"\x06commit\x18\x03 \x01(\v2\x17.landfall.v1.CommitInfoR\x06commit\"a\n" +
 	"\x06Engine\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12'\n" +
 	"\x0fcompose_version\x18\x02 \x01(\tR\x0ecomposeVersion\x12\x14\n" +
@@ -1512,7 +1987,7 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\x13ListServicesRequest\x12\x16\n" +
 	"\x06stacks\x18\x01 \x03(\tR\x06stacks\"H\n" +
 	"\x14ListServicesResponse\x120\n" +
-	"\bservices\x18\x01 \x03(\v2\x14.landfall.v1.ServiceR\bservices\"\xb1\x01\n" +
+	"\bservices\x18\x01 \x03(\v2\x14.landfall.v1.ServiceR\bservices\"\xe5\x01\n" +
 	"\aService\x12\x14\n" +
 	"\x05stack\x18\x01 \x01(\tR\x05stack\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x12\x12\n" +
@@ -1521,7 +1996,9 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\n" +
 	"containers\x18\x05 \x03(\v2\x16.landfall.v1.ContainerR\n" +
 	"containers\x12\x14\n" +
-	"\x05ready\x18\x06 \x01(\bR\x05ready\"\x94\x02\n" +
+	"\x05ready\x18\x06 \x01(\bR\x05ready\x12\x18\n" +
+	"\aunnamed\x18\a \x01(\bR\aunnamed\x12\x18\n" +
+	"\aproblem\x18\b \x01(\tR\aproblem\"\x94\x02\n" +
 	"\tContainer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -1575,7 +2052,34 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\bbase_sha\x18\x02 \x01(\tR\abaseSha\x12+\n" +
 	"\x11everything_reason\x18\x03 \x01(\tR\x10everythingReason\"8\n" +
 	"\x0fGetPlanResponse\x12%\n" +
-	"\x04plan\x18\x01 \x01(\v2\x11.landfall.v1.PlanR\x04plan2\x8d\x05\n" +
+	"\x04plan\x18\x01 \x01(\v2\x11.landfall.v1.PlanR\x04plan\"h\n" +
+	"\x16GetRollbackPlanRequest\x12#\n" +
+	"\foperation_id\x18\x01 \x01(\tH\x00R\voperationId\x12\x1f\n" +
+	"\n" +
+	"target_sha\x18\x02 \x01(\tH\x00R\ttargetShaB\b\n" +
+	"\x06target\"\x91\x02\n" +
+	"\x17GetRollbackPlanResponse\x12+\n" +
+	"\x04from\x18\x01 \x01(\v2\x17.landfall.v1.CommitInfoR\x04from\x12/\n" +
+	"\x06target\x18\x02 \x01(\v2\x17.landfall.v1.CommitInfoR\x06target\x127\n" +
+	"\bservices\x18\x03 \x03(\v2\x1b.landfall.v1.ServiceRestoreR\bservices\x12#\n" +
+	"\rkept_services\x18\x04 \x01(\rR\fkeptServices\x12\x1e\n" +
+	"\n" +
+	"migrations\x18\x05 \x03(\tR\n" +
+	"migrations\x12\x1a\n" +
+	"\bwarnings\x18\x06 \x03(\tR\bwarnings\"\xb5\x01\n" +
+	"\x0eServiceRestore\x12\x18\n" +
+	"\aproject\x18\x01 \x01(\tR\aproject\x12\x18\n" +
+	"\aservice\x18\x02 \x01(\tR\aservice\x122\n" +
+	"\x06action\x18\x03 \x01(\x0e2\x1a.landfall.v1.RestoreActionR\x06action\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12#\n" +
+	"\rimage_missing\x18\x05 \x01(\bR\fimageMissing*\xb6\x01\n" +
+	"\rRestoreAction\x12\x1e\n" +
+	"\x1aRESTORE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14RESTORE_ACTION_START\x10\x01\x12\x17\n" +
+	"\x13RESTORE_ACTION_STOP\x10\x02\x12\x1a\n" +
+	"\x16RESTORE_ACTION_RESTART\x10\x03\x12\x1b\n" +
+	"\x17RESTORE_ACTION_RECREATE\x10\x04\x12\x19\n" +
+	"\x15RESTORE_ACTION_REMOVE\x10\x052\xeb\x05\n" +
 	"\x12DiagnosticsService\x12D\n" +
 	"\aGetHost\x12\x1b.landfall.v1.GetHostRequest\x1a\x1c.landfall.v1.GetHostResponse\x12S\n" +
 	"\fListServices\x12 .landfall.v1.ListServicesRequest\x1a!.landfall.v1.ListServicesResponse\x12>\n" +
@@ -1584,7 +2088,8 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\fGetOperation\x12 .landfall.v1.GetOperationRequest\x1a!.landfall.v1.GetOperationResponse\x12[\n" +
 	"\x0eWatchOperation\x12\".landfall.v1.WatchOperationRequest\x1a#.landfall.v1.WatchOperationResponse0\x01\x12I\n" +
 	"\bTailLogs\x12\x1c.landfall.v1.TailLogsRequest\x1a\x1d.landfall.v1.TailLogsResponse0\x01\x12D\n" +
-	"\aGetPlan\x12\x1b.landfall.v1.GetPlanRequest\x1a\x1c.landfall.v1.GetPlanResponseB4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
+	"\aGetPlan\x12\x1b.landfall.v1.GetPlanRequest\x1a\x1c.landfall.v1.GetPlanResponse\x12\\\n" +
+	"\x0fGetRollbackPlan\x12#.landfall.v1.GetRollbackPlanRequest\x1a$.landfall.v1.GetRollbackPlanResponseB4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
 
 var (
 	file_landfall_v1_diagnostics_service_proto_rawDescOnce sync.Once
@@ -1598,82 +2103,97 @@ func file_landfall_v1_diagnostics_service_proto_rawDescGZIP() []byte {
 	return file_landfall_v1_diagnostics_service_proto_rawDescData
 }
 
-var file_landfall_v1_diagnostics_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_landfall_v1_diagnostics_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_landfall_v1_diagnostics_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_landfall_v1_diagnostics_service_proto_goTypes = []any{
-	(*GetHostRequest)(nil),         // 0: landfall.v1.GetHostRequest
-	(*GetHostResponse)(nil),        // 1: landfall.v1.GetHostResponse
-	(*Host)(nil),                   // 2: landfall.v1.Host
-	(*Checkout)(nil),               // 3: landfall.v1.Checkout
-	(*Stamp)(nil),                  // 4: landfall.v1.Stamp
-	(*Engine)(nil),                 // 5: landfall.v1.Engine
-	(*ListServicesRequest)(nil),    // 6: landfall.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),   // 7: landfall.v1.ListServicesResponse
-	(*Service)(nil),                // 8: landfall.v1.Service
-	(*Container)(nil),              // 9: landfall.v1.Container
-	(*ProbeRequest)(nil),           // 10: landfall.v1.ProbeRequest
-	(*ProbeResponse)(nil),          // 11: landfall.v1.ProbeResponse
-	(*ListOperationsRequest)(nil),  // 12: landfall.v1.ListOperationsRequest
-	(*ListOperationsResponse)(nil), // 13: landfall.v1.ListOperationsResponse
-	(*GetOperationRequest)(nil),    // 14: landfall.v1.GetOperationRequest
-	(*GetOperationResponse)(nil),   // 15: landfall.v1.GetOperationResponse
-	(*WatchOperationRequest)(nil),  // 16: landfall.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil), // 17: landfall.v1.WatchOperationResponse
-	(*TailLogsRequest)(nil),        // 18: landfall.v1.TailLogsRequest
-	(*TailLogsResponse)(nil),       // 19: landfall.v1.TailLogsResponse
-	(*GetPlanRequest)(nil),         // 20: landfall.v1.GetPlanRequest
-	(*GetPlanResponse)(nil),        // 21: landfall.v1.GetPlanResponse
-	(*timestamppb.Timestamp)(nil),  // 22: google.protobuf.Timestamp
-	(*GitOpsStatus)(nil),           // 23: landfall.v1.GitOpsStatus
-	(*ProbeResult)(nil),            // 24: landfall.v1.ProbeResult
-	(*Operation)(nil),              // 25: landfall.v1.Operation
-	(*Plan)(nil),                   // 26: landfall.v1.Plan
-	(*EventBatch)(nil),             // 27: landfall.v1.EventBatch
-	(*durationpb.Duration)(nil),    // 28: google.protobuf.Duration
-	(OutputStream)(0),              // 29: landfall.v1.OutputStream
+	(RestoreAction)(0),              // 0: landfall.v1.RestoreAction
+	(*GetHostRequest)(nil),          // 1: landfall.v1.GetHostRequest
+	(*GetHostResponse)(nil),         // 2: landfall.v1.GetHostResponse
+	(*Host)(nil),                    // 3: landfall.v1.Host
+	(*Checkout)(nil),                // 4: landfall.v1.Checkout
+	(*CommitInfo)(nil),              // 5: landfall.v1.CommitInfo
+	(*Stamp)(nil),                   // 6: landfall.v1.Stamp
+	(*Engine)(nil),                  // 7: landfall.v1.Engine
+	(*ListServicesRequest)(nil),     // 8: landfall.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),    // 9: landfall.v1.ListServicesResponse
+	(*Service)(nil),                 // 10: landfall.v1.Service
+	(*Container)(nil),               // 11: landfall.v1.Container
+	(*ProbeRequest)(nil),            // 12: landfall.v1.ProbeRequest
+	(*ProbeResponse)(nil),           // 13: landfall.v1.ProbeResponse
+	(*ListOperationsRequest)(nil),   // 14: landfall.v1.ListOperationsRequest
+	(*ListOperationsResponse)(nil),  // 15: landfall.v1.ListOperationsResponse
+	(*GetOperationRequest)(nil),     // 16: landfall.v1.GetOperationRequest
+	(*GetOperationResponse)(nil),    // 17: landfall.v1.GetOperationResponse
+	(*WatchOperationRequest)(nil),   // 18: landfall.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil),  // 19: landfall.v1.WatchOperationResponse
+	(*TailLogsRequest)(nil),         // 20: landfall.v1.TailLogsRequest
+	(*TailLogsResponse)(nil),        // 21: landfall.v1.TailLogsResponse
+	(*GetPlanRequest)(nil),          // 22: landfall.v1.GetPlanRequest
+	(*GetPlanResponse)(nil),         // 23: landfall.v1.GetPlanResponse
+	(*GetRollbackPlanRequest)(nil),  // 24: landfall.v1.GetRollbackPlanRequest
+	(*GetRollbackPlanResponse)(nil), // 25: landfall.v1.GetRollbackPlanResponse
+	(*ServiceRestore)(nil),          // 26: landfall.v1.ServiceRestore
+	(*timestamppb.Timestamp)(nil),   // 27: google.protobuf.Timestamp
+	(*GitOpsStatus)(nil),            // 28: landfall.v1.GitOpsStatus
+	(*ProbeResult)(nil),             // 29: landfall.v1.ProbeResult
+	(*Operation)(nil),               // 30: landfall.v1.Operation
+	(*Plan)(nil),                    // 31: landfall.v1.Plan
+	(*EventBatch)(nil),              // 32: landfall.v1.EventBatch
+	(*durationpb.Duration)(nil),     // 33: google.protobuf.Duration
+	(OutputStream)(0),               // 34: landfall.v1.OutputStream
 }
 var file_landfall_v1_diagnostics_service_proto_depIdxs = []int32{
-	2,  // 0: landfall.v1.GetHostResponse.host:type_name -> landfall.v1.Host
-	22, // 1: landfall.v1.Host.current_time:type_name -> google.protobuf.Timestamp
-	22, // 2: landfall.v1.Host.start_time:type_name -> google.protobuf.Timestamp
-	3,  // 3: landfall.v1.Host.checkout:type_name -> landfall.v1.Checkout
-	4,  // 4: landfall.v1.Host.stamp:type_name -> landfall.v1.Stamp
-	23, // 5: landfall.v1.Host.gitops:type_name -> landfall.v1.GitOpsStatus
-	5,  // 6: landfall.v1.Host.engine:type_name -> landfall.v1.Engine
-	22, // 7: landfall.v1.Host.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	22, // 8: landfall.v1.Stamp.write_time:type_name -> google.protobuf.Timestamp
-	8,  // 9: landfall.v1.ListServicesResponse.services:type_name -> landfall.v1.Service
-	9,  // 10: landfall.v1.Service.containers:type_name -> landfall.v1.Container
-	22, // 11: landfall.v1.Container.start_time:type_name -> google.protobuf.Timestamp
-	24, // 12: landfall.v1.ProbeResponse.results:type_name -> landfall.v1.ProbeResult
-	25, // 13: landfall.v1.ListOperationsResponse.operations:type_name -> landfall.v1.Operation
-	25, // 14: landfall.v1.GetOperationResponse.operation:type_name -> landfall.v1.Operation
-	26, // 15: landfall.v1.GetOperationResponse.plan:type_name -> landfall.v1.Plan
-	27, // 16: landfall.v1.WatchOperationResponse.batch:type_name -> landfall.v1.EventBatch
-	28, // 17: landfall.v1.TailLogsRequest.since:type_name -> google.protobuf.Duration
-	22, // 18: landfall.v1.TailLogsResponse.log_time:type_name -> google.protobuf.Timestamp
-	29, // 19: landfall.v1.TailLogsResponse.stream:type_name -> landfall.v1.OutputStream
-	26, // 20: landfall.v1.GetPlanResponse.plan:type_name -> landfall.v1.Plan
-	0,  // 21: landfall.v1.DiagnosticsService.GetHost:input_type -> landfall.v1.GetHostRequest
-	6,  // 22: landfall.v1.DiagnosticsService.ListServices:input_type -> landfall.v1.ListServicesRequest
-	10, // 23: landfall.v1.DiagnosticsService.Probe:input_type -> landfall.v1.ProbeRequest
-	12, // 24: landfall.v1.DiagnosticsService.ListOperations:input_type -> landfall.v1.ListOperationsRequest
-	14, // 25: landfall.v1.DiagnosticsService.GetOperation:input_type -> landfall.v1.GetOperationRequest
-	16, // 26: landfall.v1.DiagnosticsService.WatchOperation:input_type -> landfall.v1.WatchOperationRequest
-	18, // 27: landfall.v1.DiagnosticsService.TailLogs:input_type -> landfall.v1.TailLogsRequest
-	20, // 28: landfall.v1.DiagnosticsService.GetPlan:input_type -> landfall.v1.GetPlanRequest
-	1,  // 29: landfall.v1.DiagnosticsService.GetHost:output_type -> landfall.v1.GetHostResponse
-	7,  // 30: landfall.v1.DiagnosticsService.ListServices:output_type -> landfall.v1.ListServicesResponse
-	11, // 31: landfall.v1.DiagnosticsService.Probe:output_type -> landfall.v1.ProbeResponse
-	13, // 32: landfall.v1.DiagnosticsService.ListOperations:output_type -> landfall.v1.ListOperationsResponse
-	15, // 33: landfall.v1.DiagnosticsService.GetOperation:output_type -> landfall.v1.GetOperationResponse
-	17, // 34: landfall.v1.DiagnosticsService.WatchOperation:output_type -> landfall.v1.WatchOperationResponse
-	19, // 35: landfall.v1.DiagnosticsService.TailLogs:output_type -> landfall.v1.TailLogsResponse
-	21, // 36: landfall.v1.DiagnosticsService.GetPlan:output_type -> landfall.v1.GetPlanResponse
-	29, // [29:37] is the sub-list for method output_type
-	21, // [21:29] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	3,  // 0: landfall.v1.GetHostResponse.host:type_name -> landfall.v1.Host
+	27, // 1: landfall.v1.Host.current_time:type_name -> google.protobuf.Timestamp
+	27, // 2: landfall.v1.Host.start_time:type_name -> google.protobuf.Timestamp
+	4,  // 3: landfall.v1.Host.checkout:type_name -> landfall.v1.Checkout
+	6,  // 4: landfall.v1.Host.stamp:type_name -> landfall.v1.Stamp
+	28, // 5: landfall.v1.Host.gitops:type_name -> landfall.v1.GitOpsStatus
+	7,  // 6: landfall.v1.Host.engine:type_name -> landfall.v1.Engine
+	27, // 7: landfall.v1.Host.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 8: landfall.v1.Checkout.head:type_name -> landfall.v1.CommitInfo
+	27, // 9: landfall.v1.CommitInfo.commit_time:type_name -> google.protobuf.Timestamp
+	27, // 10: landfall.v1.Stamp.write_time:type_name -> google.protobuf.Timestamp
+	5,  // 11: landfall.v1.Stamp.commit:type_name -> landfall.v1.CommitInfo
+	10, // 12: landfall.v1.ListServicesResponse.services:type_name -> landfall.v1.Service
+	11, // 13: landfall.v1.Service.containers:type_name -> landfall.v1.Container
+	27, // 14: landfall.v1.Container.start_time:type_name -> google.protobuf.Timestamp
+	29, // 15: landfall.v1.ProbeResponse.results:type_name -> landfall.v1.ProbeResult
+	30, // 16: landfall.v1.ListOperationsResponse.operations:type_name -> landfall.v1.Operation
+	30, // 17: landfall.v1.GetOperationResponse.operation:type_name -> landfall.v1.Operation
+	31, // 18: landfall.v1.GetOperationResponse.plan:type_name -> landfall.v1.Plan
+	32, // 19: landfall.v1.WatchOperationResponse.batch:type_name -> landfall.v1.EventBatch
+	33, // 20: landfall.v1.TailLogsRequest.since:type_name -> google.protobuf.Duration
+	27, // 21: landfall.v1.TailLogsResponse.log_time:type_name -> google.protobuf.Timestamp
+	34, // 22: landfall.v1.TailLogsResponse.stream:type_name -> landfall.v1.OutputStream
+	31, // 23: landfall.v1.GetPlanResponse.plan:type_name -> landfall.v1.Plan
+	5,  // 24: landfall.v1.GetRollbackPlanResponse.from:type_name -> landfall.v1.CommitInfo
+	5,  // 25: landfall.v1.GetRollbackPlanResponse.target:type_name -> landfall.v1.CommitInfo
+	26, // 26: landfall.v1.GetRollbackPlanResponse.services:type_name -> landfall.v1.ServiceRestore
+	0,  // 27: landfall.v1.ServiceRestore.action:type_name -> landfall.v1.RestoreAction
+	1,  // 28: landfall.v1.DiagnosticsService.GetHost:input_type -> landfall.v1.GetHostRequest
+	8,  // 29: landfall.v1.DiagnosticsService.ListServices:input_type -> landfall.v1.ListServicesRequest
+	12, // 30: landfall.v1.DiagnosticsService.Probe:input_type -> landfall.v1.ProbeRequest
+	14, // 31: landfall.v1.DiagnosticsService.ListOperations:input_type -> landfall.v1.ListOperationsRequest
+	16, // 32: landfall.v1.DiagnosticsService.GetOperation:input_type -> landfall.v1.GetOperationRequest
+	18, // 33: landfall.v1.DiagnosticsService.WatchOperation:input_type -> landfall.v1.WatchOperationRequest
+	20, // 34: landfall.v1.DiagnosticsService.TailLogs:input_type -> landfall.v1.TailLogsRequest
+	22, // 35: landfall.v1.DiagnosticsService.GetPlan:input_type -> landfall.v1.GetPlanRequest
+	24, // 36: landfall.v1.DiagnosticsService.GetRollbackPlan:input_type -> landfall.v1.GetRollbackPlanRequest
+	2,  // 37: landfall.v1.DiagnosticsService.GetHost:output_type -> landfall.v1.GetHostResponse
+	9,  // 38: landfall.v1.DiagnosticsService.ListServices:output_type -> landfall.v1.ListServicesResponse
+	13, // 39: landfall.v1.DiagnosticsService.Probe:output_type -> landfall.v1.ProbeResponse
+	15, // 40: landfall.v1.DiagnosticsService.ListOperations:output_type -> landfall.v1.ListOperationsResponse
+	17, // 41: landfall.v1.DiagnosticsService.GetOperation:output_type -> landfall.v1.GetOperationResponse
+	19, // 42: landfall.v1.DiagnosticsService.WatchOperation:output_type -> landfall.v1.WatchOperationResponse
+	21, // 43: landfall.v1.DiagnosticsService.TailLogs:output_type -> landfall.v1.TailLogsResponse
+	23, // 44: landfall.v1.DiagnosticsService.GetPlan:output_type -> landfall.v1.GetPlanResponse
+	25, // 45: landfall.v1.DiagnosticsService.GetRollbackPlan:output_type -> landfall.v1.GetRollbackPlanResponse
+	37, // [37:46] is the sub-list for method output_type
+	28, // [28:37] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_diagnostics_service_proto_init() }
@@ -1685,18 +2205,23 @@ func file_landfall_v1_diagnostics_service_proto_init() {
 	file_landfall_v1_gitops_service_proto_init()
 	file_landfall_v1_operation_proto_init()
 	file_landfall_v1_plan_proto_init()
+	file_landfall_v1_diagnostics_service_proto_msgTypes[23].OneofWrappers = []any{
+		(*GetRollbackPlanRequest_OperationId)(nil),
+		(*GetRollbackPlanRequest_TargetSha)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_landfall_v1_diagnostics_service_proto_rawDesc), len(file_landfall_v1_diagnostics_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   22,
+			NumEnums:      1,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_landfall_v1_diagnostics_service_proto_goTypes,
 		DependencyIndexes: file_landfall_v1_diagnostics_service_proto_depIdxs,
+		EnumInfos:         file_landfall_v1_diagnostics_service_proto_enumTypes,
 		MessageInfos:      file_landfall_v1_diagnostics_service_proto_msgTypes,
 	}.Build()
 	File_landfall_v1_diagnostics_service_proto = out.File

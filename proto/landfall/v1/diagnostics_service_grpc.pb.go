@@ -19,14 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DiagnosticsService_GetHost_FullMethodName        = "/landfall.v1.DiagnosticsService/GetHost"
-	DiagnosticsService_ListServices_FullMethodName   = "/landfall.v1.DiagnosticsService/ListServices"
-	DiagnosticsService_Probe_FullMethodName          = "/landfall.v1.DiagnosticsService/Probe"
-	DiagnosticsService_ListOperations_FullMethodName = "/landfall.v1.DiagnosticsService/ListOperations"
-	DiagnosticsService_GetOperation_FullMethodName   = "/landfall.v1.DiagnosticsService/GetOperation"
-	DiagnosticsService_WatchOperation_FullMethodName = "/landfall.v1.DiagnosticsService/WatchOperation"
-	DiagnosticsService_TailLogs_FullMethodName       = "/landfall.v1.DiagnosticsService/TailLogs"
-	DiagnosticsService_GetPlan_FullMethodName        = "/landfall.v1.DiagnosticsService/GetPlan"
+	DiagnosticsService_GetHost_FullMethodName         = "/landfall.v1.DiagnosticsService/GetHost"
+	DiagnosticsService_ListServices_FullMethodName    = "/landfall.v1.DiagnosticsService/ListServices"
+	DiagnosticsService_Probe_FullMethodName           = "/landfall.v1.DiagnosticsService/Probe"
+	DiagnosticsService_ListOperations_FullMethodName  = "/landfall.v1.DiagnosticsService/ListOperations"
+	DiagnosticsService_GetOperation_FullMethodName    = "/landfall.v1.DiagnosticsService/GetOperation"
+	DiagnosticsService_WatchOperation_FullMethodName  = "/landfall.v1.DiagnosticsService/WatchOperation"
+	DiagnosticsService_TailLogs_FullMethodName        = "/landfall.v1.DiagnosticsService/TailLogs"
+	DiagnosticsService_GetPlan_FullMethodName         = "/landfall.v1.DiagnosticsService/GetPlan"
+	DiagnosticsService_GetRollbackPlan_FullMethodName = "/landfall.v1.DiagnosticsService/GetRollbackPlan"
 )
 
 // DiagnosticsServiceClient is the client API for DiagnosticsService service.
@@ -51,6 +52,8 @@ type DiagnosticsServiceClient interface {
 	TailLogs(ctx context.Context, in *TailLogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[TailLogsResponse], error)
 	// GetPlan compiles the plan of a deploy without doing anything.
 	GetPlan(ctx context.Context, in *GetPlanRequest, opts ...grpc.CallOption) (*GetPlanResponse, error)
+	// GetRollbackPlan tells what a rollback would do now, without doing anything. Refused while an operation runs.
+	GetRollbackPlan(ctx context.Context, in *GetRollbackPlanRequest, opts ...grpc.CallOption) (*GetRollbackPlanResponse, error)
 }
 
 type diagnosticsServiceClient struct {
@@ -159,6 +162,16 @@ func (c *diagnosticsServiceClient) GetPlan(ctx context.Context, in *GetPlanReque
 	return out, nil
 }
 
+func (c *diagnosticsServiceClient) GetRollbackPlan(ctx context.Context, in *GetRollbackPlanRequest, opts ...grpc.CallOption) (*GetRollbackPlanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetRollbackPlanResponse)
+	err := c.cc.Invoke(ctx, DiagnosticsService_GetRollbackPlan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DiagnosticsServiceServer is the server API for DiagnosticsService service.
 // All implementations must embed UnimplementedDiagnosticsServiceServer
 // for forward compatibility.
@@ -181,6 +194,8 @@ type DiagnosticsServiceServer interface {
 	TailLogs(*TailLogsRequest, grpc.ServerStreamingServer[TailLogsResponse]) error
 	// GetPlan compiles the plan of a deploy without doing anything.
 	GetPlan(context.Context, *GetPlanRequest) (*GetPlanResponse, error)
+	// GetRollbackPlan tells what a rollback would do now, without doing anything. Refused while an operation runs.
+	GetRollbackPlan(context.Context, *GetRollbackPlanRequest) (*GetRollbackPlanResponse, error)
 	mustEmbedUnimplementedDiagnosticsServiceServer()
 }
 
@@ -214,6 +229,9 @@ func (UnimplementedDiagnosticsServiceServer) TailLogs(*TailLogsRequest, grpc.Ser
 }
 func (UnimplementedDiagnosticsServiceServer) GetPlan(context.Context, *GetPlanRequest) (*GetPlanResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPlan not implemented")
+}
+func (UnimplementedDiagnosticsServiceServer) GetRollbackPlan(context.Context, *GetRollbackPlanRequest) (*GetRollbackPlanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetRollbackPlan not implemented")
 }
 func (UnimplementedDiagnosticsServiceServer) mustEmbedUnimplementedDiagnosticsServiceServer() {}
 func (UnimplementedDiagnosticsServiceServer) testEmbeddedByValue()                            {}
@@ -366,6 +384,24 @@ func _DiagnosticsService_GetPlan_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DiagnosticsService_GetRollbackPlan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRollbackPlanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DiagnosticsServiceServer).GetRollbackPlan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DiagnosticsService_GetRollbackPlan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DiagnosticsServiceServer).GetRollbackPlan(ctx, req.(*GetRollbackPlanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DiagnosticsService_ServiceDesc is the grpc.ServiceDesc for DiagnosticsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -396,6 +432,10 @@ var DiagnosticsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPlan",
 			Handler:    _DiagnosticsService_GetPlan_Handler,
+		},
+		{
+			MethodName: "GetRollbackPlan",
+			Handler:    _DiagnosticsService_GetRollbackPlan_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

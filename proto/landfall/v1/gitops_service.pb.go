@@ -28,8 +28,10 @@ type GitOpsStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pause; not set when there is none.
 	Pause *GitOpsPause `protobuf:"bytes,1,opt,name=pause,proto3" json:"pause,omitempty"`
-	// The commit that convergence must not deploy; not set when there is none.
-	Blocked       *BlockedCommit `protobuf:"bytes,2,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	// The commit that was blocked last; not set when none is.
+	Blocked *BlockedCommit `protobuf:"bytes,2,opt,name=blocked,proto3" json:"blocked,omitempty"`
+	// All commits that must not be deployed, oldest block first.
+	AllBlocked    []*BlockedCommit `protobuf:"bytes,3,rep,name=all_blocked,json=allBlocked,proto3" json:"all_blocked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -74,6 +76,13 @@ func (x *GitOpsStatus) GetPause() *GitOpsPause {
 func (x *GitOpsStatus) GetBlocked() *BlockedCommit {
 	if x != nil {
 		return x.Blocked
+	}
+	return nil
+}
+
+func (x *GitOpsStatus) GetAllBlocked() []*BlockedCommit {
+	if x != nil {
+		return x.AllBlocked
 	}
 	return nil
 }
@@ -426,9 +435,11 @@ func (x *ResumeResponse) GetWasPaused() bool {
 	return false
 }
 
-// UnblockRequest asks for the removal of the blocked SHA.
+// UnblockRequest asks for the removal of blocks.
 type UnblockRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The commit to unblock, or the beginning of its SHA when that is unique; empty means all.
+	Sha           string `protobuf:"bytes,1,opt,name=sha,proto3" json:"sha,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -463,13 +474,22 @@ func (*UnblockRequest) Descriptor() ([]byte, []int) {
 	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{7}
 }
 
+func (x *UnblockRequest) GetSha() string {
+	if x != nil {
+		return x.Sha
+	}
+	return ""
+}
+
 // UnblockResponse tells what holds now.
 type UnblockResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What keeps convergence from running.
 	Status *GitOpsStatus `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"`
-	// The commit that was blocked; empty when none was.
-	UnblockedSha  string `protobuf:"bytes,2,opt,name=unblocked_sha,json=unblockedSha,proto3" json:"unblocked_sha,omitempty"`
+	// The commit whose block was removed, the newest of several; empty when none was blocked.
+	UnblockedSha string `protobuf:"bytes,2,opt,name=unblocked_sha,json=unblockedSha,proto3" json:"unblocked_sha,omitempty"`
+	// All commits whose block was removed, oldest block first.
+	UnblockedShas []string `protobuf:"bytes,3,rep,name=unblocked_shas,json=unblockedShas,proto3" json:"unblocked_shas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -518,7 +538,14 @@ func (x *UnblockResponse) GetUnblockedSha() string {
 	return ""
 }
 
-// GetGitOpsRequest asks for the pause and the blocked SHA.
+func (x *UnblockResponse) GetUnblockedShas() []string {
+	if x != nil {
+		return x.UnblockedShas
+	}
+	return nil
+}
+
+// GetGitOpsRequest asks for the pause and the blocked commits.
 type GetGitOpsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -605,10 +632,12 @@ var File_landfall_v1_gitops_service_proto protoreflect.FileDescriptor
 
 const file_landfall_v1_gitops_service_proto_rawDesc = "" +
 	"\n" +
-	" landfall/v1/gitops_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"t\n" +
+	" landfall/v1/gitops_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x01\n" +
 	"\fGitOpsStatus\x12.\n" +
 	"\x05pause\x18\x01 \x01(\v2\x18.landfall.v1.GitOpsPauseR\x05pause\x124\n" +
-	"\ablocked\x18\x02 \x01(\v2\x1a.landfall.v1.BlockedCommitR\ablocked\"\xd8\x01\n" +
+	"\ablocked\x18\x02 \x01(\v2\x1a.landfall.v1.BlockedCommitR\ablocked\x12;\n" +
+	"\vall_blocked\x18\x03 \x03(\v2\x1a.landfall.v1.BlockedCommitR\n" +
+	"allBlocked\"\xd8\x01\n" +
 	"\vGitOpsPause\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12!\n" +
@@ -632,11 +661,13 @@ const file_landfall_v1_gitops_service_proto_rawDesc = "" +
 	"\x0eResumeResponse\x121\n" +
 	"\x06status\x18\x01 \x01(\v2\x19.landfall.v1.GitOpsStatusR\x06status\x12\x1d\n" +
 	"\n" +
-	"was_paused\x18\x02 \x01(\bR\twasPaused\"\x10\n" +
-	"\x0eUnblockRequest\"i\n" +
+	"was_paused\x18\x02 \x01(\bR\twasPaused\"\"\n" +
+	"\x0eUnblockRequest\x12\x10\n" +
+	"\x03sha\x18\x01 \x01(\tR\x03sha\"\x90\x01\n" +
 	"\x0fUnblockResponse\x121\n" +
 	"\x06status\x18\x01 \x01(\v2\x19.landfall.v1.GitOpsStatusR\x06status\x12#\n" +
-	"\runblocked_sha\x18\x02 \x01(\tR\funblockedSha\"\x12\n" +
+	"\runblocked_sha\x18\x02 \x01(\tR\funblockedSha\x12%\n" +
+	"\x0eunblocked_shas\x18\x03 \x03(\tR\runblockedShas\"\x12\n" +
 	"\x10GetGitOpsRequest\"F\n" +
 	"\x11GetGitOpsResponse\x121\n" +
 	"\x06status\x18\x01 \x01(\v2\x19.landfall.v1.GitOpsStatusR\x06status2\xa4\x02\n" +
@@ -677,27 +708,28 @@ var file_landfall_v1_gitops_service_proto_goTypes = []any{
 var file_landfall_v1_gitops_service_proto_depIdxs = []int32{
 	1,  // 0: landfall.v1.GitOpsStatus.pause:type_name -> landfall.v1.GitOpsPause
 	2,  // 1: landfall.v1.GitOpsStatus.blocked:type_name -> landfall.v1.BlockedCommit
-	11, // 2: landfall.v1.GitOpsPause.create_time:type_name -> google.protobuf.Timestamp
-	11, // 3: landfall.v1.GitOpsPause.expire_time:type_name -> google.protobuf.Timestamp
-	11, // 4: landfall.v1.BlockedCommit.create_time:type_name -> google.protobuf.Timestamp
-	12, // 5: landfall.v1.PauseRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 6: landfall.v1.PauseResponse.status:type_name -> landfall.v1.GitOpsStatus
-	0,  // 7: landfall.v1.ResumeResponse.status:type_name -> landfall.v1.GitOpsStatus
-	0,  // 8: landfall.v1.UnblockResponse.status:type_name -> landfall.v1.GitOpsStatus
-	0,  // 9: landfall.v1.GetGitOpsResponse.status:type_name -> landfall.v1.GitOpsStatus
-	3,  // 10: landfall.v1.GitOpsService.Pause:input_type -> landfall.v1.PauseRequest
-	5,  // 11: landfall.v1.GitOpsService.Resume:input_type -> landfall.v1.ResumeRequest
-	7,  // 12: landfall.v1.GitOpsService.Unblock:input_type -> landfall.v1.UnblockRequest
-	9,  // 13: landfall.v1.GitOpsService.GetGitOps:input_type -> landfall.v1.GetGitOpsRequest
-	4,  // 14: landfall.v1.GitOpsService.Pause:output_type -> landfall.v1.PauseResponse
-	6,  // 15: landfall.v1.GitOpsService.Resume:output_type -> landfall.v1.ResumeResponse
-	8,  // 16: landfall.v1.GitOpsService.Unblock:output_type -> landfall.v1.UnblockResponse
-	10, // 17: landfall.v1.GitOpsService.GetGitOps:output_type -> landfall.v1.GetGitOpsResponse
-	14, // [14:18] is the sub-list for method output_type
-	10, // [10:14] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	2,  // 2: landfall.v1.GitOpsStatus.all_blocked:type_name -> landfall.v1.BlockedCommit
+	11, // 3: landfall.v1.GitOpsPause.create_time:type_name -> google.protobuf.Timestamp
+	11, // 4: landfall.v1.GitOpsPause.expire_time:type_name -> google.protobuf.Timestamp
+	11, // 5: landfall.v1.BlockedCommit.create_time:type_name -> google.protobuf.Timestamp
+	12, // 6: landfall.v1.PauseRequest.ttl:type_name -> google.protobuf.Duration
+	0,  // 7: landfall.v1.PauseResponse.status:type_name -> landfall.v1.GitOpsStatus
+	0,  // 8: landfall.v1.ResumeResponse.status:type_name -> landfall.v1.GitOpsStatus
+	0,  // 9: landfall.v1.UnblockResponse.status:type_name -> landfall.v1.GitOpsStatus
+	0,  // 10: landfall.v1.GetGitOpsResponse.status:type_name -> landfall.v1.GitOpsStatus
+	3,  // 11: landfall.v1.GitOpsService.Pause:input_type -> landfall.v1.PauseRequest
+	5,  // 12: landfall.v1.GitOpsService.Resume:input_type -> landfall.v1.ResumeRequest
+	7,  // 13: landfall.v1.GitOpsService.Unblock:input_type -> landfall.v1.UnblockRequest
+	9,  // 14: landfall.v1.GitOpsService.GetGitOps:input_type -> landfall.v1.GetGitOpsRequest
+	4,  // 15: landfall.v1.GitOpsService.Pause:output_type -> landfall.v1.PauseResponse
+	6,  // 16: landfall.v1.GitOpsService.Resume:output_type -> landfall.v1.ResumeResponse
+	8,  // 17: landfall.v1.GitOpsService.Unblock:output_type -> landfall.v1.UnblockResponse
+	10, // 18: landfall.v1.GitOpsService.GetGitOps:output_type -> landfall.v1.GetGitOpsResponse
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_gitops_service_proto_init() }

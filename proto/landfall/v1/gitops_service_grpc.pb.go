@@ -35,9 +35,9 @@ type GitOpsServiceClient interface {
 	Pause(ctx context.Context, in *PauseRequest, opts ...grpc.CallOption) (*PauseResponse, error)
 	// Resume lets convergence run again.
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
-	// Unblock removes the blocked SHA.
+	// Unblock removes blocks of commits.
 	Unblock(ctx context.Context, in *UnblockRequest, opts ...grpc.CallOption) (*UnblockResponse, error)
-	// GetGitOps reads the pause and the blocked SHA.
+	// GetGitOps reads the pause and the blocked commits.
 	GetGitOps(ctx context.Context, in *GetGitOpsRequest, opts ...grpc.CallOption) (*GetGitOpsResponse, error)
 }
 
@@ -99,9 +99,9 @@ type GitOpsServiceServer interface {
 	Pause(context.Context, *PauseRequest) (*PauseResponse, error)
 	// Resume lets convergence run again.
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
-	// Unblock removes the blocked SHA.
+	// Unblock removes blocks of commits.
 	Unblock(context.Context, *UnblockRequest) (*UnblockResponse, error)
-	// GetGitOps reads the pause and the blocked SHA.
+	// GetGitOps reads the pause and the blocked commits.
 	GetGitOps(context.Context, *GetGitOpsRequest) (*GetGitOpsResponse, error)
 	mustEmbedUnimplementedGitOpsServiceServer()
 }

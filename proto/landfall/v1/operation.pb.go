@@ -610,7 +610,16 @@ type Operation struct {
 	// Warnings given on the way, oldest first, at most 100.
 	Warnings []string `protobuf:"bytes,20,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	// When the agent verifies by itself; only in OPERATION_STATE_AWAITING_VERIFY.
-	VerifyByTime  *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=verify_by_time,json=verifyByTime,proto3" json:"verify_by_time,omitempty"`
+	VerifyByTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=verify_by_time,json=verifyByTime,proto3" json:"verify_by_time,omitempty"`
+	// What runs at its end, counted, for people: "30 of 30 services run what ran before; the database is newer: 004_drop".
+	// Empty while it runs, and where nothing was found out.
+	Summary string `protobuf:"bytes,22,opt,name=summary,proto3" json:"summary,omitempty"`
+	// Who asked for its end: "operator/chris"; empty when nobody did.
+	CancelledBy string `protobuf:"bytes,23,opt,name=cancelled_by,json=cancelledBy,proto3" json:"cancelled_by,omitempty"`
+	// Whether the agent judges by itself as soon as everything is applied, so that no Verify command is awaited.
+	Judge bool `protobuf:"varint,24,opt,name=judge,proto3" json:"judge,omitempty"`
+	// How often a restarted agent took it up.
+	RestartCount  uint32 `protobuf:"varint,25,opt,name=restart_count,json=restartCount,proto3" json:"restart_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -790,6 +799,34 @@ func (x *Operation) GetVerifyByTime() *timestamppb.Timestamp {
 		return x.VerifyByTime
 	}
 	return nil
+}
+
+func (x *Operation) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *Operation) GetCancelledBy() string {
+	if x != nil {
+		return x.CancelledBy
+	}
+	return ""
+}
+
+func (x *Operation) GetJudge() bool {
+	if x != nil {
+		return x.Judge
+	}
+	return false
+}
+
+func (x *Operation) GetRestartCount() uint32 {
+	if x != nil {
+		return x.RestartCount
+	}
+	return 0
 }
 
 // StateRecord is one state an operation entered.
@@ -986,6 +1023,9 @@ type Event struct {
 	//	*Event_Warning
 	//	*Event_PreDeploy
 	//	*Event_Migration
+	//	*Event_CancelRequested
+	//	*Event_TakenUp
+	//	*Event_JudgedAlone
 	Fact          isEvent_Fact `protobuf_oneof:"fact"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1132,6 +1172,33 @@ func (x *Event) GetMigration() *MigrationApplied {
 	return nil
 }
 
+func (x *Event) GetCancelRequested() *CancelRequested {
+	if x != nil {
+		if x, ok := x.Fact.(*Event_CancelRequested); ok {
+			return x.CancelRequested
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetTakenUp() *TakenUp {
+	if x != nil {
+		if x, ok := x.Fact.(*Event_TakenUp); ok {
+			return x.TakenUp
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetJudgedAlone() *JudgedAlone {
+	if x != nil {
+		if x, ok := x.Fact.(*Event_JudgedAlone); ok {
+			return x.JudgedAlone
+		}
+	}
+	return nil
+}
+
 type isEvent_Fact interface {
 	isEvent_Fact()
 }
@@ -1186,6 +1253,21 @@ type Event_Migration struct {
 	Migration *MigrationApplied `protobuf:"bytes,12,opt,name=migration,proto3,oneof"`
 }
 
+type Event_CancelRequested struct {
+	// Somebody asked for the end of the operation.
+	CancelRequested *CancelRequested `protobuf:"bytes,13,opt,name=cancel_requested,json=cancelRequested,proto3,oneof"`
+}
+
+type Event_TakenUp struct {
+	// A restarted agent took the operation up.
+	TakenUp *TakenUp `protobuf:"bytes,14,opt,name=taken_up,json=takenUp,proto3,oneof"`
+}
+
+type Event_JudgedAlone struct {
+	// Nobody came to verify; the agent judges by itself.
+	JudgedAlone *JudgedAlone `protobuf:"bytes,15,opt,name=judged_alone,json=judgedAlone,proto3,oneof"`
+}
+
 func (*Event_Accepted) isEvent_Fact() {}
 
 func (*Event_StateChanged) isEvent_Fact() {}
@@ -1205,6 +1287,12 @@ func (*Event_Warning) isEvent_Fact() {}
 func (*Event_PreDeploy) isEvent_Fact() {}
 
 func (*Event_Migration) isEvent_Fact() {}
+
+func (*Event_CancelRequested) isEvent_Fact() {}
+
+func (*Event_TakenUp) isEvent_Fact() {}
+
+func (*Event_JudgedAlone) isEvent_Fact() {}
 
 // Accepted is the first event of every operation.
 type Accepted struct {
@@ -1298,7 +1386,9 @@ type StateChanged struct {
 	// Commit that took its place; only with OPERATION_STATE_SUPERSEDED.
 	SupersededBy string `protobuf:"bytes,3,opt,name=superseded_by,json=supersededBy,proto3" json:"superseded_by,omitempty"`
 	// When the agent verifies by itself; only with OPERATION_STATE_AWAITING_VERIFY.
-	VerifyByTime  *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=verify_by_time,json=verifyByTime,proto3" json:"verify_by_time,omitempty"`
+	VerifyByTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=verify_by_time,json=verifyByTime,proto3" json:"verify_by_time,omitempty"`
+	// What runs now, counted, for people; only with a terminal state, and empty where nothing was found out.
+	Summary       string `protobuf:"bytes,5,opt,name=summary,proto3" json:"summary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1361,6 +1451,160 @@ func (x *StateChanged) GetVerifyByTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *StateChanged) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+// CancelRequested says that somebody asked for the end of the operation.
+type CancelRequested struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who: "operator/chris".
+	Requester     string `protobuf:"bytes,1,opt,name=requester,proto3" json:"requester,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelRequested) Reset() {
+	*x = CancelRequested{}
+	mi := &file_landfall_v1_operation_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelRequested) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelRequested) ProtoMessage() {}
+
+func (x *CancelRequested) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_operation_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
+func (*CancelRequested) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CancelRequested) GetRequester() string {
+	if x != nil {
+		return x.Requester
+	}
+	return ""
+}
+
+// TakenUp says that the agent was restarted and goes on with the operation.
+type TakenUp struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// State in which the agent before it ended.
+	State OperationState `protobuf:"varint,1,opt,name=state,proto3,enum=landfall.v1.OperationState" json:"state,omitempty"`
+	// Number of processes of its predecessor that were ended.
+	EndedProcesses uint32 `protobuf:"varint,2,opt,name=ended_processes,json=endedProcesses,proto3" json:"ended_processes,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *TakenUp) Reset() {
+	*x = TakenUp{}
+	mi := &file_landfall_v1_operation_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TakenUp) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TakenUp) ProtoMessage() {}
+
+func (x *TakenUp) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_operation_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TakenUp.ProtoReflect.Descriptor instead.
+func (*TakenUp) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TakenUp) GetState() OperationState {
+	if x != nil {
+		return x.State
+	}
+	return OperationState_OPERATION_STATE_UNSPECIFIED
+}
+
+func (x *TakenUp) GetEndedProcesses() uint32 {
+	if x != nil {
+		return x.EndedProcesses
+	}
+	return 0
+}
+
+// JudgedAlone says that no Verify command came in time, so that the agent judges by itself.
+type JudgedAlone struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long one was awaited.
+	Waited        *durationpb.Duration `protobuf:"bytes,1,opt,name=waited,proto3" json:"waited,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JudgedAlone) Reset() {
+	*x = JudgedAlone{}
+	mi := &file_landfall_v1_operation_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JudgedAlone) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JudgedAlone) ProtoMessage() {}
+
+func (x *JudgedAlone) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_operation_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JudgedAlone.ProtoReflect.Descriptor instead.
+func (*JudgedAlone) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *JudgedAlone) GetWaited() *durationpb.Duration {
+	if x != nil {
+		return x.Waited
+	}
+	return nil
+}
+
 // PlanCompiled carries the plan that the agent itself compiled.
 type PlanCompiled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1372,7 +1616,7 @@ type PlanCompiled struct {
 
 func (x *PlanCompiled) Reset() {
 	*x = PlanCompiled{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[7]
+	mi := &file_landfall_v1_operation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1384,7 +1628,7 @@ func (x *PlanCompiled) String() string {
 func (*PlanCompiled) ProtoMessage() {}
 
 func (x *PlanCompiled) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[7]
+	mi := &file_landfall_v1_operation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1397,7 +1641,7 @@ func (x *PlanCompiled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanCompiled.ProtoReflect.Descriptor instead.
 func (*PlanCompiled) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{7}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PlanCompiled) GetPlan() *Plan {
@@ -1418,7 +1662,7 @@ type PreDeployRecorded struct {
 
 func (x *PreDeployRecorded) Reset() {
 	*x = PreDeployRecorded{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[8]
+	mi := &file_landfall_v1_operation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1430,7 +1674,7 @@ func (x *PreDeployRecorded) String() string {
 func (*PreDeployRecorded) ProtoMessage() {}
 
 func (x *PreDeployRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[8]
+	mi := &file_landfall_v1_operation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1443,7 +1687,7 @@ func (x *PreDeployRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreDeployRecorded.ProtoReflect.Descriptor instead.
 func (*PreDeployRecorded) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{8}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PreDeployRecorded) GetSha() string {
@@ -1466,7 +1710,7 @@ type StepStarted struct {
 
 func (x *StepStarted) Reset() {
 	*x = StepStarted{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[9]
+	mi := &file_landfall_v1_operation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1722,7 @@ func (x *StepStarted) String() string {
 func (*StepStarted) ProtoMessage() {}
 
 func (x *StepStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[9]
+	mi := &file_landfall_v1_operation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1735,7 @@ func (x *StepStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepStarted.ProtoReflect.Descriptor instead.
 func (*StepStarted) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{9}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StepStarted) GetStepId() string {
@@ -1527,7 +1771,7 @@ type StepFinished struct {
 
 func (x *StepFinished) Reset() {
 	*x = StepFinished{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[10]
+	mi := &file_landfall_v1_operation_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1539,7 +1783,7 @@ func (x *StepFinished) String() string {
 func (*StepFinished) ProtoMessage() {}
 
 func (x *StepFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[10]
+	mi := &file_landfall_v1_operation_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1552,7 +1796,7 @@ func (x *StepFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepFinished.ProtoReflect.Descriptor instead.
 func (*StepFinished) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{10}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StepFinished) GetStepId() string {
@@ -1607,7 +1851,7 @@ type OutputLine struct {
 
 func (x *OutputLine) Reset() {
 	*x = OutputLine{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[11]
+	mi := &file_landfall_v1_operation_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +1863,7 @@ func (x *OutputLine) String() string {
 func (*OutputLine) ProtoMessage() {}
 
 func (x *OutputLine) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[11]
+	mi := &file_landfall_v1_operation_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +1876,7 @@ func (x *OutputLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputLine.ProtoReflect.Descriptor instead.
 func (*OutputLine) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{11}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OutputLine) GetStepId() string {
@@ -1684,7 +1928,7 @@ type ProbeResult struct {
 
 func (x *ProbeResult) Reset() {
 	*x = ProbeResult{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[12]
+	mi := &file_landfall_v1_operation_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1940,7 @@ func (x *ProbeResult) String() string {
 func (*ProbeResult) ProtoMessage() {}
 
 func (x *ProbeResult) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[12]
+	mi := &file_landfall_v1_operation_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1953,7 @@ func (x *ProbeResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResult.ProtoReflect.Descriptor instead.
 func (*ProbeResult) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{12}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProbeResult) GetName() string {
@@ -1767,7 +2011,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[13]
+	mi := &file_landfall_v1_operation_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1779,7 +2023,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[13]
+	mi := &file_landfall_v1_operation_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1792,7 +2036,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{13}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Warning) GetReason() string {
@@ -1820,7 +2064,7 @@ type MigrationApplied struct {
 
 func (x *MigrationApplied) Reset() {
 	*x = MigrationApplied{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[14]
+	mi := &file_landfall_v1_operation_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1832,7 +2076,7 @@ func (x *MigrationApplied) String() string {
 func (*MigrationApplied) ProtoMessage() {}
 
 func (x *MigrationApplied) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[14]
+	mi := &file_landfall_v1_operation_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1845,7 +2089,7 @@ func (x *MigrationApplied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrationApplied.ProtoReflect.Descriptor instead.
 func (*MigrationApplied) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{14}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MigrationApplied) GetName() string {
@@ -1867,7 +2111,7 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\x04hint\x18\x04 \x01(\tR\x04hint\x12\x17\n" +
 	"\astep_id\x18\x05 \x01(\tR\x06stepId\x12\x1f\n" +
 	"\voutput_tail\x18\x06 \x03(\tR\n" +
-	"outputTail\"\xd1\x06\n" +
+	"outputTail\"\xc9\a\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.landfall.v1.OperationKindR\x04kind\x121\n" +
@@ -1896,7 +2140,11 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\rsuperseded_by\x18\x12 \x01(\tR\fsupersededBy\x120\n" +
 	"\x06states\x18\x13 \x03(\v2\x18.landfall.v1.StateRecordR\x06states\x12\x1a\n" +
 	"\bwarnings\x18\x14 \x03(\tR\bwarnings\x12@\n" +
-	"\x0everify_by_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\fverifyByTime\"{\n" +
+	"\x0everify_by_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\fverifyByTime\x12\x18\n" +
+	"\asummary\x18\x16 \x01(\tR\asummary\x12!\n" +
+	"\fcancelled_by\x18\x17 \x01(\tR\vcancelledBy\x12\x14\n" +
+	"\x05judge\x18\x18 \x01(\bR\x05judge\x12#\n" +
+	"\rrestart_count\x18\x19 \x01(\rR\frestartCount\"{\n" +
 	"\vStateRecord\x121\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.landfall.v1.OperationStateR\x05state\x129\n" +
 	"\n" +
@@ -1912,7 +2160,7 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\afailure\x18\x06 \x01(\v2\x14.landfall.v1.FailureR\afailure\x12!\n" +
 	"\foutput_lines\x18\a \x01(\x04R\voutputLines\x121\n" +
 	"\x05state\x18\b \x01(\x0e2\x1b.landfall.v1.OperationStateR\x05state\x12\x18\n" +
-	"\asummary\x18\t \x01(\tR\asummary\"\xb7\x05\n" +
+	"\asummary\x18\t \x01(\tR\asummary\"\xf4\x06\n" +
 	"\x05Event\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x129\n" +
 	"\n" +
@@ -1928,7 +2176,10 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	" \x01(\v2\x14.landfall.v1.WarningH\x00R\awarning\x12?\n" +
 	"\n" +
 	"pre_deploy\x18\v \x01(\v2\x1e.landfall.v1.PreDeployRecordedH\x00R\tpreDeploy\x12=\n" +
-	"\tmigration\x18\f \x01(\v2\x1d.landfall.v1.MigrationAppliedH\x00R\tmigrationB\x06\n" +
+	"\tmigration\x18\f \x01(\v2\x1d.landfall.v1.MigrationAppliedH\x00R\tmigration\x12I\n" +
+	"\x10cancel_requested\x18\r \x01(\v2\x1c.landfall.v1.CancelRequestedH\x00R\x0fcancelRequested\x121\n" +
+	"\btaken_up\x18\x0e \x01(\v2\x14.landfall.v1.TakenUpH\x00R\atakenUp\x12=\n" +
+	"\fjudged_alone\x18\x0f \x01(\v2\x18.landfall.v1.JudgedAloneH\x00R\vjudgedAloneB\x06\n" +
 	"\x04fact\"\xb1\x01\n" +
 	"\bAccepted\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.landfall.v1.OperationKindR\x04kind\x12\x1d\n" +
@@ -1937,12 +2188,20 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\trequester\x18\x03 \x01(\tR\trequester\x12\x1d\n" +
 	"\n" +
 	"target_sha\x18\x04 \x01(\tR\ttargetSha\x12\x19\n" +
-	"\bbase_sha\x18\x05 \x01(\tR\abaseSha\"\xd8\x01\n" +
+	"\bbase_sha\x18\x05 \x01(\tR\abaseSha\"\xf2\x01\n" +
 	"\fStateChanged\x121\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.landfall.v1.OperationStateR\x05state\x12.\n" +
 	"\afailure\x18\x02 \x01(\v2\x14.landfall.v1.FailureR\afailure\x12#\n" +
 	"\rsuperseded_by\x18\x03 \x01(\tR\fsupersededBy\x12@\n" +
-	"\x0everify_by_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fverifyByTime\"5\n" +
+	"\x0everify_by_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\fverifyByTime\x12\x18\n" +
+	"\asummary\x18\x05 \x01(\tR\asummary\"/\n" +
+	"\x0fCancelRequested\x12\x1c\n" +
+	"\trequester\x18\x01 \x01(\tR\trequester\"e\n" +
+	"\aTakenUp\x121\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1b.landfall.v1.OperationStateR\x05state\x12'\n" +
+	"\x0fended_processes\x18\x02 \x01(\rR\x0eendedProcesses\"@\n" +
+	"\vJudgedAlone\x121\n" +
+	"\x06waited\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06waited\"5\n" +
 	"\fPlanCompiled\x12%\n" +
 	"\x04plan\x18\x01 \x01(\v2\x11.landfall.v1.PlanR\x04plan\"%\n" +
 	"\x11PreDeployRecorded\x12\x10\n" +
@@ -2048,7 +2307,7 @@ func file_landfall_v1_operation_proto_rawDescGZIP() []byte {
 }
 
 var file_landfall_v1_operation_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_landfall_v1_operation_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_landfall_v1_operation_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_landfall_v1_operation_proto_goTypes = []any{
 	(OperationKind)(0),            // 0: landfall.v1.OperationKind
 	(OperationState)(0),           // 1: landfall.v1.OperationState
@@ -2063,63 +2322,71 @@ var file_landfall_v1_operation_proto_goTypes = []any{
 	(*Event)(nil),                 // 10: landfall.v1.Event
 	(*Accepted)(nil),              // 11: landfall.v1.Accepted
 	(*StateChanged)(nil),          // 12: landfall.v1.StateChanged
-	(*PlanCompiled)(nil),          // 13: landfall.v1.PlanCompiled
-	(*PreDeployRecorded)(nil),     // 14: landfall.v1.PreDeployRecorded
-	(*StepStarted)(nil),           // 15: landfall.v1.StepStarted
-	(*StepFinished)(nil),          // 16: landfall.v1.StepFinished
-	(*OutputLine)(nil),            // 17: landfall.v1.OutputLine
-	(*ProbeResult)(nil),           // 18: landfall.v1.ProbeResult
-	(*Warning)(nil),               // 19: landfall.v1.Warning
-	(*MigrationApplied)(nil),      // 20: landfall.v1.MigrationApplied
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*Plan)(nil),                  // 22: landfall.v1.Plan
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*CancelRequested)(nil),       // 13: landfall.v1.CancelRequested
+	(*TakenUp)(nil),               // 14: landfall.v1.TakenUp
+	(*JudgedAlone)(nil),           // 15: landfall.v1.JudgedAlone
+	(*PlanCompiled)(nil),          // 16: landfall.v1.PlanCompiled
+	(*PreDeployRecorded)(nil),     // 17: landfall.v1.PreDeployRecorded
+	(*StepStarted)(nil),           // 18: landfall.v1.StepStarted
+	(*StepFinished)(nil),          // 19: landfall.v1.StepFinished
+	(*OutputLine)(nil),            // 20: landfall.v1.OutputLine
+	(*ProbeResult)(nil),           // 21: landfall.v1.ProbeResult
+	(*Warning)(nil),               // 22: landfall.v1.Warning
+	(*MigrationApplied)(nil),      // 23: landfall.v1.MigrationApplied
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*Plan)(nil),                  // 26: landfall.v1.Plan
 }
 var file_landfall_v1_operation_proto_depIdxs = []int32{
 	2,  // 0: landfall.v1.Failure.kind:type_name -> landfall.v1.FaultKind
 	0,  // 1: landfall.v1.Operation.kind:type_name -> landfall.v1.OperationKind
 	1,  // 2: landfall.v1.Operation.state:type_name -> landfall.v1.OperationState
 	9,  // 3: landfall.v1.Operation.steps:type_name -> landfall.v1.StepRecord
-	18, // 4: landfall.v1.Operation.probes:type_name -> landfall.v1.ProbeResult
+	21, // 4: landfall.v1.Operation.probes:type_name -> landfall.v1.ProbeResult
 	6,  // 5: landfall.v1.Operation.failure:type_name -> landfall.v1.Failure
-	21, // 6: landfall.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	21, // 7: landfall.v1.Operation.end_time:type_name -> google.protobuf.Timestamp
+	24, // 6: landfall.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	24, // 7: landfall.v1.Operation.end_time:type_name -> google.protobuf.Timestamp
 	8,  // 8: landfall.v1.Operation.states:type_name -> landfall.v1.StateRecord
-	21, // 9: landfall.v1.Operation.verify_by_time:type_name -> google.protobuf.Timestamp
+	24, // 9: landfall.v1.Operation.verify_by_time:type_name -> google.protobuf.Timestamp
 	1,  // 10: landfall.v1.StateRecord.state:type_name -> landfall.v1.OperationState
-	21, // 11: landfall.v1.StateRecord.enter_time:type_name -> google.protobuf.Timestamp
+	24, // 11: landfall.v1.StateRecord.enter_time:type_name -> google.protobuf.Timestamp
 	3,  // 12: landfall.v1.StepRecord.outcome:type_name -> landfall.v1.StepOutcome
-	21, // 13: landfall.v1.StepRecord.start_time:type_name -> google.protobuf.Timestamp
-	21, // 14: landfall.v1.StepRecord.end_time:type_name -> google.protobuf.Timestamp
+	24, // 13: landfall.v1.StepRecord.start_time:type_name -> google.protobuf.Timestamp
+	24, // 14: landfall.v1.StepRecord.end_time:type_name -> google.protobuf.Timestamp
 	6,  // 15: landfall.v1.StepRecord.failure:type_name -> landfall.v1.Failure
 	1,  // 16: landfall.v1.StepRecord.state:type_name -> landfall.v1.OperationState
-	21, // 17: landfall.v1.Event.event_time:type_name -> google.protobuf.Timestamp
+	24, // 17: landfall.v1.Event.event_time:type_name -> google.protobuf.Timestamp
 	11, // 18: landfall.v1.Event.accepted:type_name -> landfall.v1.Accepted
 	12, // 19: landfall.v1.Event.state_changed:type_name -> landfall.v1.StateChanged
-	13, // 20: landfall.v1.Event.plan_compiled:type_name -> landfall.v1.PlanCompiled
-	15, // 21: landfall.v1.Event.step_started:type_name -> landfall.v1.StepStarted
-	16, // 22: landfall.v1.Event.step_finished:type_name -> landfall.v1.StepFinished
-	17, // 23: landfall.v1.Event.output:type_name -> landfall.v1.OutputLine
-	18, // 24: landfall.v1.Event.probe:type_name -> landfall.v1.ProbeResult
-	19, // 25: landfall.v1.Event.warning:type_name -> landfall.v1.Warning
-	14, // 26: landfall.v1.Event.pre_deploy:type_name -> landfall.v1.PreDeployRecorded
-	20, // 27: landfall.v1.Event.migration:type_name -> landfall.v1.MigrationApplied
-	0,  // 28: landfall.v1.Accepted.kind:type_name -> landfall.v1.OperationKind
-	1,  // 29: landfall.v1.StateChanged.state:type_name -> landfall.v1.OperationState
-	6,  // 30: landfall.v1.StateChanged.failure:type_name -> landfall.v1.Failure
-	21, // 31: landfall.v1.StateChanged.verify_by_time:type_name -> google.protobuf.Timestamp
-	22, // 32: landfall.v1.PlanCompiled.plan:type_name -> landfall.v1.Plan
-	3,  // 33: landfall.v1.StepFinished.outcome:type_name -> landfall.v1.StepOutcome
-	23, // 34: landfall.v1.StepFinished.duration:type_name -> google.protobuf.Duration
-	6,  // 35: landfall.v1.StepFinished.failure:type_name -> landfall.v1.Failure
-	4,  // 36: landfall.v1.OutputLine.stream:type_name -> landfall.v1.OutputStream
-	5,  // 37: landfall.v1.ProbeResult.outcome:type_name -> landfall.v1.ProbeOutcome
-	23, // 38: landfall.v1.ProbeResult.elapsed:type_name -> google.protobuf.Duration
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	16, // 20: landfall.v1.Event.plan_compiled:type_name -> landfall.v1.PlanCompiled
+	18, // 21: landfall.v1.Event.step_started:type_name -> landfall.v1.StepStarted
+	19, // 22: landfall.v1.Event.step_finished:type_name -> landfall.v1.StepFinished
+	20, // 23: landfall.v1.Event.output:type_name -> landfall.v1.OutputLine
+	21, // 24: landfall.v1.Event.probe:type_name -> landfall.v1.ProbeResult
+	22, // 25: landfall.v1.Event.warning:type_name -> landfall.v1.Warning
+	17, // 26: landfall.v1.Event.pre_deploy:type_name -> landfall.v1.PreDeployRecorded
+	23, // 27: landfall.v1.Event.migration:type_name -> landfall.v1.MigrationApplied
+	13, // 28: landfall.v1.Event.cancel_requested:type_name -> landfall.v1.CancelRequested
+	14, // 29: landfall.v1.Event.taken_up:type_name -> landfall.v1.TakenUp
+	15, // 30: landfall.v1.Event.judged_alone:type_name -> landfall.v1.JudgedAlone
+	0,  // 31: landfall.v1.Accepted.kind:type_name -> landfall.v1.OperationKind
+	1,  // 32: landfall.v1.StateChanged.state:type_name -> landfall.v1.OperationState
+	6,  // 33: landfall.v1.StateChanged.failure:type_name -> landfall.v1.Failure
+	24, // 34: landfall.v1.StateChanged.verify_by_time:type_name -> google.protobuf.Timestamp
+	1,  // 35: landfall.v1.TakenUp.state:type_name -> landfall.v1.OperationState
+	25, // 36: landfall.v1.JudgedAlone.waited:type_name -> google.protobuf.Duration
+	26, // 37: landfall.v1.PlanCompiled.plan:type_name -> landfall.v1.Plan
+	3,  // 38: landfall.v1.StepFinished.outcome:type_name -> landfall.v1.StepOutcome
+	25, // 39: landfall.v1.StepFinished.duration:type_name -> google.protobuf.Duration
+	6,  // 40: landfall.v1.StepFinished.failure:type_name -> landfall.v1.Failure
+	4,  // 41: landfall.v1.OutputLine.stream:type_name -> landfall.v1.OutputStream
+	5,  // 42: landfall.v1.ProbeResult.outcome:type_name -> landfall.v1.ProbeOutcome
+	25, // 43: landfall.v1.ProbeResult.elapsed:type_name -> google.protobuf.Duration
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_operation_proto_init() }
@@ -2139,6 +2406,9 @@ func file_landfall_v1_operation_proto_init() {
 		(*Event_Warning)(nil),
 		(*Event_PreDeploy)(nil),
 		(*Event_Migration)(nil),
+		(*Event_CancelRequested)(nil),
+		(*Event_TakenUp)(nil),
+		(*Event_JudgedAlone)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2146,7 +2416,7 @@ func file_landfall_v1_operation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_landfall_v1_operation_proto_rawDesc), len(file_landfall_v1_operation_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   15,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
