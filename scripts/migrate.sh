@@ -419,6 +419,8 @@ emit_start() {
   table="\"${schema//\"/\"\"}\".schema_migrations"
   qualified=$table
   : >"$work/run.sql"
+  # PostgreSQL 14 and newer then notice, also in the middle of a statement, that this session's client has been ended.
+  emit "select count(set_config(name, '1s', false)) as landfall_ignored from pg_settings where name = 'client_connection_check_interval' \\gset"
   emit "select pg_try_advisory_lock($LOCK_KEY) as landfall_locked \\gset"
   emit "\\if :landfall_locked"
   emit "\\else"

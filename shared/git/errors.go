@@ -32,6 +32,8 @@ var symptoms = [...]symptom{
 	{"detected dubious ownership", fault.Refused, "DUBIOUS_OWNERSHIP", "%s belongs to another user: run as its owner or as root, or give it back with chown -R"},
 	{"is owned by someone else", fault.Refused, "DUBIOUS_OWNERSHIP", "%s belongs to another user: run as its owner or as root, or give it back with chown -R"},
 	{"not a git repository", fault.Invalid, "NOT_A_REPOSITORY", "%s must be the top folder of a git clone"},
+	{"untracked working tree files would be", fault.Refused, "UNTRACKED_IN_THE_WAY", "move the untracked files in %s that git names out of the way"},
+	{"would lose untracked files", fault.Refused, "UNTRACKED_IN_THE_WAY", "move the untracked files in %s that git names out of the way"},
 	{"would be overwritten by", fault.Refused, "DIRTY_TREE", "commit, stash or drop the local changes in %s: git status lists them"},
 	{"transport '", fault.Refused, "PROTOCOL_NOT_ALLOWED", "the remote of %s must be a file, https or ssh URL: git remote set-url changes it"},
 	{"couldn't find remote ref", fault.NotFound, "UNKNOWN_BRANCH", "the remote of %s has no such branch: check the branch setting, or push it first"},
@@ -108,6 +110,17 @@ func telling(tail []string) string {
 }
 
 var lockMessage = regexp.MustCompile(`Unable to create '([^']+\.lock)': File exists`)
+
+// LockPath is the lock file that a command found held, for errors with the reason INDEX_LOCKED
+// or INDEX_LOCK_STALE; "" for any other. It is what git printed: whoever acts on it makes
+// sure first that it lies in the repository.
+func LockPath(err error) string {
+	var e *gitError
+	if !errors.As(err, &e) {
+		return ""
+	}
+	return lockIn(strings.Join(e.err.Tail, "\n"))
+}
 
 func lockIn(text string) string {
 	if m := lockMessage.FindStringSubmatch(text); m != nil {

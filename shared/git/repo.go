@@ -11,6 +11,7 @@ package git
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,6 +120,9 @@ var settings = [...]string{
 	"fetch.recurseSubmodules=false",
 	"gc.auto=0", // no background process behind a step's back; see Repo.Maintain
 	"maintenance.auto=false",
+	// What a command wrote outlives a power cut once the command has ended, working tree
+	// files excepted. Known from git 2.36 on; older ones ignore a setting they do not know.
+	"core.fsync=all",
 	"color.ui=false",
 	"advice.detachedHead=false",
 	"protocol.allow=never",
@@ -134,6 +138,7 @@ type run struct {
 	fetch  bool     // the fetch limits apply instead of the local deadline
 	limit  int      // bytes of standard output to capture; 0 gives it to onLine
 	stdin  string
+	input  io.Reader                 // standard input instead of stdin; may be nil
 	stdout func([]byte) (int, error) // receives standard output instead; may be nil
 	onLine func(process.Line)        // may be nil
 }
@@ -171,6 +176,9 @@ func (r Repo) do(ctx context.Context, c run) (string, error) {
 	}
 	if c.stdin != "" {
 		cmd.Stdin = strings.NewReader(c.stdin)
+	}
+	if c.input != nil {
+		cmd.Stdin = c.input
 	}
 	if c.stdout != nil {
 		cmd.Stdout, cmd.CaptureLimit = writer(c.stdout), 0

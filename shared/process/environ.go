@@ -11,10 +11,11 @@ type environKey struct{}
 // their own. It marks the children of one piece of work, and theirs, so that they can be
 // found again by whoever takes the work up.
 func WithEnv(ctx context.Context, env ...string) context.Context {
-	return context.WithValue(ctx, environKey{}, append(environOf(ctx), env...))
+	return context.WithValue(ctx, environKey{}, append(EnvOf(ctx), env...))
 }
 
-func environOf(ctx context.Context) []string {
+// EnvOf are the variables that a context gives its children.
+func EnvOf(ctx context.Context) []string {
 	env, _ := ctx.Value(environKey{}).([]string) // none is none
 	return env[:len(env):len(env)]
 }

@@ -110,7 +110,7 @@ func Run(ctx context.Context, cmd Cmd) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, failed(ctx, cmd, &Error{Cause: CauseCancelled, ExitCode: -1})
 	}
-	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], environOf(ctx)...)
+	cmd.Env = append(cmd.Env[:len(cmd.Env):len(cmd.Env)], EnvOf(ctx)...)
 	c, err := start(cmd)
 	if err != nil {
 		return Result{}, err

@@ -1,11 +1,14 @@
 // Package checkout is the git working tree that the stacks run from.
 //
-// It promises that git runs as the owner of the tree, that nothing untracked is ever
-// deleted, that a tracked file somebody edited is never lost silently: such a tree is
-// refused before anything is touched. Start reading at [Open].
+// It promises that git runs as the owner of the tree; that nothing of the host is lost: not
+// what is untracked or ignored, no edit, no commit, no index that a person's git holds; and
+// that what a move has done is on the disk when it returns. A tree where something would be
+// lost is refused before anything is touched, or where the move must happen, saved
+// first. Start reading at [Checkout.Look] and [Checkout.Move].
 package checkout
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +17,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -41,12 +43,16 @@ type Checkout struct {
 	repo  git.Repo
 	owner *process.Owner
 	log   hclog.Logger
+
+	locks  patience
+	proc   string                 // /proc, for the gits that are at work
+	syncfs func(dir string) error // writes out the file system of a folder
 }
 
 var (
-	_ operation.Commits  = (*Checkout)(nil)
-	_ operation.Trees    = (*Checkout)(nil)
-	_ operation.Checkout = (*Checkout)(nil)
+	_ ports.Commits  = (*Checkout)(nil)
+	_ ports.Trees    = (*Checkout)(nil)
+	_ ports.Checkout = (*Checkout)(nil)
 )
 
 // Open checks that the tree is there, is a git working tree, and that we may run git as
@@ -69,7 +75,10 @@ func Open(ctx context.Context, s Settings, log hclog.Logger) (*Checkout, error) 
 	if s.Git.Credential != nil {
 		s.Git.Env = owner.Environ()
 	}
-	c := &Checkout{Settings: s, repo: git.Repo{Dir: s.Dir, Options: s.Git}, owner: owner, log: log.Named("checkout")}
+	c := &Checkout{
+		Settings: s, repo: git.Repo{Dir: s.Dir, Options: s.Git}, owner: owner, log: log.Named("checkout"),
+		locks: patience{lockAge, lockPatience, lockLook}, proc: "/proc", syncfs: syncfs,
+	}
 	_, err = c.repo.Head(ctx)
 	return c, err
 }
@@ -84,11 +93,14 @@ func ownerName(o *process.Owner) string {
 // Owner is the user the tree belongs to; children run as that user.
 func (c *Checkout) Owner() *process.Owner { return c.owner }
 
-// Head implements operation.Commits.
+// Head implements ports.Commits.
 func (c *Checkout) Head(ctx context.Context) (string, error) { return c.repo.Head(ctx) }
 
-// Fetch implements operation.Commits.
-func (c *Checkout) Fetch(ctx context.Context, target string, out operation.Output) (string, error) {
+// HeadBranch is the branch that is checked out, "" when none is.
+func (c *Checkout) HeadBranch(ctx context.Context) (string, error) { return c.repo.Branch(ctx) }
+
+// Fetch implements ports.Commits.
+func (c *Checkout) Fetch(ctx context.Context, target string, out ports.Output) (string, error) {
 	head, err := c.repo.Fetch(ctx, c.Remote, c.Branch, lines(out))
 	if err != nil {
 		return "", err
@@ -102,12 +114,12 @@ func (c *Checkout) Fetch(ctx context.Context, target string, out operation.Outpu
 	return head, nil
 }
 
-// IsAncestor implements operation.Commits.
+// IsAncestor implements ports.Commits.
 func (c *Checkout) IsAncestor(ctx context.Context, a, b string) (bool, error) {
 	return c.repo.IsAncestor(ctx, a, b)
 }
 
-// Changes implements operation.Commits.
+// Changes implements ports.Commits.
 func (c *Checkout) Changes(ctx context.Context, base, target string) ([]pipeline.Change, error) {
 	diff, err := c.repo.Diff(ctx, base, target)
 	if err != nil {
@@ -120,7 +132,7 @@ func (c *Checkout) Changes(ctx context.Context, base, target string) ([]pipeline
 	return changes, nil
 }
 
-// Pipeline implements operation.Trees.
+// Pipeline implements ports.Trees.
 func (c *Checkout) Pipeline(ctx context.Context, sha string) (*pipeline.Config, error) {
 	raw, err := c.repo.ReadFile(ctx, sha, c.Config)
 	if err != nil {
@@ -153,7 +165,16 @@ func (c *Checkout) checkTree(ctx context.Context, config *pipeline.Config, sha s
 	return pipeline.CheckTree(config, func(path string) bool { return paths[path] })
 }
 
-// SideTree implements operation.Trees. The tree has the checkout's own folder name,
+// Dirs implements ports.Trees.
+func (c *Checkout) Dirs() []string {
+	dirs := []string{c.Dir}
+	if resolved, err := filepath.EvalSymlinks(c.Dir); err == nil && resolved != c.Dir {
+		dirs = append(dirs, resolved)
+	}
+	return dirs
+}
+
+// SideTree implements ports.Trees. The tree has the checkout's own folder name,
 // because Compose makes the project's name of it.
 func (c *Checkout) SideTree(ctx context.Context, sha string) (string, error) {
 	if err := os.MkdirAll(c.SideDir, 0o755); err != nil { //nolint:gosec // the owner of the checkout, who may be another user, works in it
@@ -166,43 +187,6 @@ func (c *Checkout) SideTree(ctx context.Context, sha string) (string, error) {
 	}
 	side, err := c.repo.WorktreeReset(ctx, filepath.Join(c.SideDir, filepath.Base(c.Dir)), sha)
 	return side.Dir, err
-}
-
-const (
-	// lockAge is the age at which an index.lock counts as left behind: git holds it for moments.
-	lockAge = 3 * time.Second
-	// lockPatience is how long a reset waits for one to go or to grow that old.
-	lockPatience = 20 * time.Second
-	lockLook     = 500 * time.Millisecond
-)
-
-// Reset implements operation.Checkout. It waits for a person's git to end, and removes the lock of
-// one that was killed. A lock that looks old is watched as long, too: the clock may have been set.
-func (c *Checkout) Reset(ctx context.Context, sha string, out operation.Output) error {
-	deadline, began := time.NewTimer(lockPatience), time.Now()
-	defer deadline.Stop()
-	for {
-		removed, err := false, error(nil)
-		if time.Since(began) >= lockAge {
-			removed, err = c.repo.RemoveStaleLock(ctx, lockAge)
-		}
-		if removed {
-			out(operation.Stdout, "removed an index.lock that a killed git left behind", false)
-		}
-		if err == nil {
-			err = c.repo.ResetHard(ctx, sha, lines(out))
-		}
-		if reason := fault.ReasonOf(err); reason != "INDEX_LOCKED" && reason != "INDEX_LOCK_STALE" {
-			return c.wantsRoom(err)
-		}
-		select {
-		case <-time.After(lockLook):
-		case <-deadline.C:
-			return err
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 }
 
 // wantsRoom gives a failure to write files a hint; others stay as they are. Git does not say why it could not (entry.c).
@@ -234,7 +218,7 @@ func (c *Checkout) Dirty(ctx context.Context) ([]string, error) {
 var progressLine = regexp.MustCompile(`^(remote: )?[A-Z][a-z]+ (objects|deltas): +\d+% .*[^.]$`)
 
 // lines gives a child's lines to an operation.
-func lines(out operation.Output) func(process.Line) {
+func lines(out ports.Output) func(process.Line) {
 	if out == nil {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"fmt"
 	"os"
@@ -13,40 +14,8 @@ import (
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
-// Check implements operation.Checkout.
-func (c *Checkout) Check(ctx context.Context, prepare pipeline.Prepare) error {
-	mutable, err := pipeline.CompilePatterns(prepare.Reset)
-	if err != nil {
-		return err
-	}
-	dirty, err := c.Dirty(ctx)
-	if err != nil {
-		return err
-	}
-	var edited []string
-	for _, p := range dirty {
-		if !mutable.Match(p) {
-			edited = append(edited, p)
-		}
-	}
-	if len(edited) == 0 {
-		return nil
-	}
-	return fault.New(fault.Refused, "DIRTY_TREE", "%d tracked files in %s were edited by hand: %s", len(edited), c.Dir, few(edited)).
-		WithHint("commit them elsewhere or drop them with git restore; files that change at run time belong into prepare.reset of %s", c.Config)
-}
-
-// few names the first of many.
-func few(paths []string) string {
-	const most = 5
-	if len(paths) > most {
-		return strings.Join(paths[:most], ", ") + ", ..."
-	}
-	return strings.Join(paths, ", ")
-}
-
-// Restore implements operation.Checkout.
-func (c *Checkout) Restore(ctx context.Context, prepare pipeline.Prepare, out operation.Output) (string, error) {
+// Restore implements ports.Checkout.
+func (c *Checkout) Restore(ctx context.Context, prepare pipeline.Prepare, out ports.Output) (string, error) {
 	given := 0
 	if prepare.Own && os.Geteuid() == 0 {
 		var err error
@@ -70,6 +39,10 @@ func (c *Checkout) Restore(ctx context.Context, prepare pipeline.Prepare, out op
 	}
 	restored, err := c.repo.CheckoutPaths(ctx, patterns)
 	if err != nil {
+		return "", err
+	}
+	// Also where there was nothing to do: an earlier run may have been cut off before its sync.
+	if err := c.settle(ctx); err != nil {
 		return "", err
 	}
 	for _, p := range restored {

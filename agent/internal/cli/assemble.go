@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"errors"
 	"path/filepath"
@@ -13,7 +15,6 @@ import (
 	"ataraxis.dev/landfall/agent/internal/host"
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
 	"ataraxis.dev/landfall/agent/internal/journal"
-	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/orphans"
 	"ataraxis.dev/landfall/agent/internal/probe"
 	"ataraxis.dev/landfall/agent/internal/script"
@@ -30,7 +31,7 @@ const configDeadline = time.Minute
 type agent struct {
 	journal *journal.Journal
 	compose *compose.Compose
-	engine  *operation.Engine
+	engine  *flow.Flows
 	server  *server.Server
 }
 
@@ -69,17 +70,18 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	}
 	prober := probe.New(a.compose, c.Deadlines.Probe)
 	gauge := host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
-	a.engine = operation.New(operation.Ports{
+	a.engine = flow.New(ports.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
-		Runtime: a.compose, Reverter: a.compose, Inspector: a.compose,
+		Runtime: a.compose, Restorer: a.compose, Inspector: a.compose,
 		Orphans: orphans.New(log),
 		Scripts: script.New(c.Checkout, tree.Owner(), script.Deadlines{
 			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,
 		}, log),
 		Prober: prober, Gauge: gauge,
 		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal,
-	}, operation.Policy{
+	}, flow.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
+		KeepVersions: c.Limits.KeepVersions, Config: c.Config,
 	}, log)
 	a.server = server.New(server.Config{
 		Engine: a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,

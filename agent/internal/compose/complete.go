@@ -2,20 +2,19 @@ package compose
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 
-	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
-// Complete implements operation.Runtime: images that the steps of the apply phase need and
+// Complete implements ports.Runtime: images that the steps of the apply phase need and
 // that no build step made are built or pulled now, while nothing is touched.
-func (c *Compose) Complete(ctx context.Context, plan *pipeline.Plan, out operation.Output) (string, error) {
+func (c *Compose) Complete(ctx context.Context, plan *pipeline.Plan, out ports.Output) (string, error) {
 	var made []string
 	for _, stack := range plan.Stacks {
 		if !slices.ContainsFunc(plan.Steps, func(s pipeline.Step) bool {
@@ -35,25 +34,30 @@ func (c *Compose) Complete(ctx context.Context, plan *pipeline.Plan, out operati
 	return strings.Join(made, " "), nil
 }
 
-func (c *Compose) completeStack(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, out operation.Output) ([]string, error) {
+func (c *Compose) completeStack(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, out ports.Output) ([]string, error) {
 	m, err := c.model(ctx, plan, stack)
 	if err != nil {
 		return nil, err
 	}
 	var build, pull []string
-	for _, name := range slices.Sorted(maps.Keys(m.Services)) {
-		s := m.Services[name]
-		there, err := c.hasImage(ctx, s.imageName(m.Name, name))
+	for _, name := range m.Names() {
+		spec := m.Services[name]
+		there, err := c.hasImage(ctx, spec.Image)
 		switch {
 		case err != nil:
 			return nil, err
-		case there || s.replicas() == 0:
-		case len(s.Build) > 0:
+		case there || spec.Replicas == 0:
+		case spec.Builds:
 			build = append(build, name)
 		default:
 			pull = append(pull, name)
 		}
 	}
+	return append(build, pull...), c.makeImages(ctx, plan, stack, build, pull, out)
+}
+
+// makeImages builds and pulls the images of services.
+func (c *Compose) makeImages(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, build, pull []string, out ports.Output) error {
 	for _, w := range []struct {
 		args     []string
 		services []string
@@ -66,18 +70,10 @@ func (c *Compose) completeStack(ctx context.Context, plan *pipeline.Plan, stack 
 			stack: stack, env: plan.Environment, args: append(w.args, w.services...), out: out, deadline: c.deadlines.Build, silence: c.deadlines.NoProgress,
 		})
 		if err != nil {
-			return nil, fault.Wrap(err, fault.KindOf(err), w.reason, "the images of %s in stack %s are missing", strings.Join(w.services, ", "), stack.Name)
+			return fault.Wrap(err, fault.KindOf(err), w.reason, "the images of %s in stack %s are missing", strings.Join(w.services, ", "), stack.Name)
 		}
 	}
-	return append(build, pull...), nil
-}
-
-// imageName is the image of a service: the one it names, else the one Compose gives what it builds.
-func (s modelService) imageName(project, service string) string {
-	if s.Image != "" {
-		return s.Image
-	}
-	return project + "-" + service
+	return nil
 }
 
 func (c *Compose) hasImage(ctx context.Context, name string) (bool, error) {

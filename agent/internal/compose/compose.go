@@ -8,11 +8,18 @@
 package compose
 
 import (
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
+	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
+	cerrdefs "github.com/containerd/errdefs"
+	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/docker/docker/client"
@@ -48,14 +55,13 @@ type Compose struct {
 
 	mu       sync.Mutex
 	models   map[string]cachedModel
-	last     map[string]*latest.Value[model] // by stack, as last rendered; see Diagnostics
-	names    map[string]string               // compose projects as proofs found them, by plan and stack
-	projects map[string]*sync.Mutex          // stacks may share a compose project: one change of a project at a time
+	last     map[string]*latest.Value[picture.Model] // by stack, as last rendered; see Diagnostics
+	projects map[string]*sync.Mutex                  // stacks may share a compose project: one change of a project at a time
 }
 
 var (
-	_ operation.Runtime   = (*Compose)(nil)
-	_ operation.Inspector = (*Compose)(nil)
+	_ ports.Runtime   = (*Compose)(nil)
+	_ ports.Inspector = (*Compose)(nil)
 )
 
 // New makes the runtime of the checkout at dir, whose owner runs the children. It does
@@ -67,7 +73,7 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 	}
 	return &Compose{
 		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"),
-		models: map[string]cachedModel{}, last: map[string]*latest.Value[model]{}, names: map[string]string{}, projects: map[string]*sync.Mutex{},
+		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{},
 	}, nil
 }
 
@@ -77,7 +83,7 @@ func (c *Compose) Close() error {
 	return c.docker.Close()
 }
 
-// Ready implements operation.Runtime.
+// Ready implements ports.Runtime.
 func (c *Compose) Ready(ctx context.Context) error {
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
@@ -87,19 +93,27 @@ func (c *Compose) Ready(ctx context.Context) error {
 	return nil
 }
 
-// engineFault says what to do when the engine does not answer.
+// engineFault says what to do when the engine does not answer. An engine that takes a connection and says nothing, or ends it, is one
+// that starts or stops: systemd's socket listens while dockerd still loads its containers.
 func engineFault(err error) error {
-	if client.IsErrConnectionFailed(err) {
+	if isDown(err) {
 		return fault.Wrap(err, fault.Failed, "ENGINE_DOWN", "the Docker Engine does not answer").
 			WithHint("start it: systemctl start docker")
 	}
 	return fault.Wrap(err, fault.Failed, "ENGINE_FAILED", "ask the Docker Engine")
 }
 
+func isDown(err error) bool {
+	return client.IsErrConnectionFailed(err) || errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
+		cerrdefs.IsUnavailable(err) || strings.HasSuffix(err.Error(), "EOF")
+}
+
 // environ is the whole environment of a child: the owner's, the way to the engine, and
 // what landfall.yaml gives.
-func (c *Compose) environ(extra map[string]string) []string {
-	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false")
+func (c *Compose) environ(dir string, extra map[string]string) []string {
+	// PWD keeps the path as it was given: Compose would see where a symbolic link leads, and replace what was started by it.
+	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false", "PWD="+dir)
 	env = append(env, process.PassedOn()...)
 	for _, key := range slices.Sorted(maps.Keys(extra)) {
 		env = append(env, key+"="+extra[key])
@@ -115,7 +129,7 @@ type command struct {
 	args     []string
 	deadline time.Duration
 	silence  time.Duration
-	out      operation.Output
+	out      ports.Output
 	capture  bool // stdout is the answer, not output
 }
 
@@ -138,11 +152,8 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 		args = append(args, "--profile", p)
 	}
 	child := process.Cmd{
-		Path: "docker", Args: append(args, cmd.args...), Dir: cmd.dir, Env: c.environ(cmd.env), Credential: c.owner.Credential(),
+		Path: "docker", Args: append(args, cmd.args...), Env: c.environ(cmp.Or(cmd.dir, c.dir), cmd.env), Dir: cmp.Or(cmd.dir, c.dir), Credential: c.owner.Credential(),
 		Deadline: cmd.deadline, NoProgress: cmd.silence, Label: "docker compose " + cmd.args[0],
-	}
-	if child.Dir == "" {
-		child.Dir = c.dir
 	}
 	if cmd.out != nil {
 		child.OnLine = func(l process.Line) { cmd.out(operation.Stream(l.Stream), l.Text, l.Truncated) }
@@ -153,83 +164,6 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 	c.log.Debug("run", "stack", cmd.stack.Name, "args", cmd.args)
 	result, err := process.Run(ctx, child)
 	return result.Stdout, err
-}
-
-// model is what we read of a rendered configuration. Only what is named here is kept:
-// the rest may hold secrets.
-type model struct {
-	Name     string                  `json:"name"`
-	Services map[string]modelService `json:"services"`
-	Configs  map[string]modelFile    `json:"configs"`
-	Secrets  map[string]modelFile    `json:"secrets"`
-}
-
-type modelService struct {
-	Image   string          `json:"image"`
-	Build   json.RawMessage `json:"build"`
-	Restart string          `json:"restart"`
-	Scale   *int            `json:"scale"`
-	Deploy  struct {
-		Replicas *int `json:"replicas"`
-	} `json:"deploy"`
-	DependsOn map[string]struct{} `json:"depends_on"` // with what links, volumes_from and shared namespaces imply
-	Volumes   []struct {
-		Type   string `json:"type"`
-		Source string `json:"source"` // absolute for type bind
-	} `json:"volumes"`
-	Configs []modelGrant `json:"configs"`
-	Secrets []modelGrant `json:"secrets"`
-}
-
-// modelFile is where a config or a secret comes from.
-type modelFile struct {
-	File string `json:"file"` // absolute; "" for one that is no file
-}
-
-// modelGrant is the use of a config or a secret by a service.
-type modelGrant struct {
-	Source string `json:"source"` // its name
-}
-
-// replicas is the number of containers the service wants.
-func (s modelService) replicas() int {
-	switch {
-	case s.Scale != nil:
-		return *s.Scale
-	case s.Deploy.Replicas != nil:
-		return *s.Deploy.Replicas
-	}
-	return 1
-}
-
-// modelAge is how long a rendered configuration is used again. A deploy asks for the
-// same one a dozen times within seconds, and each rendering costs a child.
-const modelAge = 10 * time.Second
-
-type cachedModel struct {
-	model model
-	read  time.Time
-}
-
-// model renders the configuration of a stack in the checkout.
-func (c *Compose) model(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack) (model, error) {
-	key := plan.Digest() + "/" + stack.Name
-	c.mu.Lock()
-	cached, ok := c.models[key]
-	c.mu.Unlock()
-	if ok && time.Since(cached.read) < modelAge {
-		return cached.model, nil
-	}
-	m, err := c.render(ctx, plan, stack, "")
-	if err != nil {
-		return m, err
-	}
-	c.rendered(stack.Name).Put(m)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	maps.DeleteFunc(c.models, func(_ string, old cachedModel) bool { return time.Since(old.read) >= modelAge })
-	c.models[key] = cachedModel{m, time.Now()}
-	return m, nil
 }
 
 // project locks a compose project for one change: two `up` at once would both make its networks.
@@ -243,20 +177,4 @@ func (c *Compose) project(name string) (unlock func()) {
 	c.mu.Unlock()
 	m.Lock()
 	return m.Unlock
-}
-
-// render renders the configuration of a stack in a directory, "" being the checkout.
-func (c *Compose) render(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, dir string) (model, error) {
-	raw, err := c.run(ctx, command{
-		stack: stack, env: plan.Environment, dir: dir, deadline: c.deadlines.Config, capture: true,
-		args: []string{"config", "--format", "json", "--no-env-resolution"},
-	})
-	if err != nil {
-		return model{}, fault.Wrap(err, fault.Failed, "COMPOSE_CONFIG", "stack %s", stack.Name)
-	}
-	var m model
-	if err := json.Unmarshal(raw, &m); err != nil {
-		return model{}, fault.New(fault.Internal, "COMPOSE_CONFIG", "docker compose config of stack %s printed no JSON that we understand", stack.Name)
-	}
-	return m, nil
 }

@@ -1,6 +1,8 @@
 package compose
 
 import (
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +104,7 @@ func (b *bench) remove() {
 // run does a step; the test ends when it fails.
 func (b *bench) run(step pipeline.Step) string {
 	b.t.Helper()
-	summary, err := b.Run(b.t.Context(), b.plan, operation.Work{Step: step}, b.said.output)
+	summary, err := b.Run(b.t.Context(), b.plan, ports.Work{Step: step}, b.said.output)
 	if err != nil {
 		b.t.Fatalf("%v\n%s", err, b.said.text())
 	}
@@ -110,13 +112,13 @@ func (b *bench) run(step pipeline.Step) string {
 }
 
 // services are those of every stack by name.
-func (b *bench) services() map[string]operation.Service {
+func (b *bench) services() map[string]picture.Service {
 	b.t.Helper()
 	list, err := b.Services(b.t.Context(), b.plan, nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	by := map[string]operation.Service{}
+	by := map[string]picture.Service{}
 	for _, s := range list {
 		by[s.Name] = s
 	}
@@ -266,7 +268,7 @@ func TestChangesOfRealContainers(t *testing.T) {
 		t.Errorf("restarted at %s, it ran since %s", again, started)
 	}
 
-	_, err := b.Run(t.Context(), b.plan, operation.Work{Step: pipeline.Step{Up: &pipeline.Up{Stack: "core", Services: []string{"mpc-*"}}}}, b.said.output)
+	_, err := b.Run(t.Context(), b.plan, ports.Work{Step: pipeline.Step{Up: &pipeline.Up{Stack: "core", Services: []string{"mpc-*"}}}}, b.said.output)
 	if fault.ReasonOf(err) != "UNKNOWN_SERVICE" || !strings.Contains(err.Error(), "mcp-a mcp-b other") {
 		t.Errorf("a pattern that matches nothing: %v", err)
 	}
@@ -305,7 +307,7 @@ func TestExec(t *testing.T) {
 		t.Errorf("a hung command after %s: %q, %v", time.Since(began), text, err)
 	}
 
-	_, err = b.Run(t.Context(), b.plan, operation.Work{Step: pipeline.Step{Exec: &pipeline.Exec{Stack: "core", Service: "web", Command: []string{"false"}}}}, b.said.output)
+	_, err = b.Run(t.Context(), b.plan, ports.Work{Step: pipeline.Step{Exec: &pipeline.Exec{Stack: "core", Service: "web", Command: []string{"false"}}}}, b.said.output)
 	if fault.ReasonOf(err) != "EXEC_FAILED" || !strings.Contains(err.Error(), "false in web ended with exit code 1") {
 		t.Errorf("a step whose command fails: %v", err)
 	}
@@ -331,7 +333,7 @@ func TestBuild(t *testing.T) {
 	}
 	before := b.ids()
 	write(t, b.dir, map[string]string{"app/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nRUN echo wrong && exit 9\n"})
-	_, err := b.Run(t.Context(), b.plan, operation.Work{Step: step}, b.said.output)
+	_, err := b.Run(t.Context(), b.plan, ports.Work{Step: step}, b.said.output)
 	if fault.ReasonOf(err) != "BUILD_FAILED" || !strings.Contains(err.Error(), "build of stack core failed") {
 		t.Errorf("a build that fails: %v", err)
 	}
@@ -347,7 +349,7 @@ func TestTwoStacksOfOneProject(t *testing.T) {
 	var group sync.WaitGroup
 	for _, stack := range []string{"core", "extra"} {
 		group.Go(func() {
-			if _, err := b.Run(t.Context(), b.plan, operation.Work{Step: pipeline.Step{Up: &pipeline.Up{Stack: stack}}}, b.said.output); err != nil {
+			if _, err := b.Run(t.Context(), b.plan, ports.Work{Step: pipeline.Step{Up: &pipeline.Up{Stack: stack}}}, b.said.output); err != nil {
 				t.Errorf("stack %s: %v", stack, err)
 			}
 		})

@@ -1,10 +1,10 @@
 package compose
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"fmt"
 	"regexp"
-	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -19,7 +19,7 @@ var leftover = regexp.MustCompile(`^(?:[0-9a-f]{12}_)+(.+)$`)
 
 // repair gives leftovers of a crashed recreate their name, or removes them where the old
 // container is still there. It must hold the project.
-func (c *Compose) repair(ctx context.Context, project string, out operation.Output) error {
+func (c *Compose) repair(ctx context.Context, project string, out ports.Output) error {
 	list, err := c.list(ctx, project)
 	if err != nil {
 		return err
@@ -30,7 +30,7 @@ func (c *Compose) repair(ctx context.Context, project string, out operation.Outp
 	}
 	for _, s := range list {
 		m := leftover.FindStringSubmatch(nameOf(s))
-		if m == nil {
+		if m == nil || s.Labels[labelReplace] == "" { // somebody's container_name may look like it
 			continue
 		}
 		if err := c.mend(ctx, s, m[1], names[m[1]], out); err != nil {
@@ -42,25 +42,19 @@ func (c *Compose) repair(ctx context.Context, project string, out operation.Outp
 }
 
 // mend ends the story of one leftover.
-func (c *Compose) mend(ctx context.Context, s container.Summary, name string, oldIsThere bool, out operation.Output) error {
+func (c *Compose) mend(ctx context.Context, s container.Summary, name string, oldIsThere bool, out ports.Output) error {
+	change, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
 	var err error
 	if oldIsThere {
 		out(operation.Stdout, fmt.Sprintf("removed %s, which a crashed recreate left behind", nameOf(s)), false)
-		err = c.docker.ContainerRemove(ctx, s.ID, container.RemoveOptions{Force: true})
+		err = c.docker.ContainerRemove(change, s.ID, container.RemoveOptions{Force: true})
 	} else {
 		out(operation.Stdout, fmt.Sprintf("renamed %s, which a crashed recreate left behind, to %s", nameOf(s), name), false)
-		err = c.docker.ContainerRename(ctx, s.ID, name)
+		err = c.docker.ContainerRename(change, s.ID, name)
 	}
 	if err != nil && !cerrdefs.IsNotFound(err) {
 		return engineFault(err)
 	}
 	return nil
-}
-
-// nameOf is the container's own name; further ones belong to links.
-func nameOf(s container.Summary) string {
-	if len(s.Names) == 0 {
-		return ""
-	}
-	return strings.TrimPrefix(s.Names[0], "/")
 }

@@ -7,30 +7,34 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/docker/docker/api/types/container"
+
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
-// Run implements operation.Runtime.
-func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, todo operation.Work, out operation.Output) (string, error) {
+// Run implements ports.Runtime.
+func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, todo ports.Work, out ports.Output) (string, error) {
 	step := todo.Step
 	stack, ok := plan.Stack(step.Stack())
 	if !ok {
 		return "", fault.New(fault.Internal, "UNKNOWN_STACK", "the plan has no stack %q", step.Stack())
 	}
-	w := &work{Compose: c, ctx: ctx, plan: plan, stack: stack, Work: todo, out: out}
+	w := &work{Compose: c, plan: plan, stack: stack, Work: todo, out: out}
 	switch {
 	case step.Build != nil:
-		return w.build(*step.Build)
+		return w.build(ctx, *step.Build)
 	case step.Up != nil:
-		return w.keeping(step.Up.Services, !step.Up.NoDeps, func() (string, error) { return w.up(*step.Up) })
+		return w.changing(ctx, change{patterns: step.Up.Services, withDeps: !step.Up.NoDeps, do: func() (string, error) { return w.up(ctx, *step.Up) }})
 	case step.Recreate != nil:
-		return w.keeping(step.Recreate.Services, !step.Recreate.NoDeps, func() (string, error) { return w.recreate(*step.Recreate) })
+		return w.changing(ctx, change{patterns: step.Recreate.Services, withDeps: !step.Recreate.NoDeps, do: func() (string, error) { return w.recreate(ctx, *step.Recreate) }})
 	case step.Restart != nil:
-		return w.keeping(nobody, false, func() (string, error) { return w.restart(*step.Restart) })
+		return w.changing(ctx, change{patterns: nobody, do: func() (string, error) { return w.restart(ctx, *step.Restart) }})
 	case step.Exec != nil:
-		return w.exec(*step.Exec)
+		return w.exec(ctx, *step.Exec)
 	}
 	return "", fault.New(fault.Internal, "UNKNOWN_STEP", "Compose does not do %s steps", step.Kind())
 }
@@ -38,35 +42,138 @@ func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, todo operation.W
 // work is one step on one stack.
 type work struct {
 	*Compose
-	ctx   context.Context //nolint:containedctx // lives exactly as long as the one call it belongs to
 	plan  *pipeline.Plan
 	stack pipeline.Stack
-	out   operation.Output
-	operation.Work
+	out   ports.Output
+	ports.Work
+}
+
+// change is what a step does to containers.
+type change struct {
+	patterns []string // services whose containers it may replace
+	withDeps bool     // and those of what they depend on, where they changed
+	do       func() (summary string, err error)
+}
+
+// nobody is the pattern of a step that may replace no container.
+var nobody = []string{""}
+
+// changing does the work of a step, gives those that live in namespaces of what was changed new ones, and makes sure that the services
+// which the step does not name have the containers, and the places in networks, that they had when it began for the first time.
+func (w *work) changing(ctx context.Context, c change) (string, error) {
+	m, err := w.model(ctx, w.plan, w.stack)
+	if err != nil {
+		return "", err
+	}
+	summary, err := c.do()
+	if err != nil {
+		return "", err
+	}
+	if mended, err := w.mendSharers(ctx, m); err != nil {
+		return "", err
+	} else if mended != "" {
+		summary += "; " + mended
+	}
+	if w.Before == nil {
+		return summary, nil
+	}
+	after, err := w.Look(ctx, []string{m.Project}, nil, false)
+	if err != nil {
+		return "", err
+	}
+	kept := m.Keeping(m.Matching(c.patterns), c.withDeps, *w.Before, after)
+	if wrong := w.ours(ctx, kept.Wrong, m); len(wrong) > 0 {
+		return "", fault.New(fault.Failed, "NOT_KEPT", "the step does not name %s, and yet the containers are not those that it found, or not where they were", strings.Join(wrong, ", ")).
+			WithHint("something else changes this stack while it is deployed; if they are meant, name them in the action")
+	}
+	if len(kept.Replaced) > 0 {
+		w.Warn("DEPENDENCY_REPLACED", fmt.Sprintf("%s: %s changed, too, and got a new container, because services of this step depend on it", w.Step.ID, strings.Join(kept.Replaced, ", ")))
+	}
+	return summary, nil
+}
+
+// ours leaves out services that another stack has in the same compose project: stacks are changed side by side.
+func (w *work) ours(ctx context.Context, services []string, m picture.Model) []string {
+	if len(services) == 0 {
+		return nil
+	}
+	for _, other := range w.plan.Stacks {
+		if other.Name == w.stack.Name {
+			continue
+		}
+		theirs, err := w.model(ctx, w.plan, other)
+		if err != nil || theirs.Project != m.Project {
+			continue // what does not render changes nothing
+		}
+		services = slices.DeleteFunc(services, func(name string) bool {
+			_, shared := theirs.Services[name]
+			return shared
+		})
+	}
+	return services
+}
+
+// mendSharers replaces and restarts what lives in a namespace that went with the step's changes.
+func (w *work) mendSharers(ctx context.Context, m picture.Model) (string, error) {
+	var parts []string
+	for range len(m.Services) { // who lives in a namespace of one that lives in another's
+		now, err := w.Look(ctx, []string{m.Project}, nil, false)
+		if err != nil {
+			return "", err
+		}
+		stale := m.StaleSharers(now)
+		switch {
+		case len(stale.Recreate) > 0:
+			w.out(operation.Stdout, "the container whose namespace they share was replaced, so these are recreated: "+strings.Join(stale.Recreate, " "), false)
+			if _, err := w.change(ctx, stale.Recreate, append(slices.Clone(upArgs), "--no-deps", "--force-recreate"), "RECREATE_FAILED"); err != nil {
+				return "", err
+			}
+			parts = append(parts, "with it: "+strings.Join(stale.Recreate, " "))
+		case len(stale.Restart) > 0:
+			w.out(operation.Stdout, "the container whose namespace they share was started again, so these are restarted: "+strings.Join(stale.Restart, " "), false)
+			if err := w.restartNow(ctx, m, now, stale.Restart); err != nil {
+				return "", err
+			}
+			parts = append(parts, "restarted with it: "+strings.Join(stale.Restart, " "))
+		default:
+			return strings.Join(parts, "; "), nil
+		}
+	}
+	return strings.Join(parts, "; "), nil
+}
+
+func (w *work) restartNow(ctx context.Context, m picture.Model, now picture.Picture, names []string) error {
+	limited, cancel := context.WithTimeout(ctx, w.deadlines.Up)
+	defer cancel()
+	for _, name := range names {
+		for _, c := range now.Of(m.Key(name)) {
+			if err := w.docker.ContainerRestart(limited, c.ID, container.StopOptions{}); err != nil {
+				return fault.Wrap(engineFault(err), fault.Failed, "RESTART_FAILED", "restart %s", name)
+			}
+		}
+	}
+	return nil
 }
 
 // services expands patterns to the names that the checkout's compose files have now. No
 // pattern is no name: Compose then takes them all.
-func (w *work) services(patterns []string) ([]string, error) {
+func (w *work) services(ctx context.Context, patterns []string) ([]string, error) {
 	if len(patterns) == 0 {
 		return nil, nil
 	}
-	m, err := w.model(w.ctx, w.plan, w.stack)
+	m, err := w.model(ctx, w.plan, w.stack)
 	if err != nil {
 		return nil, err
 	}
-	names := slices.Sorted(maps.Keys(m.Services))
-	found := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return !slices.ContainsFunc(patterns, func(p string) bool { return pipeline.MatchService(p, name) })
-	})
+	found := m.Matching(patterns)
 	if len(found) == 0 {
-		return nil, fault.New(fault.Invalid, "UNKNOWN_SERVICE", "stack %s has no service %s; it has %s", w.stack.Name, strings.Join(patterns, ", "), strings.Join(names, " "))
+		return nil, fault.New(fault.Invalid, "UNKNOWN_SERVICE", "stack %s has no service %s; it has %s", w.stack.Name, strings.Join(patterns, ", "), strings.Join(m.Names(), " "))
 	}
 	return found, nil
 }
 
-func (w *work) build(b pipeline.Build) (string, error) {
-	names, err := w.services(b.Services)
+func (w *work) build(ctx context.Context, b pipeline.Build) (string, error) {
+	names, err := w.services(ctx, b.Services)
 	if err != nil {
 		return "", err
 	}
@@ -80,163 +187,150 @@ func (w *work) build(b pipeline.Build) (string, error) {
 	for _, key := range slices.Sorted(maps.Keys(b.Args)) {
 		args = append(args, "--build-arg", key+"="+b.Args[key])
 	}
-	_, err = w.run(w.ctx, command{
+	_, err = w.run(ctx, command{
 		stack: w.stack, env: w.plan.Environment, args: append(append(args, "--"), names...), out: w.out,
 		deadline: w.deadlines.Build, silence: w.deadlines.NoProgress,
 	})
 	return strings.Join(names, " "), because(err, "BUILD_FAILED", "build of stack %s failed", w.stack.Name)
 }
 
-func (w *work) up(u pipeline.Up) (string, error) {
-	args := []string{"up", "--detach", "--no-build"} // see Complete
-	for flag, set := range map[string]bool{"--no-deps": u.NoDeps, "--force-recreate": u.ForceRecreate, "--no-recreate": u.NoRecreate} {
-		if set {
-			args = append(args, flag)
+// todo is what the step still has to do to services.
+func (w *work) todo(ctx context.Context, patterns []string) (picture.Todo, error) {
+	names, err := w.services(ctx, patterns)
+	if err != nil {
+		return picture.Todo{}, err
+	}
+	m, err := w.model(ctx, w.plan, w.stack)
+	if err != nil {
+		return picture.Todo{}, err
+	}
+	if len(names) == 0 {
+		names = m.Names()
+	}
+	now, err := w.Look(ctx, []string{m.Project}, nil, false)
+	return picture.Todo{Model: m, Names: names, Before: w.Before, Now: now, Past: w.Past, Changed: w.Changed}, err
+}
+
+func (w *work) up(ctx context.Context, u pipeline.Up) (string, error) {
+	args := slices.Clone(upArgs)
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"--no-deps", u.NoDeps}, {"--force-recreate", u.ForceRecreate}, {"--no-recreate", u.NoRecreate}} {
+		if flag.set {
+			args = append(args, flag.name)
 		}
 	}
-	slices.Sort(args[3:])
 	switch {
-	case u.ForceRecreate && w.Before.Projects != nil:
-		todo, err := w.undone(u.Services, sameContainer)
-		if err != nil || len(todo) == 0 {
-			return doneBefore, err
+	case u.ForceRecreate && w.Before != nil:
+		todo, err := w.todo(ctx, u.Services)
+		if err != nil {
+			return "", err
 		}
-		return w.change(todo, args, "UP_FAILED")
+		left := todo.ToReplace()
+		if len(left) == 0 {
+			return doneBefore, nil
+		}
+		return w.change(ctx, left, args, "UP_FAILED")
 	case u.ForceRecreate || u.NoRecreate:
-		return w.change(u.Services, args, "UP_FAILED")
+		return w.change(ctx, u.Services, args, "UP_FAILED")
 	}
-	return w.upFresh(u, args)
+	return w.upFresh(ctx, u, args)
 }
 
 // upFresh is an up after which services run with what their mounts show now. Compose compares
-// configurations, not the content of mounted files, so those of stale services are replaced.
-func (w *work) upFresh(u pipeline.Up, args []string) (string, error) {
-	stale, rest, err := w.stale(u.Services)
+// configurations, not the content of mounted files, so those of outdated services are replaced.
+func (w *work) upFresh(ctx context.Context, u pipeline.Up, args []string) (string, error) {
+	todo, err := w.todo(ctx, u.Services)
 	if err != nil {
 		return "", err
 	}
-	if len(stale) == 0 {
-		return w.change(u.Services, args, "UP_FAILED")
+	outdated, rest := todo.Outdated()
+	if len(outdated) == 0 {
+		return w.change(ctx, u.Services, args, "UP_FAILED")
 	}
-	w.out(operation.Stdout, "mounted files changed, so these are recreated: "+strings.Join(stale, " "), false)
-	replaced, err := w.recreate(pipeline.Recreate{Stack: u.Stack, Services: stale, NoDeps: u.NoDeps})
+	w.out(operation.Stdout, "mounted files changed, so these are recreated: "+strings.Join(outdated, " "), false)
+	replaced, err := w.recreate(ctx, pipeline.Recreate{Stack: u.Stack, Services: outdated, NoDeps: u.NoDeps})
 	if err != nil || len(rest) == 0 {
 		return replaced, err
 	}
-	summary, err := w.change(rest, args, "UP_FAILED")
+	summary, err := w.change(ctx, rest, args, "UP_FAILED")
 	return "mounts changed: " + replaced + "; " + summary, err
 }
 
-// sameContainer tells a service that has not been recreated yet.
-func sameContainer(old, now operation.Past) bool { return old.Container == now.Container }
-
 // recreate replaces containers and makes sure that it did: `up` alone leaves a container
 // as it is when only the content of a mounted file changed.
-func (w *work) recreate(r pipeline.Recreate) (string, error) {
-	args := []string{"up", "--detach", "--no-build", "--force-recreate"}
+func (w *work) recreate(ctx context.Context, r pipeline.Recreate) (string, error) {
+	args := append(slices.Clone(upArgs), "--force-recreate")
 	if r.NoDeps {
 		args = append(args, "--no-deps")
 	}
-	todo, err := w.undone(r.Services, sameContainer)
-	if err != nil || len(todo) == 0 {
-		return doneBefore, err
-	}
-	old, err := w.containers(todo)
+	todo, err := w.todo(ctx, r.Services)
 	if err != nil {
 		return "", err
 	}
-	summary, err := w.change(todo, args, "RECREATE_FAILED")
+	left := todo.ToReplace()
+	if len(left) == 0 {
+		return doneBefore, nil
+	}
+	summary, err := w.change(ctx, left, args, "RECREATE_FAILED")
 	if err != nil {
 		return "", err
 	}
-	return summary, w.replaced(old)
-}
-
-// replaced makes sure that old containers, by ID with the names of their services, are there no more.
-func (w *work) replaced(old map[string]string) error {
-	now, err := w.containers(nil)
+	now, err := w.Look(ctx, todo.Now.Projects, nil, false)
 	if err != nil {
-		return err
+		return "", err
 	}
-	for id, name := range old {
-		if _, same := now[id]; same {
-			return fault.New(fault.Failed, "NOT_RECREATED", "%s still has its old container %.12s", name, id)
+	for _, name := range left {
+		for _, old := range todo.Now.Of(todo.Model.Key(name)) {
+			if now.Has(old.ID) {
+				return "", fault.New(fault.Failed, "NOT_RECREATED", "%s still has its old container %.12s", name, old.ID)
+			}
 		}
 	}
-	return nil
+	return summary, nil
 }
 
-func (w *work) restart(r pipeline.Restart) (string, error) {
-	todo, err := w.undone(r.Services, func(old, now operation.Past) bool {
-		return old.Container == now.Container && old.Started.Equal(now.Started)
-	})
-	if err != nil || len(todo) == 0 {
-		return doneBefore, err
+func (w *work) restart(ctx context.Context, r pipeline.Restart) (string, error) {
+	todo, err := w.todo(ctx, r.Services)
+	if err != nil {
+		return "", err
 	}
-	return w.change(todo, []string{"restart"}, "RESTART_FAILED")
+	left := todo.ToRestart()
+	if len(left) == 0 {
+		return doneBefore, nil
+	}
+	return w.change(ctx, left, []string{"restart"}, "RESTART_FAILED")
 }
 
 // doneBefore is the summary of a step that had been done when it was entered again.
 const doneBefore = "had been done before the agent ended"
 
-// undone lists the services that a repeated step still has to do: those that have a
-// container, or none at all, that is the same as before the step began for the first time.
-func (w *work) undone(patterns []string, same func(old, now operation.Past) bool) ([]string, error) {
-	names, err := w.services(patterns)
-	if err != nil {
-		return nil, err
-	}
-	m, err := w.model(w.ctx, w.plan, w.stack)
-	if err != nil {
-		return nil, err
-	}
-	if len(names) == 0 {
-		names = slices.Sorted(maps.Keys(m.Services))
-	}
-	present, err := w.past(w.ctx, w.stack.Name, m.Name)
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(names, func(name string) bool {
-		some := false
-		for _, now := range present {
-			if now.Service != name {
-				continue
-			}
-			some = true
-			if slices.ContainsFunc(w.Before.Containers, func(old operation.Past) bool { return same(old, now) }) || !now.Running {
-				return false
-			}
-		}
-		return some && w.Before.Projects != nil
-	}), nil
-}
-
 // change runs a command that changes containers and says which it changed.
-func (w *work) change(patterns, args []string, reason string) (string, error) {
-	names, err := w.services(patterns)
+func (w *work) change(ctx context.Context, patterns, args []string, reason string) (string, error) {
+	names, err := w.services(ctx, patterns)
 	if err != nil {
 		return "", err
 	}
-	m, err := w.model(w.ctx, w.plan, w.stack)
+	m, err := w.model(ctx, w.plan, w.stack)
 	if err != nil {
 		return "", err
 	}
-	defer w.project(m.Name)()
-	if err := w.repair(w.ctx, m.Name, w.out); err != nil {
+	defer w.project(m.Project)()
+	if err := w.repair(ctx, m.Project, w.out); err != nil {
 		return "", err
 	}
-	before, err := w.containers(nil)
+	before, err := w.containers(ctx, m.Project)
 	if err != nil {
 		return "", err
 	}
-	_, err = w.run(w.ctx, command{
-		stack: w.stack, env: w.plan.Environment, args: append(append(args, "--"), names...), out: w.out, deadline: w.deadlines.Up,
+	_, err = w.run(ctx, command{
+		stack: w.stack, env: w.plan.Environment, args: append(append(slices.Clone(args), "--"), names...), out: w.out, deadline: w.deadlines.Up,
 	})
 	if err != nil {
 		return "", because(err, reason, "docker compose %s of stack %s failed", args[0], w.stack.Name)
 	}
-	after, err := w.containers(nil)
+	after, err := w.containers(ctx, m.Project)
 	if err != nil {
 		return "", err
 	}
@@ -246,22 +340,15 @@ func (w *work) change(patterns, args []string, reason string) (string, error) {
 	return difference(before, after), nil
 }
 
-// containers maps the IDs of a stack's containers to their services.
-func (w *work) containers(patterns []string) (map[string]string, error) {
-	m, err := w.model(w.ctx, w.plan, w.stack)
-	if err != nil {
-		return nil, err
-	}
-	list, err := w.list(w.ctx, m.Name)
+// containers maps the IDs of a project's containers to their services.
+func (w *work) containers(ctx context.Context, project string) (map[string]string, error) {
+	list, err := w.list(ctx, project)
 	if err != nil {
 		return nil, err
 	}
 	found := map[string]string{}
 	for _, summary := range list {
-		service := summary.Labels[labelService]
-		if len(patterns) == 0 || slices.ContainsFunc(patterns, func(p string) bool { return pipeline.MatchService(p, service) }) {
-			found[summary.ID] = service
-		}
+		found[summary.ID] = summary.Labels[labelService]
 	}
 	return found, nil
 }
@@ -282,10 +369,10 @@ func difference(before, after map[string]string) string {
 	return fmt.Sprintf("new: %s; %d kept", strings.Join(slices.Sorted(maps.Keys(created)), " "), kept)
 }
 
-func (w *work) exec(e pipeline.Exec) (string, error) {
-	ctx, cancel := context.WithTimeout(w.ctx, w.deadlines.Up)
+func (w *work) exec(ctx context.Context, e pipeline.Exec) (string, error) {
+	limited, cancel := context.WithTimeout(ctx, w.deadlines.Up)
 	defer cancel()
-	code, err := w.Exec(ctx, w.plan, e, w.out)
+	code, err := w.Exec(limited, w.plan, e, w.out)
 	if err != nil {
 		return "", err
 	}

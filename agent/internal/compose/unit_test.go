@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"encoding/json"
 	"errors"
@@ -217,7 +218,7 @@ func TestLendUntracked(t *testing.T) {
 		EnvFiles: []string{"pi/tracked.env", "secrets/deep/db.env", "absent.env", "../outside.env", "/etc/hostname", "pi/../../outside.env"},
 	}
 	for range 2 { // a proof may be repeated
-		if err := c.lendUntracked(side, stack); err != nil {
+		if err := c.linkUntracked(side, stack); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -232,11 +233,11 @@ func TestLendUntracked(t *testing.T) {
 		}
 	}
 	if _, err := os.Lstat(filepath.Join(side, "absent.env")); err == nil {
-		t.Error("what the host does not have was lent")
+		t.Error("what the host does not have was linked")
 	}
 
 	// A commit that holds a link out of the tree must not make us write there.
-	err := c.lendUntracked(side, pipeline.Stack{Name: "evil", Files: []string{"escape/docker-compose.yml"}})
+	err := c.linkUntracked(side, pipeline.Stack{Name: "evil", Files: []string{"escape/docker-compose.yml"}})
 	if fault.ReasonOf(err) != "SIDE_TREE" {
 		t.Errorf("a link that leads outside: %v", err)
 	}
@@ -323,7 +324,7 @@ func TestStepsThatAreNotCompose(t *testing.T) {
 	for reason, step := range map[string]pipeline.Step{
 		"UNKNOWN_STACK": {Up: &pipeline.Up{Stack: "nothing"}},
 	} {
-		if _, err := c.Run(t.Context(), plan, operation.Work{Step: step}, (&said{}).output); fault.ReasonOf(err) != reason {
+		if _, err := c.Run(t.Context(), plan, ports.Work{Step: step}, (&said{}).output); fault.ReasonOf(err) != reason {
 			t.Errorf("%+v: %v, want %s", step, err, reason)
 		}
 	}

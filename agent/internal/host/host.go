@@ -4,9 +4,9 @@
 package host
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 
-	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/strictyaml"
 )
@@ -18,7 +18,7 @@ type Gauge struct {
 	MinMemory int64    // bytes available without swapping; 0 demands nothing
 }
 
-var _ operation.Gauge = Gauge{}
+var _ ports.Gauge = Gauge{}
 
 // Left is the least disk space of the folders and the available memory, in bytes; a memory of 0 is unknown.
 func (g Gauge) Left() (diskFree, memoryAvailable uint64, err error) {
@@ -35,7 +35,7 @@ func (g Gauge) Left() (diskFree, memoryAvailable uint64, err error) {
 	return diskFree, memoryAvailable, nil
 }
 
-// Check implements operation.Gauge.
+// Check implements ports.Gauge.
 func (g Gauge) Check(context.Context) error {
 	for _, dir := range g.Dirs {
 		free, err := DiskFree(dir)

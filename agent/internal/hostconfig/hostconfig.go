@@ -50,7 +50,8 @@ type Limits struct {
 	BuildParallelism   int                 `yaml:"build_parallelism"` // steps side by side
 	MinFreeDisk        strictyaml.ByteSize `yaml:"min_free_disk"`
 	MinAvailableMemory strictyaml.ByteSize `yaml:"min_available_memory"`
-	JournalKeep        int                 `yaml:"journal_keep"` // ended operations
+	JournalKeep        int                 `yaml:"journal_keep"`  // ended operations
+	KeepVersions       int                 `yaml:"keep_versions"` // successful operations whose images are kept for a rollback
 }
 
 // Deadlines bound children.
@@ -76,7 +77,7 @@ func Default() Config {
 		VerifyWithin:    15 * time.Minute,
 		PauseTTL:        4 * time.Hour,
 		RequireAncestry: true,
-		Limits:          Limits{BuildParallelism: 2, MinFreeDisk: 2 << 30, MinAvailableMemory: 512 << 20, JournalKeep: 200},
+		Limits:          Limits{BuildParallelism: 2, MinFreeDisk: 2 << 30, MinAvailableMemory: 512 << 20, JournalKeep: 200, KeepVersions: 3},
 		Deadlines: Deadlines{
 			Fetch: 2 * time.Minute, Build: 30 * time.Minute, Migrate: 10 * time.Minute, Up: 5 * time.Minute,
 			Probe: 2 * time.Minute, NoProgress: 5 * time.Minute,
@@ -199,6 +200,9 @@ func (k *checker) numbers(c Config) {
 	}
 	if c.Limits.BuildParallelism < 1 || c.Limits.BuildParallelism > 64 {
 		k.bad("must be 1 to 64, not %d", []string{"limits", "build_parallelism"}, c.Limits.BuildParallelism)
+	}
+	if c.Limits.KeepVersions < 1 || c.Limits.KeepVersions > 50 {
+		k.bad("must be 1 to 50, not %d", []string{"limits", "keep_versions"}, c.Limits.KeepVersions)
 	}
 	if c.Limits.JournalKeep < 1 {
 		k.bad("must be at least 1, not %d", []string{"limits", "journal_keep"}, c.Limits.JournalKeep)

@@ -1,16 +1,20 @@
 package journal
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
-	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -23,7 +27,7 @@ const (
 
 var shaPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
-// Stamp implements operation.Stamp.
+// Stamp implements ports.Stamp.
 func (j *Journal) Stamp() (string, time.Time, error) {
 	path := filepath.Join(j.dir, fileStamp)
 	raw, err := os.ReadFile(path)
@@ -45,7 +49,7 @@ func (j *Journal) Stamp() (string, time.Time, error) {
 	return sha, info.ModTime(), nil
 }
 
-// SetStamp implements operation.Stamp.
+// SetStamp implements ports.Stamp.
 func (j *Journal) SetStamp(sha string) error {
 	path := filepath.Join(j.dir, fileStamp)
 	if !shaPattern.MatchString(sha) {
@@ -54,9 +58,9 @@ func (j *Journal) SetStamp(sha string) error {
 	return fileFault(replaceFile(path, []byte(sha+"\n")), path)
 }
 
-// Pause implements operation.Sentinels.
-func (j *Journal) Pause() (*operation.Pause, error) {
-	return readSentinel(j, filePause, func(p *operation.Pause) string {
+// Pause implements ports.Sentinels.
+func (j *Journal) Pause() (*ports.Pause, error) {
+	return readSentinel(j, filePause, func(p *ports.Pause) string {
 		if p.Expires.IsZero() {
 			return "expires_at is missing"
 		}
@@ -64,21 +68,95 @@ func (j *Journal) Pause() (*operation.Pause, error) {
 	})
 }
 
-// SetPause implements operation.Sentinels.
-func (j *Journal) SetPause(p *operation.Pause) error { return writeSentinel(j, filePause, p) }
-
-// Blocked implements operation.Sentinels.
-func (j *Journal) Blocked() (*operation.Blocked, error) {
-	return readSentinel(j, fileBlocked, func(b *operation.Blocked) string {
-		if !shaPattern.MatchString(b.SHA) {
-			return fmt.Sprintf("sha %q is no commit", cut(b.SHA))
+// ChangePause implements ports.Sentinels.
+func (j *Journal) ChangePause(change func(*ports.Pause) *ports.Pause) error {
+	j.sentinels.Lock()
+	defer j.sentinels.Unlock()
+	was, err := j.Pause()
+	if err != nil {
+		if fault.ReasonOf(err) == "SENTINEL_BROKEN" && change(nil) == nil {
+			return fileFault(removeFile(filepath.Join(j.dir, filePause)), filePause) // to remove it repairs it
 		}
-		return ""
-	})
+		return err
+	}
+	var own *ports.Pause
+	if was != nil {
+		p := *was
+		own = &p
+	}
+	now := change(own)
+	if reflect.DeepEqual(was, now) {
+		return nil
+	}
+	path := filepath.Join(j.dir, filePause)
+	if now == nil {
+		return fileFault(removeFile(path), path)
+	}
+	raw, err := json.MarshalIndent(now, "", "  ")
+	if err != nil {
+		return fileFault(err, path)
+	}
+	return fileFault(replaceFile(path, append(raw, '\n')), path)
 }
 
-// SetBlocked implements operation.Sentinels.
-func (j *Journal) SetBlocked(b *operation.Blocked) error { return writeSentinel(j, fileBlocked, b) }
+// Blocked implements ports.Sentinels. The file holds one JSON object a block; one that has a single block reads
+// like the file of old, which had no more.
+func (j *Journal) Blocked() ([]ports.Blocked, error) {
+	path := filepath.Join(j.dir, fileBlocked)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fileFault(err, path)
+	}
+	var blocks []ports.Blocked
+	for decoder := json.NewDecoder(bytes.NewReader(raw)); ; {
+		var b ports.Blocked
+		err := decoder.Decode(&b)
+		if errors.Is(err, io.EOF) && len(blocks) > 0 {
+			return blocks, nil
+		}
+		if err == nil && !shaPattern.MatchString(b.SHA) {
+			err = fmt.Errorf("sha %q is no commit", cut(b.SHA))
+		}
+		if err != nil {
+			return nil, brokenSentinel(err, path)
+		}
+		blocks = append(blocks, b)
+	}
+}
+
+// ChangeBlocked implements ports.Sentinels.
+func (j *Journal) ChangeBlocked(change func([]ports.Blocked) []ports.Blocked) error {
+	j.sentinels.Lock()
+	defer j.sentinels.Unlock()
+	was, err := j.Blocked()
+	if err != nil {
+		return err
+	}
+	now := change(slices.Clone(was))
+	if reflect.DeepEqual(was, now) {
+		return nil
+	}
+	path := filepath.Join(j.dir, fileBlocked)
+	if len(now) == 0 {
+		return fileFault(removeFile(path), path)
+	}
+	var raw bytes.Buffer
+	encoder := json.NewEncoder(&raw)
+	encoder.SetEscapeHTML(false)
+	for _, b := range now {
+		if err := encoder.Encode(b); err != nil {
+			return fileFault(err, path)
+		}
+	}
+	return fileFault(replaceFile(path, raw.Bytes()), path)
+}
+
+func brokenSentinel(err error, path string) error {
+	return fault.Wrap(err, fault.Degraded, "SENTINEL_BROKEN", "%s is no sentinel", path).WithHint("remove it if nothing must be held back")
+}
 
 // readSentinel reads a sentinel, nil when there is none. One that cannot be read is an
 // error: it must not count as absent, since it is there to keep something from happening.
@@ -100,21 +178,9 @@ func readSentinel[T any](j *Journal, name string, check func(*T) string) (*T, er
 		}
 	}
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Degraded, "SENTINEL_BROKEN", "%s is no sentinel", path).WithHint("remove it if nothing must be held back")
+		return nil, brokenSentinel(err, path)
 	}
 	return v, nil
-}
-
-func writeSentinel[T any](j *Journal, name string, v *T) error {
-	path := filepath.Join(j.dir, name)
-	if v == nil {
-		return fileFault(removeFile(path), path)
-	}
-	raw, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fileFault(err, path)
-	}
-	return fileFault(replaceFile(path, append(raw, '\n')), path)
 }
 
 func fileFault(err error, path string) error {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -9,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -22,10 +22,12 @@ func TestFormats(t *testing.T) {
 	if err := j.SetStamp(sha); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.SetPause(&operation.Pause{Reason: "deploy", Owner: "deployer/atlas", Operation: "op-1-x", Created: at, Expires: at.Add(4 * time.Hour)}); err != nil {
+	pause := &ports.Pause{Reason: "deploy", Owner: "deployer/atlas", Operation: "op-1-x", Created: at, Expires: at.Add(4 * time.Hour)}
+	if err := j.ChangePause(func(*ports.Pause) *ports.Pause { return pause }); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.SetBlocked(&operation.Blocked{SHA: sha, Operation: "op-1-x", Reason: "crash", Created: at}); err != nil {
+	blocks := []ports.Blocked{{SHA: sha, Operation: "op-1-x", Reason: "crash", Created: at}}
+	if err := j.ChangeBlocked(func([]ports.Blocked) []ports.Blocked { return blocks }); err != nil {
 		t.Fatal(err)
 	}
 	if got := content(t, filepath.Join(dir, "last-successful-deploy-sha")); got != sha+"\n" {
@@ -109,7 +111,7 @@ func TestBrokenSentinelIsAnError(t *testing.T) {
 		}
 		wantFault(t, err, fault.Degraded, "SENTINEL_BROKEN")
 	}
-	if err := j.SetPause(nil); err != nil { // resume repairs it
+	if err := j.ChangePause(func(*ports.Pause) *ports.Pause { return nil }); err != nil { // resume repairs it
 		t.Error(err)
 	}
 	if pause, err := j.Pause(); pause != nil || err != nil {
@@ -124,7 +126,8 @@ func TestReplacingLeavesNothingBehind(t *testing.T) {
 		if err := j.SetStamp(strings.Repeat(string(rune('a'+n%6)), 40)); err != nil {
 			t.Fatal(err)
 		}
-		if err := j.SetPause(&operation.Pause{Owner: "x", Expires: time.Now()}); err != nil {
+		pause := &ports.Pause{Owner: "x", Expires: time.Now()}
+		if err := j.ChangePause(func(*ports.Pause) *ports.Pause { return pause }); err != nil {
 			t.Fatal(err)
 		}
 	}

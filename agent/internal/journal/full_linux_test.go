@@ -9,8 +9,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
+	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"
-	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -61,7 +61,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	noTemporary(t, dir)
-	if err := j.Append(op.ID, []operation.Event{operationtest.Entered(last, operation.Proving)}); err != nil {
+	if err := j.Append(op.ID, []operation.Event{hosttest.Entered(last, operation.Proving)}); err != nil {
 		t.Errorf("with room again: %v", err)
 	}
 }

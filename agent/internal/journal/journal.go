@@ -8,6 +8,7 @@
 package journal
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/bbolt"
@@ -44,13 +46,15 @@ type Journal struct {
 	dir  string
 	keep int
 	log  hclog.Logger
+
+	sentinels sync.Mutex // held from the look at a sentinel to its replacement
 }
 
 var (
-	_ operation.Journal   = (*Journal)(nil)
-	_ operation.Records   = (*Journal)(nil)
-	_ operation.Stamp     = (*Journal)(nil)
-	_ operation.Sentinels = (*Journal)(nil)
+	_ ports.Journal   = (*Journal)(nil)
+	_ ports.Records   = (*Journal)(nil)
+	_ ports.Stamp     = (*Journal)(nil)
+	_ ports.Sentinels = (*Journal)(nil)
 )
 
 // Open takes the state directory's lock and opens its journal, making both when they do
@@ -78,7 +82,7 @@ func (j *Journal) Close() error { return errors.Join(j.db.Close(), j.lock.releas
 // Dir is the state directory.
 func (j *Journal) Dir() string { return j.dir }
 
-// Create implements operation.Journal.
+// Create implements ports.Journal.
 func (j *Journal) Create(first operation.Event) (op operation.Operation, created bool, err error) {
 	err = j.update(func(tx *bbolt.Tx) error {
 		created = false
@@ -102,7 +106,7 @@ func (j *Journal) Create(first operation.Event) (op operation.Operation, created
 	return op, created, failed(err)
 }
 
-// Known implements operation.Journal.
+// Known implements ports.Journal.
 func (j *Journal) Known(commandID string) (op operation.Operation, known bool, err error) {
 	err = j.view(func(tx *bbolt.Tx) error {
 		key := tx.Bucket(bucketCommands).Get([]byte(commandID))
@@ -126,7 +130,7 @@ func (j *Journal) index(tx *bbolt.Tx, op operation.Operation) error {
 	return err
 }
 
-// Append implements operation.Journal.
+// Append implements ports.Journal.
 func (j *Journal) Append(id string, events []operation.Event) error {
 	return failed(j.update(func(tx *bbolt.Tx) error {
 		var op operation.Operation
@@ -163,7 +167,7 @@ func put(tx *bbolt.Tx, op operation.Operation, events []operation.Event) error {
 	return tx.Bucket(bucketRecords).Put(number(op.Number), raw)
 }
 
-// Events implements operation.Journal.
+// Events implements ports.Journal.
 func (j *Journal) Events(id string, after uint64, limit int) ([]operation.Event, error) {
 	var events []operation.Event
 	if after == math.MaxUint64 {

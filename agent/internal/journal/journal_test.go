@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"errors"
 	"fmt"
 	"os"
@@ -13,8 +14,8 @@ import (
 	"go.etcd.io/bbolt"
 	"golang.org/x/sys/unix"
 
+	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"
-	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -36,20 +37,20 @@ func wantFault(t *testing.T, err error, kind fault.Kind, reason string) {
 }
 
 func TestContract(t *testing.T) {
-	operationtest.TestJournal(t, func(t *testing.T) operationtest.Record { return open(t, t.TempDir(), 200) })
-	operationtest.TestStamp(t, func(t *testing.T) operation.Stamp { return open(t, t.TempDir(), 200) })
-	operationtest.TestSentinels(t, func(t *testing.T) operation.Sentinels { return open(t, t.TempDir(), 200) })
+	hosttest.TestJournal(t, func(t *testing.T) hosttest.Record { return open(t, t.TempDir(), 200) })
+	hosttest.TestStamp(t, func(t *testing.T) ports.Stamp { return open(t, t.TempDir(), 200) })
+	hosttest.TestSentinels(t, func(t *testing.T) ports.Sentinels { return open(t, t.TempDir(), 200) })
 }
 
 // create records an operation and, with a state, ends it there.
 func create(t *testing.T, j *Journal, command string, end operation.State) operation.Operation {
 	t.Helper()
-	op, created, err := j.Create(operationtest.Accepted(command))
+	op, created, err := j.Create(hosttest.Accepted(command))
 	if err != nil || !created {
 		t.Fatalf("create %s: created %v, %v", command, created, err)
 	}
 	if end != "" {
-		if err := j.Append(op.ID, []operation.Event{operationtest.Entered(2, end)}); err != nil {
+		if err := j.Append(op.ID, []operation.Event{hosttest.Entered(2, end)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,7 +79,7 @@ func TestReopen(t *testing.T) {
 	if sha, _, err := j.Stamp(); sha != strings.Repeat("a", 40) || err != nil {
 		t.Errorf("stamp %q, %v", sha, err)
 	}
-	if again, created, err := j.Create(operationtest.Accepted("c")); err != nil || created || again.ID != op.ID {
+	if again, created, err := j.Create(hosttest.Accepted("c")); err != nil || created || again.ID != op.ID {
 		t.Errorf("the command is forgotten: %+v, %v", again, err)
 	}
 	if next := create(t, j, "d", ""); next.Number != 2 {
@@ -95,7 +96,7 @@ func TestAClosedJournalIsAnError(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantFault(t, j.Append(op.ID, []operation.Event{operationtest.Entered(2, operation.Proving)}), fault.Degraded, "JOURNAL_FAILED")
+	wantFault(t, j.Append(op.ID, []operation.Event{hosttest.Entered(2, operation.Proving)}), fault.Degraded, "JOURNAL_FAILED")
 	_, err := j.Operation(op.ID)
 	wantFault(t, err, fault.Degraded, "JOURNAL_FAILED")
 }
@@ -232,7 +233,8 @@ func TestPermissions(t *testing.T) {
 func TestPrune(t *testing.T) {
 	j := open(t, t.TempDir(), 3)
 	blocked := create(t, j, "1 blocked", operation.Failed)
-	if err := j.SetBlocked(&operation.Blocked{SHA: strings.Repeat("a", 40), Operation: blocked.ID, Created: time.Now()}); err != nil {
+	blocks := []ports.Blocked{{SHA: strings.Repeat("a", 40), Operation: blocked.ID, Created: time.Now()}}
+	if err := j.ChangeBlocked(func([]ports.Blocked) []ports.Blocked { return blocks }); err != nil {
 		t.Fatal(err)
 	}
 	create(t, j, "2 old success", operation.Succeeded)
@@ -276,7 +278,7 @@ func TestPruneStopsAtABrokenSentinel(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, fileBlocked), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err := j.Create(operationtest.Accepted("c"))
+	_, _, err := j.Create(hosttest.Accepted("c"))
 	wantFault(t, err, fault.Degraded, "SENTINEL_BROKEN")
 	if ops, err := j.Operations(0, 1); len(ops) != 0 || err != nil {
 		t.Errorf("half an operation is recorded: %v, %v", ops, err)
@@ -299,8 +301,8 @@ func TestDamagedRecordsAreErrors(t *testing.T) {
 		"Unfinished": func() error { _, err := j.Unfinished(); return err },
 		"Events":     func() error { _, err := j.Events(op.ID, 0, 1); return err },
 		"Known":      func() error { _, _, err := j.Known("c"); return err },
-		"Append":     func() error { return j.Append(op.ID, []operation.Event{operationtest.Entered(2, operation.Proving)}) },
-		"Create":     func() error { _, _, err := j.Create(operationtest.Accepted("d")); return err },
+		"Append":     func() error { return j.Append(op.ID, []operation.Event{hosttest.Entered(2, operation.Proving)}) },
+		"Create":     func() error { _, _, err := j.Create(hosttest.Accepted("d")); return err },
 	} {
 		t.Run(name, func(t *testing.T) { wantFault(t, try(), fault.Degraded, "JOURNAL_FAILED") })
 	}

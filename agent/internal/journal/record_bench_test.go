@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"strings"
 	"testing"
@@ -8,30 +9,30 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"
-	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
 )
 
 // BenchmarkRecord streams the output of a build through the engine's recorder into a journal on disk,
 // and reads it back as a watcher does: one line of 80 bytes an iteration, from the child's pipe to the viewer.
 func BenchmarkRecord(b *testing.B) {
-	h := operationtest.NewHost()
-	target := h.Push(map[string]string{operationtest.ConfigPath: strings.Replace(operationtest.Files()[operationtest.ConfigPath], "soak: 3s", "soak: 0s", 1)})
+	h := hosttest.NewHost()
+	target := h.Push(map[string]string{hosttest.ConfigPath: strings.Replace(hosttest.Files()[hosttest.ConfigPath], "soak: 3s", "soak: 0s", 1)})
 	j, err := Open(b.TempDir(), 200, hclog.NewNullLogger())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer j.Close()
 	line := strings.Repeat("x", 80)
-	h.On("Runtime.Run build/app/1", func(_ context.Context, c operationtest.Call) error {
+	h.On("Runtime.Run build/app/1", func(_ context.Context, c hosttest.Call) error {
 		for range b.N {
 			c.Out(operation.Stdout, line, false)
 		}
 		return nil
 	})
-	ports := h.Ports()
-	ports.Journal, ports.Records = j, j
-	engine := operation.New(ports, operationtest.Policy(), hclog.NewNullLogger())
+	p := h.Ports()
+	p.Journal, p.Records = j, j
+	engine := flow.New(p, hosttest.Policy(), hclog.NewNullLogger())
 	defer engine.Close()
 	req, err := h.Request("bench", target)
 	if err != nil {

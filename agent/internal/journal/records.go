@@ -1,11 +1,13 @@
 package journal
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,7 +32,7 @@ func load(tx *bbolt.Tx, key []byte, op *operation.Operation) error {
 	return json.Unmarshal(raw, op)
 }
 
-// Operation implements operation.Records.
+// Operation implements ports.Records.
 func (j *Journal) Operation(id string) (operation.Operation, error) {
 	var op operation.Operation
 	err := j.view(func(tx *bbolt.Tx) error {
@@ -72,7 +74,7 @@ func find(tx *bbolt.Tx, id string) ([]byte, error) {
 	return found, nil
 }
 
-// Operations implements operation.Records.
+// Operations implements ports.Records.
 func (j *Journal) Operations(before uint64, limit int) ([]operation.Operation, error) {
 	var ops []operation.Operation
 	err := j.view(func(tx *bbolt.Tx) error {
@@ -97,7 +99,7 @@ func (j *Journal) Operations(before uint64, limit int) ([]operation.Operation, e
 	return ops, failed(err)
 }
 
-// Unfinished implements operation.Records.
+// Unfinished implements ports.Records.
 func (j *Journal) Unfinished() ([]operation.Operation, error) {
 	var ops []operation.Operation
 	err := j.view(func(tx *bbolt.Tx) error {
@@ -133,7 +135,7 @@ func (j *Journal) prune(tx *bbolt.Tx) error {
 		if !op.State.Terminal() {
 			continue
 		}
-		needed := (blocked != nil && blocked.Operation == op.ID) || (op.State == operation.Succeeded && !successful)
+		needed := (slices.ContainsFunc(blocked, func(b ports.Blocked) bool { return b.Operation == op.ID })) || (op.State == operation.Succeeded && !successful)
 		successful = successful || op.State == operation.Succeeded
 		if ended++; ended > j.keep && !needed {
 			drop = append(drop, op)

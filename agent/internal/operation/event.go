@@ -1,8 +1,10 @@
 package operation
 
 import (
+	"fmt"
 	"time"
 
+	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
@@ -21,6 +23,9 @@ type Event struct {
 	Probe        *ProbeResult   `json:"probe,omitempty"`
 	Warning      *Warning       `json:"warning,omitempty"`
 	Migration    *Migration     `json:"migration,omitempty"`
+	Cancel       *Cancel        `json:"cancel,omitempty"`
+	TakenUp      *TakenUp       `json:"taken_up,omitempty"`
+	Alone        *Alone         `json:"alone,omitempty"`
 }
 
 // Accepted is the first event of every operation.
@@ -36,6 +41,8 @@ type Accepted struct {
 	PlanDigest string `json:"plan_digest,omitempty"`
 	AllowOlder bool   `json:"allow_older,omitempty"`
 	AskNewer   bool   `json:"ask_newer,omitempty"`
+	Moved      string `json:"moved,omitempty"` // where somebody moved the checkout; the change set is that of both
+	Judge      bool   `json:"judge,omitempty"`
 	Undo       string `json:"undo,omitempty"` // operation that a rollback undoes
 }
 
@@ -45,13 +52,27 @@ type StateChange struct {
 	Failure      *Failure  `json:"failure,omitempty"`
 	SupersededBy string    `json:"superseded_by,omitempty"`
 	VerifyBy     time.Time `json:"verify_by,omitzero"`
+	Summary      string    `json:"summary,omitempty"` // of a terminal state
 }
 
 // PreDeploy carries what a rollback goes back to: the commit of the checkout before the
-// operation, and what ran. Containers is nil where they were not looked at yet.
+// operation, and what ran.
 type PreDeploy struct {
-	SHA        string    `json:"sha"`
-	Containers *Snapshot `json:"containers,omitempty"`
+	SHA string `json:"sha"`
+	// Before is what ran. It is nil where nobody looked yet.
+	Before *picture.Picture `json:"before,omitempty"`
+	Proven *Proven          `json:"proven,omitempty"`
+}
+
+// Proven is what the proof of a commit found out about the services that it names.
+type Proven struct {
+	// Projects are the compose projects of the commit's stacks, by stack.
+	Projects map[string]string `json:"projects,omitempty"`
+	Services []picture.Key     `json:"services,omitempty"` // that the commit names
+	// Leaving are services that run and that the commit does not name any more: they are stopped and removed.
+	Leaving []picture.Key `json:"leaving,omitempty"`
+	// Excused are services that were not as they should be before; they are not judged.
+	Excused []picture.Excuse `json:"excused,omitempty"`
 }
 
 // StepStarted says that a step started.
@@ -60,7 +81,7 @@ type StepStarted struct {
 	Title string `json:"title"`
 	// Before is what ran when the step began, for steps that must know after a crash what
 	// they had done already.
-	Before *Snapshot `json:"before,omitempty"`
+	Before *picture.Picture `json:"before,omitempty"`
 }
 
 // StepOutcome is how a step ended; "" while it runs.
@@ -100,14 +121,31 @@ type OutputLine struct {
 	Truncated bool   `json:"x,omitempty"` // longer than the limit, cut
 }
 
+// storedLine is what a journal needs for a line besides its text: the event around it, its key, the place in a page. Measured.
+const storedLine = 164
+
+// Size is about how many bytes the line takes in the journal: JSON writes some characters with several.
+func (l OutputLine) Size() int64 {
+	n := storedLine + len(l.StepID) + len(l.Text)
+	for i := range len(l.Text) {
+		switch c := l.Text[i]; {
+		case c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t':
+			n++
+		case c < 0x20 || c == '<' || c == '>' || c == '&':
+			n += 5
+		}
+	}
+	return int64(n)
+}
+
 // ProbeOutcome is what a probe found.
-type ProbeOutcome string
+type ProbeOutcome = picture.Verdict
 
 // The outcomes of a probe.
 const (
-	ProbePassed  ProbeOutcome = "passed"
-	ProbeWaiting ProbeOutcome = "waiting" // not yet; worth another attempt
-	ProbeFailed  ProbeOutcome = "failed"  // and another attempt would not help
+	ProbePassed  = picture.Passed
+	ProbeWaiting = picture.Waiting
+	ProbeFailed  = picture.Failed
 )
 
 // ProbeResult is one finding of a probe.
@@ -129,4 +167,34 @@ type Warning struct {
 // Migration names one migration that is now applied.
 type Migration struct {
 	Name string `json:"name"`
+}
+
+// Cancel keeps a person's wish to end the operation, over a restart of the agent too.
+type Cancel struct {
+	By string `json:"by"` // "operator/chris"
+}
+
+func (c Cancel) String() string { return "cancelled by " + c.By }
+
+// TakenUp says that a restarted agent goes on with the operation.
+type TakenUp struct {
+	State State `json:"state"`           // in which the agent before it ended
+	Ended int   `json:"ended,omitempty"` // processes of it that were ended
+}
+
+func (t TakenUp) String() string {
+	message := fmt.Sprintf("the agent was restarted in %s and goes on", t.State)
+	if t.Ended > 0 {
+		message += fmt.Sprintf("; %d processes of its predecessor were ended", t.Ended)
+	}
+	return message
+}
+
+// Alone says that nobody came to verify.
+type Alone struct {
+	Waited time.Duration `json:"waited"` // nanoseconds
+}
+
+func (a Alone) String() string {
+	return fmt.Sprintf("no verify command came within %s; the agent verifies by itself", a.Waited)
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"
-	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
@@ -21,9 +21,9 @@ func FuzzFold(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, seed uint64, batch uint8) {
 		dice := rand.New(rand.NewPCG(seed, 1))
-		h := operationtest.NewHost()
+		h := hosttest.NewHost()
 		ports := h.Ports()
-		op, _, err := ports.Journal.Create(operationtest.Accepted("c"))
+		op, _, err := ports.Journal.Create(hosttest.Accepted("c"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +47,7 @@ func FuzzFold(f *testing.F) {
 		}
 		folded := operation.Fold(op.ID, op.Number, events)
 		if asJSON(t, folded) != asJSON(t, stored) {
-			diff(t, "the fold", asJSON(t, folded), asJSON(t, stored))
+			t.Errorf("the fold is\n%s\nstored is\n%s", asJSON(t, folded), asJSON(t, stored))
 		}
 		clone := folded.Clone()
 		before := asJSON(t, clone)

@@ -1,16 +1,11 @@
-// Package operation is the domain of the agent: what an operation is, how it moves from state to state,
-// who drives it.
+// Package operation is the record: what an operation is, the events it is the fold of, and the order of its states.
 //
-// It promises that at most one operation runs at a time, that every fact is in the
-// journal before anyone hears of it, and that every operation ends in a terminal state
-// that tells the truth. It owns the interfaces of everything it needs (ports.go); the
-// adapters that talk to git, Compose, PostgreSQL or bbolt import this package, never the
-// other way round. Start reading at [Engine], then deploy.go.
+// It is pure, and everything durable is made of it: what a client sees on the wire, what `history` prints and what recovery reads are
+// one thing. Only [Operation.Apply] changes an operation, only [Next] knows which state follows. Start reading at [Operation] and state.go.
 package operation
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"ataraxis.dev/landfall/shared/fault"
@@ -49,6 +44,7 @@ type Operation struct {
 	Failure      *Failure      `json:"failure,omitempty"`
 	States       []StateRecord `json:"states,omitempty"`
 	Warnings     []string      `json:"warnings,omitempty"` // at most maxWarnings
+	Summary      string        `json:"summary,omitempty"`  // what runs at its end, counted, for people
 	SupersededBy string        `json:"superseded_by,omitempty"`
 
 	Created      time.Time `json:"created"`
@@ -56,7 +52,9 @@ type Operation struct {
 	VerifyBy     time.Time `json:"verify_by,omitzero"`     // when the agent verifies by itself
 	CancelledBy  string    `json:"cancelled_by,omitempty"` // who asked for its end
 	Restarts     int       `json:"restarts,omitempty"`     // how often a restarted agent took it up
+	Judge        bool      `json:"judge,omitempty"`        // nobody is waited for to judge it
 	Alone        bool      `json:"alone,omitempty"`        // nobody came to verify, so nobody will come to finish
+	OutputBytes  int64     `json:"output_bytes,omitempty"` // of output lines, as they are stored
 	LastSequence uint64    `json:"last_sequence"`
 }
 
@@ -77,7 +75,6 @@ type StepRecord struct {
 	Failure     *Failure    `json:"failure,omitempty"`
 	Summary     string      `json:"summary,omitempty"`
 	OutputLines uint64      `json:"output_lines,omitempty"`
-	Before      *Snapshot   `json:"before,omitempty"` // see StepStarted
 }
 
 // Failure is why an operation or a step did not succeed.
@@ -87,12 +84,12 @@ type Failure struct {
 	Message    string     `json:"message"`
 	Hint       string     `json:"hint,omitempty"`
 	StepID     string     `json:"step_id,omitempty"`
-	OutputTail []string   `json:"output_tail,omitempty"` // last lines of the child, oldest first, at most tailLines
+	OutputTail []string   `json:"output_tail,omitempty"` // last lines of the child, oldest first, at most TailLines
 }
 
 const (
-	// tailLines is how much of a failed child's output a Failure carries: a screenful.
-	tailLines = 40
+	// TailLines is how much of a failed child's output a Failure carries: a screenful.
+	TailLines = 40
 	// maxWarnings bounds the record, not the events.
 	maxWarnings = 100
 )
@@ -104,6 +101,7 @@ func (o *Operation) Apply(e Event) {
 	case e.Accepted != nil:
 		a := e.Accepted
 		o.Kind, o.CommandID, o.Requester, o.Target, o.Base = a.Kind, a.CommandID, a.Requester, a.Target, a.Base
+		o.Judge = a.Judge
 		o.Created = e.Time
 		o.State = Pending
 		o.States = append(o.States, StateRecord{Pending, e.Time})
@@ -116,7 +114,7 @@ func (o *Operation) Apply(e Event) {
 		o.PreDeploy = e.PreDeploy.SHA
 	case e.StepStarted != nil:
 		o.Steps = append(o.Steps, StepRecord{
-			ID: e.StepStarted.ID, Title: e.StepStarted.Title, State: o.State, Started: e.Time, Before: e.StepStarted.Before,
+			ID: e.StepStarted.ID, Title: e.StepStarted.Title, State: o.State, Started: e.Time,
 		})
 	case e.StepFinished != nil:
 		if s := o.openStep(e.StepFinished.ID); s != nil {
@@ -124,24 +122,31 @@ func (o *Operation) Apply(e Event) {
 			s.Failure, s.Summary = e.StepFinished.Failure, e.StepFinished.Summary
 		}
 	case e.Output != nil:
+		o.OutputBytes += e.Output.Size()
 		if s := o.openStep(e.Output.StepID); s != nil {
 			s.OutputLines++
 		}
 	case e.Probe != nil:
 		o.applyProbe(*e.Probe)
 	case e.Warning != nil:
-		switch e.Warning.Reason {
-		case reasonRestarted:
-			o.Restarts++
-		case reasonCancel:
-			o.CancelledBy = strings.TrimPrefix(e.Warning.Message, cancelWords)
-		}
-		o.Alone = o.Alone || e.Warning.Reason == reasonAlone
-		if len(o.Warnings) < maxWarnings {
-			o.Warnings = append(o.Warnings, e.Warning.Message)
-		}
+		o.warn(e.Warning.Message)
+	case e.Cancel != nil:
+		o.CancelledBy = e.Cancel.By
+		o.warn(e.Cancel.String())
+	case e.TakenUp != nil:
+		o.Restarts++
+		o.warn(e.TakenUp.String())
+	case e.Alone != nil:
+		o.Alone = true
+		o.warn(e.Alone.String())
 	case e.Migration != nil:
 		o.Migrations = append(o.Migrations, e.Migration.Name)
+	}
+}
+
+func (o *Operation) warn(message string) {
+	if len(o.Warnings) < maxWarnings {
+		o.Warnings = append(o.Warnings, message)
 	}
 }
 
@@ -150,6 +155,7 @@ func (o *Operation) applyState(c StateChange, at time.Time) {
 	o.States = append(o.States, StateRecord{c.State, at})
 	o.VerifyBy = c.VerifyBy
 	o.SupersededBy = c.SupersededBy
+	o.Summary = c.Summary
 	if c.Failure != nil {
 		o.Failure = c.Failure
 	}
@@ -187,8 +193,8 @@ func (o *Operation) openStep(id string) *StepRecord {
 	return nil
 }
 
-// lastTime is the latest time in the record.
-func (o *Operation) lastTime() time.Time {
+// LastTime is the latest time in the record.
+func (o *Operation) LastTime() time.Time {
 	last := o.Created
 	for _, s := range o.States {
 		last = later(last, s.Entered)
@@ -225,4 +231,12 @@ func Fold(id string, number uint64, events []Event) Operation {
 		o.Apply(e)
 	}
 	return o
+}
+
+// Short is a commit as people read it.
+func Short(sha string) string {
+	if len(sha) > 12 {
+		return sha[:12]
+	}
+	return sha
 }

@@ -52,6 +52,23 @@ func (s State) Terminal() bool { return slices.Contains(terminals, s) }
 // checkout or what runs. Restoring run-time files counts: it is the first write.
 func (s State) Touched() bool { return !s.Terminal() && !slices.Contains(untouched, s) }
 
+// reaching lists the states in which containers or the database may be changed.
+var reaching = []State{Migrating, Applying, AwaitingVerify, Verifying}
+
+// Reached reports whether an operation has come so far that it may have changed containers or the database.
+func (o *Operation) Reached() bool {
+	return slices.ContainsFunc(o.States, func(s StateRecord) bool { return slices.Contains(reaching, s.State) })
+}
+
+// StampStep is begun when the verdict is good, and by nothing else.
+const StampStep = "stamp"
+
+// VerdictStands reports whether a deploy was found good before the agent ended. It is not judged
+// again: the stamp may be written already, and must not name what a rollback took away.
+func (o *Operation) VerdictStands() bool {
+	return o.State == Verifying && slices.ContainsFunc(o.Steps, func(s StepRecord) bool { return s.ID == StampStep })
+}
+
 // Outcome is how the work of a state ended; it selects the next state.
 type Outcome int
 
@@ -61,6 +78,10 @@ const (
 	OutcomeFailed                    // it failed
 	OutcomeSuperseded                // a newer target runs already
 	OutcomeCancelled                 // a person ended it
+	// OutcomeTakenBack ends a rollback that had nothing to do but to give the checkout back: neither a container nor the
+	// database was touched. OutcomeCancelledBack is the same of an operation that a person ended.
+	OutcomeTakenBack
+	OutcomeCancelledBack
 )
 
 // Next is the state that follows s in an operation of a kind. It is the one place that
@@ -105,6 +126,10 @@ func afterRollingBack(kind Kind, outcome Outcome) (State, error) {
 		return Succeeded, nil
 	case outcome == OutcomeDone:
 		return RolledBack, nil
+	case outcome == OutcomeTakenBack && kind != KindRollback:
+		return FailedUntouched, nil
+	case outcome == OutcomeCancelledBack && kind != KindRollback:
+		return Cancelled, nil
 	}
 	return "", fmt.Errorf("a %s can only be done or failed in %s", kind, RollingBack)
 }

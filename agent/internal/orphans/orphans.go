@@ -7,6 +7,7 @@
 package orphans
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"bytes"
 	"context"
 	"errors"
@@ -19,7 +20,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/process"
 )
@@ -42,18 +42,18 @@ type Orphans struct {
 	log  hclog.Logger
 }
 
-var _ operation.Orphans = (*Orphans)(nil)
+var _ ports.Orphans = (*Orphans)(nil)
 
 // New finds processes through the kernel's process table in /proc (proc(5)). A system
 // without one has no orphans that we could find.
 func New(log hclog.Logger) *Orphans { return &Orphans{proc: "/proc", log: log.Named("orphans")} }
 
-// Mark implements operation.Orphans.
+// Mark implements ports.Orphans.
 func (o *Orphans) Mark(ctx context.Context, id string) context.Context {
 	return process.WithEnv(ctx, Variable+"="+id)
 }
 
-// End implements operation.Orphans.
+// End implements ports.Orphans.
 func (o *Orphans) End(ctx context.Context, id string) (int, error) {
 	found := o.find(id)
 	if len(found) == 0 {

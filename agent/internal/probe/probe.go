@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
@@ -39,15 +41,15 @@ const (
 
 // Prober makes single attempts. Safe for concurrent use.
 type Prober struct {
-	inspector operation.Inspector
+	inspector ports.Inspector
 	limit     time.Duration // for one attempt of any kind
 	http      *http.Client
 }
 
-var _ operation.Prober = (*Prober)(nil)
+var _ ports.Prober = (*Prober)(nil)
 
 // New makes a prober that sees containers through inspector and gives no attempt more than limit.
-func New(inspector operation.Inspector, limit time.Duration) *Prober {
+func New(inspector ports.Inspector, limit time.Duration) *Prober {
 	return &Prober{inspector: inspector, limit: limit, http: &http.Client{
 		Transport: &http.Transport{
 			DisableKeepAlives: true, // an old connection may reach an old container
@@ -57,15 +59,19 @@ func New(inspector operation.Inspector, limit time.Duration) *Prober {
 	}}
 }
 
-// Probe implements operation.Prober.
-func (p *Prober) Probe(ctx context.Context, plan *pipeline.Plan, probe pipeline.Probe) operation.ProbeResult {
+// Probe implements ports.Prober.
+func (p *Prober) Probe(ctx context.Context, plan *pipeline.Plan, probe pipeline.Probe, excused []picture.Excuse) operation.ProbeResult {
 	ctx, cancel := context.WithTimeout(ctx, p.limit)
 	defer cancel()
 	switch {
 	case probe.Containers != nil:
-		return p.containers(ctx, plan, *probe.Containers)
+		return p.containers(ctx, plan, *probe.Containers, excused)
 	case probe.Postgres != nil:
-		return p.postgres(ctx, plan, *probe.Postgres)
+		result := p.postgres(ctx, plan, *probe.Postgres)
+		if result.Outcome != operation.ProbePassed && picture.ForgivesIn(excused, probe.Postgres.Stack, probe.Postgres.Service) {
+			return passed("not judged, because %s was not as it should be before: %s", probe.Postgres.Service, result.Message)
+		}
+		return result
 	case probe.HTTP != nil:
 		return p.get(ctx, *probe.HTTP)
 	case probe.TCP != nil:
@@ -87,45 +93,27 @@ func failed(format string, args ...any) operation.ProbeResult {
 }
 
 // containers judges every service of the stacks; the worst verdict is the result.
-func (p *Prober) containers(ctx context.Context, plan *pipeline.Plan, probe pipeline.ContainersProbe) operation.ProbeResult {
+func (p *Prober) containers(ctx context.Context, plan *pipeline.Plan, probe pipeline.ContainersProbe, excused []picture.Excuse) operation.ProbeResult {
 	services, err := p.inspector.Services(ctx, plan, probe.Stacks)
 	if err != nil {
 		return waiting("%v", err) // the engine may be busy or restarting
 	}
-	worst, containers := operation.ProbeResult{Outcome: operation.ProbePassed}, 0
-	var messages []string
-	for _, s := range services {
-		containers += len(s.Containers)
-		outcome, message, blamed := s.Verdict()
-		if outcome == operation.ProbePassed {
-			continue
-		}
-		if outcome == operation.ProbeFailed && worst.Outcome != operation.ProbeFailed {
-			worst, messages = operation.ProbeResult{Outcome: outcome}, nil // what has failed matters, not what is still coming
-			worst.OutputTail = p.lastWords(ctx, blamed)
-		}
-		if worst.Outcome == operation.ProbePassed {
-			worst.Outcome = outcome
-		}
-		if outcome == operation.ProbeWaiting && worst.OutputTail == nil && blamed != nil && (blamed.Health == "unhealthy" || blamed.Restarts > 0) {
-			worst.OutputTail = p.lastWords(ctx, blamed) // in case it stays so until the deadline
-		}
-		if outcome == worst.Outcome {
-			messages = append(messages, s.Stack+"/"+message)
+	j := picture.Judge(services, excused)
+	if j.Verdict == picture.Passed {
+		return passed("%s", j)
+	}
+	result := operation.ProbeResult{Outcome: j.Verdict, Message: strings.Join(j.Messages, "; ")}
+	for _, c := range j.Blamed {
+		if j.Verdict == picture.Failed || c.Troubled() { // what only waits may stay so until the deadline
+			result.OutputTail = p.lastWords(ctx, c)
+			break
 		}
 	}
-	if worst.Outcome == operation.ProbePassed {
-		return passed("%d services, %d containers", len(services), containers)
-	}
-	worst.Message = strings.Join(messages, "; ")
-	return worst
+	return result
 }
 
 // lastWords reads the end of a failing container's log.
-func (p *Prober) lastWords(ctx context.Context, c *operation.Container) []string {
-	if c == nil {
-		return nil
-	}
+func (p *Prober) lastWords(ctx context.Context, c picture.Container) []string {
 	lines, err := p.inspector.LastLines(ctx, c.ID, logLines)
 	if err != nil {
 		return []string{fmt.Sprintf("(the log of %s cannot be read: %v)", c.Name, err)}

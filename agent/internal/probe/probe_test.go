@@ -1,6 +1,8 @@
 package probe
 
 import (
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +22,7 @@ import (
 
 // inspector answers with what a test gives it.
 type inspector struct {
-	services []operation.Service
+	services []picture.Service
 	stacks   []string // that were asked for
 	err      error
 
@@ -32,12 +34,12 @@ type inspector struct {
 	logErr error
 }
 
-func (i *inspector) Services(_ context.Context, _ *pipeline.Plan, stacks []string) ([]operation.Service, error) {
+func (i *inspector) Services(_ context.Context, _ *pipeline.Plan, stacks []string) ([]picture.Service, error) {
 	i.stacks = stacks
 	return i.services, i.err
 }
 
-func (i *inspector) Exec(ctx context.Context, _ *pipeline.Plan, exec pipeline.Exec, out operation.Output) (int, error) {
+func (i *inspector) Exec(ctx context.Context, _ *pipeline.Plan, exec pipeline.Exec, out ports.Output) (int, error) {
 	if _, limited := ctx.Deadline(); !limited {
 		return -1, errors.New("the command has no deadline")
 	}
@@ -55,9 +57,9 @@ func (i *inspector) LastLines(_ context.Context, id string, lines int) ([]string
 	return slices.Clone(i.log[id]), i.logErr
 }
 
-func ask(t *testing.T, i operation.Inspector, p pipeline.Probe) operation.ProbeResult {
+func ask(t *testing.T, i ports.Inspector, p pipeline.Probe) operation.ProbeResult {
 	t.Helper()
-	return New(i, time.Minute).Probe(t.Context(), &pipeline.Plan{}, p)
+	return New(i, time.Minute).Probe(t.Context(), &pipeline.Plan{}, p, nil)
 }
 
 func want(t *testing.T, got operation.ProbeResult, outcome operation.ProbeOutcome, parts ...string) {
@@ -274,7 +276,7 @@ func TestTCP(t *testing.T) {
 	want(t, ask(t, nil, p), operation.ProbePassed, "accepts connections")
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	want(t, New(nil, time.Minute).Probe(ended, nil, p), operation.ProbeWaiting, "no connection")
+	want(t, New(nil, time.Minute).Probe(ended, nil, p, nil), operation.ProbeWaiting, "no connection")
 	p.TCP.Address = "nonsense"
 	want(t, ask(t, nil, p), operation.ProbeWaiting, "no connection to nonsense")
 }
@@ -300,14 +302,14 @@ func TestPostgres(t *testing.T) {
 }
 
 func TestContainers(t *testing.T) {
-	service := func(name, state string, change ...func(*operation.Container)) operation.Service {
-		c := operation.Container{ID: name, Name: "p-" + name + "-1", State: state}
+	service := func(name, state string, change ...func(*picture.Container)) picture.Service {
+		c := picture.Container{ID: name, Name: "p-" + name + "-1", State: state}
 		for _, f := range change {
 			f(&c)
 		}
-		return operation.Service{Stack: "core", Name: name, Replicas: 1, Containers: []operation.Container{c}}
+		return picture.Service{Stack: "core", Name: name, Replicas: 1, Containers: []picture.Container{c}}
 	}
-	starting := func(c *operation.Container) { c.Health = "starting" }
+	starting := func(c *picture.Container) { c.Health = "starting" }
 	log := map[string][]string{"b": {"panic: no configuration"}, "c": {"other"}}
 	for name, c := range map[string]struct {
 		inspector inspector
@@ -315,26 +317,26 @@ func TestContainers(t *testing.T) {
 		message   string
 		tail      []string
 	}{
-		"all good":    {inspector{services: []operation.Service{service("a", "running"), service("b", "running")}}, operation.ProbePassed, "2 services, 2 containers", nil},
+		"all good":    {inspector{services: []picture.Service{service("a", "running"), service("b", "running")}}, operation.ProbePassed, "2 services, 2 containers", nil},
 		"none":        {inspector{}, operation.ProbePassed, "0 services, 0 containers", nil},
-		"two waiting": {inspector{services: []operation.Service{service("a", "running", starting), service("b", "running"), service("c", "created")}}, operation.ProbeWaiting, "core/a: health is starting; core/c: created, not started", nil},
+		"two waiting": {inspector{services: []picture.Service{service("a", "running", starting), service("b", "running"), service("c", "created")}}, operation.ProbeWaiting, "core/a: health is starting; core/c: created, not started", nil},
 		"the failed ones only": {
-			inspector{services: []operation.Service{service("a", "running", starting), service("b", "exited"), service("c", "dead"), service("d", "created")}, log: log},
+			inspector{services: []picture.Service{service("a", "running", starting), service("b", "exited"), service("c", "dead"), service("d", "created")}, log: log},
 			operation.ProbeFailed, "core/b: exited with code 0; core/c: is dead",
 			[]string{"panic: no configuration"},
 		},
 		"with a health check": {
-			inspector{services: []operation.Service{service("b", "dead", func(c *operation.Container) { c.HealthLog = "refused" })}, log: log},
+			inspector{services: []picture.Service{service("b", "dead", func(c *picture.Container) { c.HealthLog = "refused" })}, log: log},
 			operation.ProbeFailed, "core/b: is dead",
 			[]string{"panic: no configuration", "health check: refused"},
 		},
 		"a log that cannot be read": {
-			inspector{services: []operation.Service{service("b", "dead")}, logErr: errors.New("gone")},
+			inspector{services: []picture.Service{service("b", "dead")}, logErr: errors.New("gone")},
 			operation.ProbeFailed, "core/b: is dead",
 			[]string{"(the log of p-b-1 cannot be read: gone)"},
 		},
 		"a missing container": {
-			inspector{services: []operation.Service{{Stack: "core", Name: "a", Replicas: 1}}},
+			inspector{services: []picture.Service{{Stack: "core", Name: "a", Replicas: 1}}},
 			operation.ProbeFailed, "core/a: 0 of 1 containers exist", nil,
 		},
 		"an engine that does not answer": {inspector{err: errors.New("engine is busy")}, operation.ProbeWaiting, "engine is busy", nil},

@@ -6,6 +6,7 @@
 package script
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"os"
 	"path/filepath"
@@ -25,7 +26,7 @@ import (
 type Deadlines struct {
 	Script     time.Duration
 	Migrate    time.Duration
-	NoProgress time.Duration // silence after which a script counts as hung
+	NoProgress time.Duration // silence after which a script counts as hung; a migration may be silent
 }
 
 // Scripts runs the scripts of one checkout.
@@ -36,16 +37,16 @@ type Scripts struct {
 	log       hclog.Logger
 }
 
-var _ operation.Scripts = (*Scripts)(nil)
+var _ ports.Scripts = (*Scripts)(nil)
 
 // New makes the scripts of the checkout at dir, run by its owner.
 func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger) *Scripts {
 	return &Scripts{dir: dir, owner: owner, deadlines: deadlines, log: log.Named("script")}
 }
 
-// RunScript implements operation.Scripts.
-func (s *Scripts) RunScript(ctx context.Context, plan *pipeline.Plan, script pipeline.Script, out operation.Output) error {
-	err := s.run(ctx, plan, script.Path, script.Args, s.deadlines.Script, func(l process.Line) {
+// RunScript implements ports.Scripts.
+func (s *Scripts) RunScript(ctx context.Context, plan *pipeline.Plan, script pipeline.Script, out ports.Output) error {
+	err := s.run(ctx, plan, script.Path, script.Args, limits{s.deadlines.Script, s.deadlines.NoProgress}, func(l process.Line) {
 		out(operation.Stream(l.Stream), l.Text, l.Truncated)
 	})
 	return because(err, "SCRIPT_FAILED", script.Path)
@@ -55,9 +56,9 @@ func (s *Scripts) RunScript(ctx context.Context, plan *pipeline.Plan, script pip
 // What scripts/migrate.sh prints; another script may print the same.
 var appliedLine = regexp.MustCompile(`^applied (\S+)(?: \([^)]*\))?$`)
 
-// Migrate implements operation.Scripts.
-func (s *Scripts) Migrate(ctx context.Context, plan *pipeline.Plan, migrate pipeline.Migrate, out operation.Output, applied func(string)) error {
-	err := s.run(ctx, plan, migrate.Script, migrate.Args, s.deadlines.Migrate, func(l process.Line) {
+// Migrate implements ports.Scripts. Silence is no sign of a hang: a database says nothing while it builds an index or rewrites a table.
+func (s *Scripts) Migrate(ctx context.Context, plan *pipeline.Plan, migrate pipeline.Migrate, out ports.Output, applied func(string)) error {
+	err := s.run(ctx, plan, migrate.Script, migrate.Args, limits{deadline: s.deadlines.Migrate}, func(l process.Line) {
 		out(operation.Stream(l.Stream), l.Text, l.Truncated)
 		if m := appliedLine.FindStringSubmatch(l.Text); m != nil && l.Stream == process.Stdout {
 			applied(m[1])
@@ -78,7 +79,10 @@ func because(err error, reason, path string) error {
 	return fault.Wrap(err, fault.KindOf(err), reason, "%s", path)
 }
 
-func (s *Scripts) run(ctx context.Context, plan *pipeline.Plan, path string, args []string, deadline time.Duration, onLine func(process.Line)) error {
+// limits bound one child; no silence is none.
+type limits struct{ deadline, silence time.Duration }
+
+func (s *Scripts) run(ctx context.Context, plan *pipeline.Plan, path string, args []string, l limits, onLine func(process.Line)) error {
 	full, err := s.find(path)
 	if err != nil {
 		return err
@@ -86,7 +90,7 @@ func (s *Scripts) run(ctx context.Context, plan *pipeline.Plan, path string, arg
 	s.log.Debug("run", "script", path, "args", args)
 	_, err = process.Run(ctx, process.Cmd{
 		Path: full, Args: args, Dir: s.dir, Env: s.environ(plan), Credential: s.owner.Credential(),
-		Deadline: deadline, NoProgress: s.deadlines.NoProgress, OnLine: onLine, Label: path,
+		Deadline: l.deadline, NoProgress: l.silence, OnLine: onLine, Label: path,
 	})
 	return err
 }

@@ -169,12 +169,13 @@ func TestFailuresKeepTheirCause(t *testing.T) {
 
 func TestDeadlines(t *testing.T) {
 	s, _ := scripts(t, "exec sleep 60")
-	s.deadlines = Deadlines{Script: 100 * time.Millisecond, Migrate: time.Minute, NoProgress: 200 * time.Millisecond}
+	s.deadlines = Deadlines{Script: time.Minute, Migrate: 600 * time.Millisecond, NoProgress: 200 * time.Millisecond}
 	began := time.Now()
 	err := s.RunScript(t.Context(), &pipeline.Plan{}, pipeline.Script{Path: "run.sh"}, (&output{}).add)
-	wantFault(t, err, fault.Deadline, "CHILD_DEADLINE")
-	err = s.Migrate(t.Context(), &pipeline.Plan{}, pipeline.Migrate{Script: "run.sh"}, (&output{}).add, func(string) {})
 	wantFault(t, err, fault.Deadline, "CHILD_NO_PROGRESS")
+	// A database is silent while it builds an index: only its own time ends a migration.
+	err = s.Migrate(t.Context(), &pipeline.Plan{}, pipeline.Migrate{Script: "run.sh"}, (&output{}).add, func(string) {})
+	wantFault(t, err, fault.Deadline, "CHILD_DEADLINE")
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %s", took)
 	}

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/picture"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +20,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"ataraxis.dev/landfall/agent/internal/operation"
-	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
+	"ataraxis.dev/landfall/agent/internal/hosttest"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/identity"
 )
@@ -31,10 +32,10 @@ const waiting = 30 * time.Second
 
 // bench is a server on a loopback port, over an engine on a host in memory.
 type bench struct {
-	*operationtest.Host
+	*hosttest.Host
 	t       *testing.T
 	config  Config
-	engine  *operation.Engine
+	engine  *flow.Flows
 	address string
 	dir     string // identities, by role
 }
@@ -46,15 +47,19 @@ type tree struct {
 	err   error
 }
 
-func (t *tree) Head(context.Context) (string, error)    { return t.head, t.err }
+func (t *tree) Head(context.Context) (string, error)       { return t.head, t.err }
+func (t *tree) HeadBranch(context.Context) (string, error) { return "main", t.err }
+func (t *tree) Commit(_ context.Context, sha string) (picture.Commit, error) {
+	return picture.Commit{SHA: sha, Subject: "subject of " + sha[:4], Author: "Ada"}, t.err
+}
 func (t *tree) Dirty(context.Context) ([]string, error) { return t.dirty, t.err }
 
 // newBench serves until the test ends; change adjusts the server's configuration.
 func newBench(t *testing.T, change ...func(*Config)) *bench {
 	t.Helper()
-	b := &bench{Host: operationtest.NewHost(), t: t, dir: t.TempDir()}
+	b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir()}
 	// No soak: these tests run on real time.
-	b.Push(map[string]string{operationtest.ConfigPath: strings.Replace(operationtest.Files()[operationtest.ConfigPath], "soak: 3s", "soak: 0s", 1)})
+	b.Push(map[string]string{hosttest.ConfigPath: strings.Replace(hosttest.Files()[hosttest.ConfigPath], "soak: 3s", "soak: 0s", 1)})
 	b.issue("127.0.0.1")
 	b.engine = b.Engine()
 	if err := b.engine.Start(); err != nil {
@@ -94,10 +99,10 @@ func (b *bench) configure() Config {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	ports := b.Ports()
+	p := b.Ports()
 	return Config{
-		Engine: b.engine, Inspector: ports.Runtime.(operation.Inspector), Prober: ports.Prober,
-		Stamp: ports.Stamp, Sentinels: ports.Sentinels, Tree: &tree{head: b.Head()},
+		Engine: b.engine, Inspector: p.Inspector, Prober: p.Prober,
+		Stamp: p.Stamp, Sentinels: p.Sentinels, Tree: &tree{head: b.Head()},
 		Versions: func(context.Context) (string, string, error) { return "28.5.2", "2.40.3", nil },
 		Expires:  func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     func() (uint64, uint64, error) { return 5 << 30, 1 << 30, nil },

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -71,6 +73,7 @@ func operationOf(o operation.Operation) *landfallv1.Operation {
 		Id: o.ID, Kind: kinds[o.Kind], State: stateOf(o.State), CommandId: o.CommandID, Requester: o.Requester,
 		TargetSha: o.Target, BaseSha: o.Base, PreDeploySha: o.PreDeploy, PlanDigest: o.PlanDigest, Flags: o.Flags,
 		Migrations: o.Migrations, Failure: failureOf(o.Failure), CreateTime: at(o.Created), EndTime: at(o.Ended),
+		Summary: o.Summary, CancelledBy: o.CancelledBy, Judge: o.Judge, RestartCount: uint32(o.Restarts),
 		LastSequence: o.LastSequence, SupersededBy: o.SupersededBy, Warnings: o.Warnings, VerifyByTime: at(o.VerifyBy),
 	}
 	for _, s := range o.Steps {
@@ -131,6 +134,7 @@ func eventOf(e operation.Event) (*landfallv1.Event, error) {
 	case e.State != nil:
 		out.Fact = &landfallv1.Event_StateChanged{StateChanged: &landfallv1.StateChanged{
 			State: stateOf(e.State.State), Failure: failureOf(e.State.Failure), SupersededBy: e.State.SupersededBy, VerifyByTime: at(e.State.VerifyBy),
+			Summary: e.State.Summary,
 		}}
 	case e.Plan != nil:
 		plan, err := planpb.FromPlan(e.Plan)
@@ -151,18 +155,24 @@ func eventOf(e operation.Event) (*landfallv1.Event, error) {
 		out.Fact = &landfallv1.Event_Probe{Probe: probeResultOf(*e.Probe)}
 	case e.Warning != nil:
 		out.Fact = &landfallv1.Event_Warning{Warning: &landfallv1.Warning{Reason: e.Warning.Reason, Message: e.Warning.Message}}
+	case e.Cancel != nil:
+		out.Fact = &landfallv1.Event_CancelRequested{CancelRequested: &landfallv1.CancelRequested{Requester: e.Cancel.By}}
+	case e.TakenUp != nil:
+		out.Fact = &landfallv1.Event_TakenUp{TakenUp: &landfallv1.TakenUp{State: stateOf(e.TakenUp.State), EndedProcesses: uint32(e.TakenUp.Ended)}}
+	case e.Alone != nil:
+		out.Fact = &landfallv1.Event_JudgedAlone{JudgedAlone: &landfallv1.JudgedAlone{Waited: durationpb.New(e.Alone.Waited)}}
 	case e.Migration != nil:
 		out.Fact = &landfallv1.Event_Migration{Migration: &landfallv1.MigrationApplied{Name: e.Migration.Name}}
 	}
 	return out, nil
 }
 
-func servicesOf(services []operation.Service) []*landfallv1.Service {
+func servicesOf(services []picture.Service) []*landfallv1.Service {
 	out := make([]*landfallv1.Service, len(services))
 	for i, s := range services {
-		outcome, _, _ := s.Verdict()
+		verdict, problem, _ := s.Verdict()
 		out[i] = &landfallv1.Service{
-			Stack: s.Stack, Project: s.Project, Name: s.Name, Image: s.Image, Ready: outcome == operation.ProbePassed,
+			Stack: s.Stack, Project: s.Project, Name: s.Name, Image: s.Image, Ready: verdict == picture.Passed, Unnamed: s.Unnamed, Problem: problem,
 		}
 		for _, c := range s.Containers {
 			out[i].Containers = append(out[i].Containers, &landfallv1.Container{
@@ -174,17 +184,27 @@ func servicesOf(services []operation.Service) []*landfallv1.Service {
 	return out
 }
 
-func gitopsOf(pause *operation.Pause, blocked *operation.Blocked) *landfallv1.GitOpsStatus {
+func gitopsOf(pause *ports.Pause, blocks []ports.Blocked) *landfallv1.GitOpsStatus {
 	out := &landfallv1.GitOpsStatus{}
 	if pause != nil {
 		out.Pause = &landfallv1.GitOpsPause{
 			Reason: pause.Reason, Owner: pause.Owner, OperationId: pause.Operation, CreateTime: at(pause.Created), ExpireTime: at(pause.Expires),
 		}
 	}
-	if blocked != nil {
-		out.Blocked = &landfallv1.BlockedCommit{
-			Sha: blocked.SHA, OperationId: blocked.Operation, Reason: blocked.Reason, CreateTime: at(blocked.Created),
-		}
+	for _, b := range blocks {
+		out.Blocked = &landfallv1.BlockedCommit{Sha: b.SHA, OperationId: b.Operation, Reason: b.Reason, CreateTime: at(b.Created)}
+		out.AllBlocked = append(out.AllBlocked, out.GetBlocked())
 	}
 	return out
+}
+
+func commitOf(c picture.Commit) *landfallv1.CommitInfo {
+	return &landfallv1.CommitInfo{Sha: c.SHA, Subject: c.Subject, Author: c.Author, CommitTime: at(c.Time)}
+}
+
+// restoreActions are the verbs of a restoration on the wire.
+var restoreActions = map[picture.Verb]landfallv1.RestoreAction{
+	picture.Start: landfallv1.RestoreAction_RESTORE_ACTION_START, picture.Stop: landfallv1.RestoreAction_RESTORE_ACTION_STOP,
+	picture.Restart: landfallv1.RestoreAction_RESTORE_ACTION_RESTART, picture.Remove: landfallv1.RestoreAction_RESTORE_ACTION_REMOVE,
+	picture.Recreate: landfallv1.RestoreAction_RESTORE_ACTION_RECREATE, picture.Create: landfallv1.RestoreAction_RESTORE_ACTION_RECREATE,
 }

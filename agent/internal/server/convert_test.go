@@ -1,6 +1,8 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -25,9 +27,13 @@ import (
 // that is added there must not be forgotten here.
 func words(t *testing.T, typeName string) []string {
 	t.Helper()
-	files, err := filepath.Glob("../operation/*.go")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, domain := range []string{"../operation/*.go", "../picture/*.go"} {
+		some, err := filepath.Glob(domain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, some...)
 	}
 	var found []string
 	for _, path := range files {
@@ -71,7 +77,7 @@ func TestEveryWordHasAForm(t *testing.T) {
 		{prefix: "OPERATION_KIND_", words: words(t, "Kind"), form: func(w string) protoreflect.Enum { return kinds[operation.Kind(w)] }},
 		{prefix: "OPERATION_STATE_", words: words(t, "State"), form: func(w string) protoreflect.Enum { return stateOf(operation.State(w)) }},
 		{prefix: "STEP_OUTCOME_", words: words(t, "StepOutcome"), form: func(w string) protoreflect.Enum { return stepOutcomes[operation.StepOutcome(w)] }},
-		{prefix: "PROBE_OUTCOME_", words: words(t, "ProbeOutcome"), form: func(w string) protoreflect.Enum { return probeOutcomes[operation.ProbeOutcome(w)] }},
+		{prefix: "PROBE_OUTCOME_", words: words(t, "Verdict"), form: func(w string) protoreflect.Enum { return probeOutcomes[operation.ProbeOutcome(w)] }},
 		{prefix: "OUTPUT_STREAM_", words: words(t, "Stream"), rename: map[string]string{"1": "STDOUT", "2": "STDERR"}, form: func(w string) protoreflect.Enum {
 			n, _ := strconv.Atoi(w)
 			return streams[operation.Stream(n)]
@@ -116,7 +122,8 @@ func TestEveryWordHasAForm(t *testing.T) {
 // do not. A field that is new must be carried by the wire or be named here.
 var inside = map[string]bool{
 	"Accepted.Everything": true, "Accepted.PlanDigest": true, "Accepted.AllowOlder": true, "Accepted.AskNewer": true, "Accepted.Undo": true,
-	"PreDeploy.Containers": true, "StepStarted.Before": true, "StepRecord.Before": true, "Operation.Restarts": true, "Operation.CancelledBy": true, "Operation.Alone": true,
+	"Accepted.Moved": true, "Accepted.Judge": true, "PreDeploy.Before": true, "PreDeploy.Proven": true, "Operation.OutputBytes": true,
+	"PreDeploy.Containers": true, "StepStarted.Before": true, "StepRecord.Before": true, "Operation.Alone": true,
 	"Operation.Number": true, // part of the identifier
 	"Pause.Before":     true, // comes back when this one goes, and is told then
 }
@@ -155,6 +162,8 @@ func fill(v reflect.Value, texts *[]string) {
 		v.SetUint(1)
 	case reflect.Uint64:
 		v.SetUint(77)
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
 	case reflect.Int, reflect.Int64:
 		v.SetInt(3)
 	}
@@ -252,22 +261,22 @@ func TestOperationAndServiceConvertCompletely(t *testing.T) {
 	requireComplete(t, wire.GetFailure().ProtoReflect(), nil)
 	requireComplete(t, wire.GetStates()[0].ProtoReflect(), nil)
 
-	var service operation.Service
+	var service picture.Service
 	texts = nil
 	fill(reflect.ValueOf(&service).Elem(), &texts)
 	service.Containers[0].State, service.Containers[0].Health, service.Containers[0].Up, service.Replicas = "running", "healthy", time.Hour, 1
-	s := servicesOf([]operation.Service{service})[0]
-	requireComplete(t, s.ProtoReflect(), texts[:4])
+	s := servicesOf([]picture.Service{service})[0]
+	requireComplete(t, s.ProtoReflect(), texts[:4], "problem")
 	requireComplete(t, s.GetContainers()[0].ProtoReflect(), []string{service.Containers[0].ID, service.Containers[0].Name, service.Containers[0].ImageID})
 
 	var (
-		pause   operation.Pause
-		blocked operation.Blocked
+		pause   ports.Pause
+		blocked ports.Blocked
 	)
 	texts = nil
 	fill(reflect.ValueOf(&pause).Elem(), &texts)
 	fill(reflect.ValueOf(&blocked).Elem(), &texts)
-	status := gitopsOf(&pause, &blocked)
+	status := gitopsOf(&pause, []ports.Blocked{blocked})
 	requireComplete(t, status.ProtoReflect(), texts)
 	requireComplete(t, status.GetPause().ProtoReflect(), nil)
 	requireComplete(t, status.GetBlocked().ProtoReflect(), nil)

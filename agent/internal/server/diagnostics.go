@@ -1,6 +1,8 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/picture"
 	"context"
 	"slices"
 	"strconv"
@@ -65,7 +67,7 @@ func (d diagnosticsService) Probe(ctx context.Context, req *landfallv1.ProbeRequ
 	for i, p := range probes {
 		group.Go(func() {
 			began := time.Now()
-			r := d.prober.Probe(ctx, plan, p)
+			r := d.prober.Probe(ctx, plan, p, nil)
 			r.Name, r.Attempts, r.Elapsed = p.Name, 1, time.Since(began)
 			results[i] = probeResultOf(r)
 		})
@@ -161,7 +163,7 @@ func (d diagnosticsService) GetPlan(ctx context.Context, req *landfallv1.GetPlan
 	if base == "" && everything == "" {
 		everything = "nothing was deployed here yet"
 	}
-	plan, err := d.planFor(ctx, base, req.GetTargetSha(), everything)
+	plan, err := d.planFor(ctx, flow.PlanRequest{Base: base, Target: req.GetTargetSha(), Everything: everything})
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +171,46 @@ func (d diagnosticsService) GetPlan(ctx context.Context, req *landfallv1.GetPlan
 	return &landfallv1.GetPlanResponse{Plan: wire}, err
 }
 
-func (d diagnosticsService) planFor(ctx context.Context, base, target, everything string) (*pipeline.Plan, error) {
-	plan, err := d.engine.PlanAt(ctx, base, target, everything)
+func (d diagnosticsService) planFor(ctx context.Context, req flow.PlanRequest) (*pipeline.Plan, error) {
+	plan, err := d.engine.PlanAt(ctx, req)
 	if fault.KindOf(err) == fault.NotFound {
 		return nil, fault.Wrap(err, fault.NotFound, fault.ReasonOf(err), "the agent plans without fetching").
 			WithHint("the commit comes with the next deploy; plan in a clone with: landfall-coordinator plan")
 	}
 	return plan, err
+}
+
+func (d diagnosticsService) GetRollbackPlan(ctx context.Context, req *landfallv1.GetRollbackPlanRequest) (*landfallv1.GetRollbackPlanResponse, error) {
+	wanted := flow.RollbackRequest{Operation: req.GetOperationId(), Target: req.GetTargetSha()}
+	switch {
+	case (wanted.Operation == "") == (wanted.Target == ""):
+		return nil, fault.New(fault.Invalid, "NO_TARGET", "a rollback needs operation_id or target_sha")
+	case wanted.Target != "" && !commit.MatchString(wanted.Target):
+		return nil, fault.New(fault.Invalid, "BAD_SHA", "target_sha must be a full commit SHA in lower case")
+	}
+	plan, err := d.engine.PlanRollback(ctx, wanted)
+	if err != nil {
+		return nil, err
+	}
+	resp := &landfallv1.GetRollbackPlanResponse{
+		From: d.commit(ctx, plan.From), Target: d.commit(ctx, plan.Target), KeptServices: uint32(plan.Kept), Migrations: plan.Migrations, Warnings: plan.Warnings,
+	}
+	for _, deed := range plan.Deeds {
+		resp.Services = append(resp.Services, &landfallv1.ServiceRestore{
+			Project: deed.Project, Service: deed.Service, Action: restoreActions[deed.Verb], Reason: deed.Why, ImageMissing: slices.Contains(plan.Gone, deed.Key),
+		})
+	}
+	slices.SortStableFunc(resp.Services, func(a, b *landfallv1.ServiceRestore) int {
+		return picture.CompareKeys(picture.Key{Project: a.GetProject(), Service: a.GetService()}, picture.Key{Project: b.GetProject(), Service: b.GetService()})
+	})
+	return resp, nil
+}
+
+// commit is what people know a commit by; one that cannot be read is told by its SHA alone.
+func (s *Server) commit(ctx context.Context, sha string) *landfallv1.CommitInfo {
+	info, err := s.tree.Commit(ctx, sha)
+	if err != nil {
+		return &landfallv1.CommitInfo{Sha: sha}
+	}
+	return commitOf(info)
 }

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/picture"
 	"context"
 	"errors"
 	"fmt"
@@ -11,8 +13,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"
-	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/identity"
 )
@@ -61,8 +63,8 @@ func TestHostTellsProblemsInsteadOfFailing(t *testing.T) {
 		c.Left = func() (uint64, uint64, error) { return 0, 0, errors.New("no such disk") }
 		c.Expires = func() time.Time { return time.Now().Add(24 * time.Hour) }
 	})
-	b.On("Stamp.Stamp", func(context.Context, operationtest.Call) error { return errors.New("the stamp is no SHA") })
-	b.On("Sentinels.Pause", func(context.Context, operationtest.Call) error { return errors.New("the sentinel is no JSON") })
+	b.On("Stamp.Stamp", func(context.Context, hosttest.Call) error { return errors.New("the stamp is no SHA") })
+	b.On("Sentinels.Pause", func(context.Context, hosttest.Call) error { return errors.New("the sentinel is no JSON") })
 	resp, err := b.diagnostics().GetHost(b.context(), &landfallv1.GetHostRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +87,7 @@ func TestServices(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.verifyingDeploy(b.dial(identity.RoleDeployer), b.next(1))
-	b.ChangeContainer("core", "database", func(c *operation.Container) { c.State, c.ExitCode, c.OOMKilled = "exited", 137, true })
+	b.ChangeContainer("core", "database", func(c *picture.Container) { c.State, c.ExitCode, c.OOMKilled = "exited", 137, true })
 	b.ChangeContainer("extra", "mailer", nil)
 	list := func(stacks ...string) []string {
 		t.Helper()
@@ -156,7 +158,7 @@ func TestOperationsArePaged(t *testing.T) {
 	const total = 45
 	journal := b.Ports().Journal
 	for n := range total {
-		op, _, err := journal.Create(operationtest.Accepted(fmt.Sprint("command-", n)))
+		op, _, err := journal.Create(hosttest.Accepted(fmt.Sprint("command-", n)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +300,7 @@ func TestPlan(t *testing.T) {
 	if p, err := plan(&landfallv1.GetPlanRequest{TargetSha: target}); err != nil || p.GetBaseSha() != target || p.GetEverythingReason() != "" || p.GetAnyDeploy() {
 		t.Errorf("from the stamp: %v, %v", p, err)
 	}
-	want, err := b.engine.PlanAt(t.Context(), first, target, "")
+	want, err := b.engine.PlanAt(t.Context(), flow.PlanRequest{Base: first, Target: target})
 	if err != nil {
 		t.Fatal(err)
 	}

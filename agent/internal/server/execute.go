@@ -1,6 +1,7 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"errors"
 	"io"
@@ -244,6 +245,8 @@ func (d deployService) deploy(who, id string, c *landfallv1.DeployCommand) (oper
 		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_SHA", "target_sha must be a full commit SHA in lower case")
 	case c.GetBaseSha() != "" && !commit.MatchString(c.GetBaseSha()):
 		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_SHA", "base_sha must be a full commit SHA in lower case, or empty")
+	case c.GetMovedSha() != "" && !commit.MatchString(c.GetMovedSha()):
+		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_SHA", "moved_sha must be a full commit SHA in lower case, or empty")
 	case c.GetBaseSha() == "" && c.GetEverythingReason() == "":
 		return operation.Operation{}, false, fault.New(fault.Invalid, "NO_BASE", "without base_sha everything_reason must say why every flag is set")
 	case len(c.GetEverythingReason()) > maxReason:
@@ -251,9 +254,9 @@ func (d deployService) deploy(who, id string, c *landfallv1.DeployCommand) (oper
 	case !digest.MatchString(c.GetPlanDigest()):
 		return operation.Operation{}, false, fault.New(fault.Invalid, "BAD_DIGEST", "plan_digest must be sha256: and 64 hex digits")
 	}
-	return d.engine.Deploy(operation.DeployRequest{
+	return d.engine.Deploy(flow.DeployRequest{
 		CommandID: id, Requester: who, Target: c.GetTargetSha(), Base: c.GetBaseSha(), Everything: c.GetEverythingReason(),
-		PlanDigest: c.GetPlanDigest(), AllowOlder: c.GetAllowOlder(), AskNewer: c.GetAskNewer(),
+		PlanDigest: c.GetPlanDigest(), AllowOlder: c.GetAllowOlder(), AskNewer: c.GetAskNewer(), Moved: c.GetMovedSha(), Judge: c.GetJudge(),
 	})
 }
 
@@ -265,7 +268,7 @@ func (d deployService) proceed(c *landfallv1.ProceedCommand) (operation.Operatio
 }
 
 func (d deployService) rollback(who, id string, c *landfallv1.RollbackCommand) (operation.Operation, bool, error) {
-	req := operation.RollbackRequest{CommandID: id, Requester: who, Operation: c.GetOperationId(), Target: c.GetTargetSha()}
+	req := flow.RollbackRequest{CommandID: id, Requester: who, Operation: c.GetOperationId(), Target: c.GetTargetSha()}
 	switch {
 	case (req.Operation == "") == (req.Target == ""):
 		return operation.Operation{}, false, fault.New(fault.Invalid, "NO_TARGET", "a rollback needs operation_id or target_sha")

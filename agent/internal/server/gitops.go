@@ -1,11 +1,13 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
-	"ataraxis.dev/landfall/agent/internal/operation"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault"
 )
@@ -32,7 +34,8 @@ func (g gitopsService) Pause(ctx context.Context, req *landfallv1.PauseRequest) 
 	}
 	now := time.Now()
 	who := principalFrom(ctx).String()
-	if err := g.sentinels.SetPause(&operation.Pause{Reason: reason, Owner: who, Created: now, Expires: now.Add(ttl)}); err != nil {
+	pause := &ports.Pause{Reason: reason, Owner: who, Created: now, Expires: now.Add(ttl)}
+	if err := g.sentinels.ChangePause(func(*ports.Pause) *ports.Pause { return pause }); err != nil {
 		return nil, err
 	}
 	g.log.Info("paused", "who", who, "reason", reason, "ttl", ttl)
@@ -50,22 +53,39 @@ func (g gitopsService) Resume(ctx context.Context, _ *landfallv1.ResumeRequest) 
 	return &landfallv1.ResumeResponse{Status: status, WasPaused: pause != nil}, err
 }
 
-func (g gitopsService) Unblock(ctx context.Context, _ *landfallv1.UnblockRequest) (*landfallv1.UnblockResponse, error) {
-	blocked, err := g.sentinels.Blocked()
+func (g gitopsService) Unblock(ctx context.Context, req *landfallv1.UnblockRequest) (*landfallv1.UnblockResponse, error) {
+	if sha := req.GetSha(); sha != "" && !shaBeginning.MatchString(sha) {
+		return nil, fault.New(fault.Invalid, "BAD_SHA", "sha must be a commit SHA in lower case, its first characters (at least 4), or empty")
+	}
+	blocks, err := g.sentinels.Blocked()
 	if err != nil {
 		return nil, err
 	}
-	if err := g.sentinels.SetBlocked(nil); err != nil {
-		return nil, err
+	named := func(b ports.Blocked) bool { return strings.HasPrefix(b.SHA, req.GetSha()) }
+	if req.GetSha() != "" && !slices.ContainsFunc(blocks, named) {
+		return nil, fault.New(fault.NotFound, "NOT_BLOCKED", "no commit that begins with %s is blocked", req.GetSha()).WithHint("landfall-coordinator status lists the blocks")
 	}
 	resp := &landfallv1.UnblockResponse{}
-	if blocked != nil {
-		resp.UnblockedSha = blocked.SHA
+	err = g.sentinels.ChangeBlocked(func(blocks []ports.Blocked) []ports.Blocked {
+		resp.UnblockedShas = nil
+		return slices.DeleteFunc(blocks, func(b ports.Blocked) bool {
+			if !named(b) {
+				return false
+			}
+			resp.UnblockedShas, resp.UnblockedSha = append(resp.UnblockedShas, b.SHA), b.SHA
+			return true
+		})
+	})
+	if err != nil {
+		return nil, err
 	}
-	g.log.Info("unblocked", "who", principalFrom(ctx).String(), "sha", resp.GetUnblockedSha())
+	g.log.Info("unblocked", "who", principalFrom(ctx).String(), "sha", resp.GetUnblockedShas())
 	resp.Status, err = g.status()
 	return resp, err
 }
+
+// shaBeginning is a commit, or enough of it to be found.
+var shaBeginning = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
 
 func (g gitopsService) GetGitOps(context.Context, *landfallv1.GetGitOpsRequest) (*landfallv1.GetGitOpsResponse, error) {
 	status, err := g.status()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"errors"
 	"strings"
 	"testing"
@@ -9,7 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"ataraxis.dev/landfall/agent/internal/operation"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/identity"
 )
@@ -55,7 +55,7 @@ func TestBadPauses(t *testing.T) {
 		_, err := g.Pause(b.context(), tt.req)
 		t.Run(name, func(t *testing.T) { requireStatus(t, err, codes.InvalidArgument, tt.reason) })
 	}
-	if calls := b.Calls("Sentinels.SetPause"); len(calls) > 0 {
+	if calls := b.Calls("Sentinels.ChangePause"); len(calls) > 0 {
 		t.Error("a bad pause was written")
 	}
 }
@@ -82,9 +82,7 @@ func TestUnblock(t *testing.T) {
 	b := newBench(t)
 	g := b.gitops()
 	sha := strings.Repeat("d", 40)
-	if err := b.Ports().Sentinels.SetBlocked(&operation.Blocked{SHA: sha, Operation: "op-1-x", Reason: "rolled back", Created: time.Now()}); err != nil {
-		t.Fatal(err)
-	}
+	block(t, b, sha)
 	if got, err := g.GetGitOps(b.context(), &landfallv1.GetGitOpsRequest{}); err != nil || got.GetStatus().GetBlocked().GetSha() != sha {
 		t.Errorf("status: %v, %v", got, err)
 	}
@@ -99,8 +97,8 @@ func TestSentinelsThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	full := errors.New("no space left on device")
-	b.FailAt("Sentinels.SetPause", full)
-	b.FailAt("Sentinels.SetBlocked", full)
+	b.FailAt("Sentinels.ChangePause", full)
+	b.FailAt("Sentinels.ChangeBlocked", full)
 	g := b.gitops()
 	_, pauseErr := g.Pause(b.context(), &landfallv1.PauseRequest{Reason: "x"})
 	_, resumeErr := g.Resume(b.context(), &landfallv1.ResumeRequest{})
@@ -109,5 +107,40 @@ func TestSentinelsThatCannotBeWritten(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), full.Error()) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// block blocks commits.
+func block(t *testing.T, b *bench, shas ...string) {
+	t.Helper()
+	err := b.Ports().Sentinels.ChangeBlocked(func(blocks []ports.Blocked) []ports.Blocked {
+		for _, sha := range shas {
+			blocks = append(blocks, ports.Blocked{SHA: sha, Operation: "op-1-x", Reason: "rolled back", Created: time.Now()})
+		}
+		return blocks
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestUnblockOfOneOfSeveral: blocks are a list, and one is lifted by the beginning of its SHA.
+func TestUnblockOfOneOfSeveral(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	g := b.gitops()
+	one, two := strings.Repeat("d", 40), strings.Repeat("e", 40)
+	block(t, b, one, two)
+	got, err := g.GetGitOps(b.context(), &landfallv1.GetGitOpsRequest{})
+	if err != nil || len(got.GetStatus().GetAllBlocked()) != 2 || got.GetStatus().GetBlocked().GetSha() != two {
+		t.Errorf("status: %v, %v", got, err)
+	}
+	_, err = g.Unblock(b.context(), &landfallv1.UnblockRequest{Sha: "abcdef"})
+	requireStatus(t, err, codes.NotFound, "NOT_BLOCKED")
+	_, err = g.Unblock(b.context(), &landfallv1.UnblockRequest{Sha: "main"})
+	requireStatus(t, err, codes.InvalidArgument, "BAD_SHA")
+	resp, err := g.Unblock(b.context(), &landfallv1.UnblockRequest{Sha: one[:8]})
+	if err != nil || len(resp.GetUnblockedShas()) != 1 || resp.GetUnblockedSha() != one || resp.GetStatus().GetBlocked().GetSha() != two {
+		t.Errorf("unblocked: %v, %v", resp, err)
 	}
 }

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,10 +48,12 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	p.add("host name", err)
 
 	var group sync.WaitGroup
+	var stamped *landfallv1.CommitInfo
 	group.Go(func() {
 		seen, err := s.seenCheckout.Get(ctx, s.readCheckout)
 		p.add("checkout", err)
-		if h.Checkout = seen; seen == nil {
+		stamped = seen.stamped
+		if h.Checkout = seen.checkout; h.Checkout == nil {
 			h.Checkout = s.emptyCheckout()
 		}
 	})
@@ -63,9 +68,17 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	group.Go(func() {
 		ctx, cancel := context.WithTimeout(ctx, unsettledPatience)
 		defer cancel()
-		reason, err := s.engine.Unsettled(ctx)
+		everything, moved, err := s.engine.Unsettled(ctx)
 		p.add("last deploy", err)
-		h.EverythingReason = reason
+		h.EverythingReason, h.MovedSha = everything, moved
+	})
+	group.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, unsettledPatience)
+		defer cancel()
+		op, gone, err := s.engine.ImagesGone(ctx)
+		if err == nil && len(gone) > 0 {
+			p.add("rollback", fmt.Errorf("images that ran before %s are gone (pruned?), so that a rollback has to build or pull them: %s", op.ID, keyList(gone)))
+		}
 	})
 	group.Wait()
 
@@ -73,12 +86,19 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	p.add("stamp", err)
 	if sha != "" {
 		h.Stamp = &landfallv1.Stamp{Sha: sha, WriteTime: at(written)}
+		if stamped.GetSha() == sha {
+			h.Stamp.Commit = stamped
+		}
 	}
 	h.Gitops, err = s.status()
 	p.add("gitops", err)
 	if current := s.engine.Current(); current != nil {
 		h.CurrentOperationId = current.ID
-		h.EverythingReason = "" // what it leaves is not known yet
+		h.EverythingReason, h.MovedSha = "", "" // what it leaves is not known yet
+	}
+	h.KeepVersions = uint32(s.engine.KeepVersions())
+	if h.GetMovedSha() != "" {
+		p.add("checkout", fmt.Errorf("somebody moved it to %s; the next deploy is measured from there, too", operation.Short(h.GetMovedSha())))
 	}
 	if h.GetEverythingReason() != "" {
 		p.add("last deploy", errors.New(h.GetEverythingReason()+"; the next deploy does everything"))
@@ -90,6 +110,14 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	}
 	h.Problems = p.list
 	return h
+}
+
+func keyList(keys []picture.Key) string {
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.String())
+	}
+	return strings.Join(names, ", ")
 }
 
 // versions are what the engine's parts say of themselves.
@@ -104,16 +132,32 @@ func (s *Server) emptyCheckout() *landfallv1.Checkout {
 	return &landfallv1.Checkout{Path: s.checkout, Branch: s.branch}
 }
 
-func (s *Server) readCheckout(ctx context.Context) (*landfallv1.Checkout, error) {
-	c := s.emptyCheckout()
-	var err error
-	if c.HeadSha, err = s.tree.Head(ctx); err != nil {
-		return c, err
+// seenTree is what git tells of the checkout.
+type seenTree struct {
+	checkout *landfallv1.Checkout
+	stamped  *landfallv1.CommitInfo // of the stamp, nil where there is none
+}
+
+func (s *Server) readCheckout(ctx context.Context) (seenTree, error) {
+	t := seenTree{checkout: s.emptyCheckout()}
+	if sha, _, err := s.stamp.Stamp(); err == nil && sha != "" {
+		t.stamped = s.commit(ctx, sha)
 	}
+	return t, s.readHead(ctx, t.checkout)
+}
+
+func (s *Server) readHead(ctx context.Context, c *landfallv1.Checkout) (err error) {
+	if c.HeadSha, err = s.tree.Head(ctx); err != nil {
+		return err
+	}
+	if c.HeadBranch, err = s.tree.HeadBranch(ctx); err != nil {
+		return err
+	}
+	c.Head = s.commit(ctx, c.GetHeadSha())
 	dirty, err := s.tree.Dirty(ctx)
 	c.Dirty = len(dirty) > 0
 	c.DirtyPaths = dirty[:min(len(dirty), dirtyShown)]
-	return c, err
+	return err
 }
 
 // problems collects what a person should look at.

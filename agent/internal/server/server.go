@@ -7,6 +7,9 @@
 package server
 
 import (
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"net"
 	"time"
@@ -19,7 +22,6 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	"ataraxis.dev/landfall/agent/internal/latest"
-	"ataraxis.dev/landfall/agent/internal/operation"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault/rpcerr"
 	"ataraxis.dev/landfall/shared/identity"
@@ -38,11 +40,11 @@ const (
 
 // Config is everything the server needs. All fields are required.
 type Config struct {
-	Engine    *operation.Engine
-	Inspector operation.Inspector
-	Prober    operation.Prober
-	Stamp     operation.Stamp
-	Sentinels operation.Sentinels
+	Engine    *flow.Flows
+	Inspector ports.Inspector
+	Prober    ports.Prober
+	Stamp     ports.Stamp
+	Sentinels ports.Sentinels
 	Tree      Tree
 	Versions  func(context.Context) (engine, compose string, err error)
 	Expires   func() time.Time                                     // end of the agent's certificate
@@ -56,16 +58,18 @@ type Config struct {
 // Tree is what diagnostics read of the checkout.
 type Tree interface {
 	Head(ctx context.Context) (string, error)
+	HeadBranch(ctx context.Context) (string, error)
 	Dirty(ctx context.Context) ([]string, error)
+	Commit(ctx context.Context, sha string) (picture.Commit, error)
 }
 
 // Server serves one agent. Make it with [New].
 type Server struct {
-	engine    *operation.Engine
-	inspector operation.Inspector
-	prober    operation.Prober
-	stamp     operation.Stamp
-	sentinels operation.Sentinels
+	engine    *flow.Flows
+	inspector ports.Inspector
+	prober    ports.Prober
+	stamp     ports.Stamp
+	sentinels ports.Sentinels
 	tree      Tree
 	versions  func(context.Context) (string, string, error)
 	expires   func() time.Time
@@ -76,7 +80,7 @@ type Server struct {
 	started   time.Time
 	log       hclog.Logger
 
-	seenCheckout *latest.Value[*landfallv1.Checkout]
+	seenCheckout *latest.Value[seenTree]
 	seenVersions *latest.Value[versions]
 
 	grpc   *grpc.Server
@@ -89,7 +93,7 @@ func New(c Config, log hclog.Logger) *Server {
 		engine: c.Engine, inspector: c.Inspector, prober: c.Prober, stamp: c.Stamp, sentinels: c.Sentinels, tree: c.Tree,
 		versions: c.Versions, expires: c.Expires, left: c.Left, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
 		started: time.Now(), log: log.Named("server"), health: health.NewServer(),
-		seenCheckout: latest.New[*landfallv1.Checkout](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
+		seenCheckout: latest.New[seenTree](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
 	}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(c.Creds),

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/test/bufconn"
 
-	"ataraxis.dev/landfall/agent/internal/operation/operationtest"
+	"ataraxis.dev/landfall/agent/internal/hosttest"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/identity"
 )
@@ -158,7 +158,7 @@ func TestAQuietWatcherStaysConnected(t *testing.T) {
 		t.Errorf("the client pings every %s, the server allows one in %s", p.Time, e.MinTime)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{Host: operationtest.NewHost(), t: t, dir: t.TempDir(), address: "localhost"}
+		b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir(), address: "localhost"}
 		b.issue("localhost")
 		b.engine = b.Engine()
 		b.config = b.configure()

@@ -1,0 +1,304 @@
+package compose
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
+)
+
+var _ ports.Restorer = (*Compose)(nil)
+
+// The labels that Compose gives what it makes.
+const (
+	labelPrefix  = "com.docker.compose."
+	labelProject = labelPrefix + "project"
+	labelService = labelPrefix + "service"
+	labelOneOff  = labelPrefix + "oneoff" // "True" for `docker compose run`
+	labelConfig  = labelPrefix + "config-hash"
+	labelDir     = labelPrefix + "project.working_dir"
+	labelReplace = labelPrefix + "replace" // of what a recreate makes, while it has not taken the old one's name
+)
+
+// inspectors is how many containers are inspected side by side.
+const inspectors = 8
+
+// Look implements ports.Restorer.
+func (c *Compose) Look(ctx context.Context, projects, refs []string, whole bool) (picture.Picture, error) {
+	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	p := picture.Picture{Projects: slices.Clone(projects)}
+	all, err := c.docker.ContainerList(look, container.ListOptions{All: true})
+	if err != nil {
+		return p, engineFault(err)
+	}
+	var ours, others []container.Summary
+	for _, s := range all {
+		if slices.Contains(projects, s.Labels[labelProject]) && s.Labels[labelOneOff] != "True" {
+			ours = append(ours, s)
+		} else {
+			others = append(others, s)
+		}
+	}
+	if p.Containers, err = c.inspectAll(look, ours); err != nil {
+		return p, err
+	}
+	if p.Elsewhere, err = c.elsewhere(look, others, p.Containers); err != nil {
+		return p, err
+	}
+	resolveShares(&p)
+	if p.Refs, err = c.meanings(look, append(refsOf(p.Containers), refs...)); err != nil {
+		return p, err
+	}
+	if whole {
+		if err := c.definitions(look, &p); err != nil {
+			return p, err
+		}
+	}
+	p.Sort()
+	return p, nil
+}
+
+// inspectAll reads the details of containers; one that is gone meanwhile is left out.
+func (c *Compose) inspectAll(ctx context.Context, list []container.Summary) ([]picture.Container, error) {
+	details, errs := make([]*picture.Container, len(list)), make([]error, len(list))
+	free := make(chan struct{}, inspectors)
+	var group sync.WaitGroup
+	for i, summary := range list {
+		group.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			answer, err := c.docker.ContainerInspect(ctx, summary.ID)
+			switch {
+			case cerrdefs.IsNotFound(err):
+			case err != nil:
+				errs[i] = engineFault(err)
+			default:
+				of := containerOf(answer)
+				details[i] = &of
+			}
+		})
+	}
+	group.Wait()
+	var found []picture.Container
+	for i, d := range details {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		if d != nil {
+			found = append(found, *d)
+		}
+	}
+	return found, nil
+}
+
+// containerOf reads the engine's answer.
+func containerOf(a container.InspectResponse) picture.Container {
+	c := picture.Container{ID: a.ID, Name: strings.TrimPrefix(a.Name, "/"), ImageID: a.Image, Restarts: a.RestartCount, Grace: picture.DefaultGrace}
+	if a.Config != nil {
+		c.Project, c.Service, c.Config = a.Config.Labels[labelProject], a.Config.Labels[labelService], a.Config.Labels[labelConfig]
+		c.ImageRef, c.WorkingDir = a.Config.Image, a.Config.Labels[labelDir]
+		if t := a.Config.StopTimeout; t != nil {
+			c.Grace = time.Duration(*t) * time.Second
+		}
+	}
+	if h := a.HostConfig; h != nil {
+		c.OneShot = oneShot(string(h.RestartPolicy.Name))
+		for _, mode := range []struct{ namespace, value string }{
+			{"network", string(h.NetworkMode)}, {"pid", string(h.PidMode)}, {"ipc", string(h.IpcMode)},
+		} {
+			if owner, shared := strings.CutPrefix(mode.value, "container:"); shared {
+				c.Shares = append(c.Shares, picture.Share{Namespace: mode.namespace, Container: owner})
+			}
+		}
+	}
+	if a.NetworkSettings != nil {
+		for _, name := range slices.Sorted(maps.Keys(a.NetworkSettings.Networks)) {
+			c.Networks = append(c.Networks, attachment(name, a.NetworkSettings.Networks[name], a.ID))
+		}
+	}
+	stateOf(&c, a.State)
+	return c
+}
+
+// attachment leaves out the alias that the engine makes of the container's own ID.
+func attachment(name string, settings *network.EndpointSettings, id string) picture.Attachment {
+	a := picture.Attachment{Network: name}
+	if settings == nil {
+		return a
+	}
+	for _, alias := range settings.Aliases {
+		if len(alias) < 12 || !strings.HasPrefix(id, alias) {
+			a.Aliases = append(a.Aliases, alias)
+		}
+	}
+	slices.Sort(a.Aliases)
+	a.Aliases = slices.Compact(a.Aliases)
+	return a
+}
+
+func stateOf(c *picture.Container, s *container.State) {
+	if s == nil {
+		return
+	}
+	c.State, c.ExitCode, c.OOMKilled = s.Status, s.ExitCode, s.OOMKilled
+	if started, err := time.Parse(time.RFC3339Nano, s.StartedAt); err == nil && started.Year() > 1 {
+		c.Started = started
+		if s.Running {
+			c.Up = time.Since(started)
+		}
+	}
+	if h := s.Health; h != nil && h.Status != container.NoHealthcheck {
+		c.Health = h.Status
+		if len(h.Log) > 0 {
+			c.HealthLog = strings.Join(strings.Fields(h.Log[len(h.Log)-1].Output), " ")
+		}
+	}
+}
+
+// elsewhere tells what is known of other containers; those whose namespaces ours live in are looked at closer.
+func (c *Compose) elsewhere(ctx context.Context, list []container.Summary, ours []picture.Container) ([]picture.Container, error) {
+	var found []picture.Container
+	var owners []container.Summary
+	for _, s := range list {
+		owner := slices.ContainsFunc(ours, func(o picture.Container) bool {
+			return slices.ContainsFunc(o.Shares, func(share picture.Share) bool {
+				return share.Container == s.ID || slices.Contains(s.Names, "/"+share.Container)
+			})
+		})
+		if owner {
+			owners = append(owners, s)
+			continue
+		}
+		other := picture.Container{
+			Project: s.Labels[labelProject], Service: s.Labels[labelService], ID: s.ID, Name: nameOf(s), State: s.State, WorkingDir: s.Labels[labelDir],
+		}
+		if s.NetworkSettings != nil {
+			for _, name := range slices.Sorted(maps.Keys(s.NetworkSettings.Networks)) {
+				other.Networks = append(other.Networks, picture.Attachment{Network: name})
+			}
+		}
+		found = append(found, other)
+	}
+	closer, err := c.inspectAll(ctx, owners)
+	return append(found, closer...), err
+}
+
+// resolveShares gives the owners of shared namespaces their IDs: Docker keeps them as they were given, which may be a name.
+func resolveShares(p *picture.Picture) {
+	for i := range p.Containers {
+		for j, s := range p.Containers[i].Shares {
+			for _, owner := range slices.Concat(p.Containers, p.Elsewhere) {
+				if owner.Name == s.Container {
+					p.Containers[i].Shares[j].Container = owner.ID
+				}
+			}
+		}
+	}
+}
+
+func refsOf(containers []picture.Container) []string {
+	var refs []string
+	for _, c := range containers {
+		refs = append(refs, c.ImageRef)
+	}
+	return refs
+}
+
+// meanings tells what names of images mean; one that means nothing is left out.
+func (c *Compose) meanings(ctx context.Context, refs []string) (map[string]string, error) {
+	images, err := c.docker.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return nil, engineFault(err)
+	}
+	by := map[string]string{}
+	for _, i := range images {
+		for _, tag := range i.RepoTags {
+			by[tag] = i.ID
+		}
+	}
+	found := map[string]string{}
+	for _, ref := range refs {
+		if id, means := by[familiar(ref)]; means {
+			found[ref] = id
+		}
+	}
+	return found, nil
+}
+
+// familiar is a name as the engine lists it: "shop-api" is "shop-api:latest", "docker.io/library/postgres:16" is "postgres:16".
+func familiar(ref string) string {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return ref
+	}
+	return reference.FamiliarString(reference.TagNameOnly(named))
+}
+
+// definitions reads the networks and volumes that the engine has.
+func (c *Compose) definitions(ctx context.Context, p *picture.Picture) error {
+	networks, err := c.docker.NetworkList(ctx, network.ListOptions{})
+	if err != nil {
+		return engineFault(err)
+	}
+	for _, n := range networks {
+		spec := picture.NetworkSpec{
+			Driver: n.Driver, Options: chosen(n.Options), Labels: own(n.Labels), Internal: n.Internal, Attachable: n.Attachable, IPv6: n.EnableIPv6,
+		}
+		for _, c := range n.IPAM.Config {
+			spec.Subnets = append(spec.Subnets, c.Subnet)
+		}
+		slices.Sort(spec.Subnets)
+		p.Networks = append(p.Networks, picture.Network{ID: n.ID, Name: n.Name, Project: n.Labels[labelProject], NetworkSpec: spec})
+	}
+	volumes, err := c.docker.VolumeList(ctx, volume.ListOptions{})
+	if err != nil {
+		return engineFault(err)
+	}
+	for _, v := range volumes.Volumes {
+		p.Volumes = append(p.Volumes, picture.Volume{
+			Name: v.Name, Project: v.Labels[labelProject], VolumeSpec: picture.VolumeSpec{Driver: v.Driver, Options: v.Options, Labels: own(v.Labels)},
+		})
+	}
+	return nil
+}
+
+// own leaves out the labels that Compose adds.
+func own(labels map[string]string) map[string]string {
+	kept := map[string]string{}
+	for key, value := range labels {
+		if !strings.HasPrefix(key, labelPrefix) {
+			kept[key] = value
+		}
+	}
+	return kept
+}
+
+// chosen leaves out options that newer engines write down for every network.
+func chosen(options map[string]string) map[string]string {
+	kept := maps.Clone(options)
+	delete(kept, "com.docker.network.enable_ipv4")
+	delete(kept, "com.docker.network.enable_ipv6")
+	return kept
+}
+
+// nameOf is the container's own name; further ones belong to links.
+func nameOf(s container.Summary) string {
+	if len(s.Names) == 0 {
+		return ""
+	}
+	return strings.TrimPrefix(cmp.Or(slices.MinFunc(s.Names, func(a, b string) int { return strings.Count(a, "/") - strings.Count(b, "/") })), "/")
+}

@@ -1,0 +1,363 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"ataraxis.dev/landfall/agent/internal/engine"
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+// restoration is the way back to a commit, and to what ran with it.
+type restoration struct {
+	flow
+	summarised
+	target string // commit to go back to
+	left   string // commit to go back from
+	// fallback has the landfall.yaml to use where the target's own is missing or wrong; "" for none.
+	fallback string
+
+	before       *picture.Picture // what ran then; nil when nobody knows
+	excused      []picture.Excuse // services that were not as they should be then
+	leftServices []picture.Key    // that the commit names from which it goes back
+	touched      []picture.Reach  // what may have been changed since
+
+	plan   *pipeline.Plan  // of the target; nil until checked
+	models []picture.Model // of the target; nil until checked
+	did    bool            // something was done to a container
+	gone   []string        // images of before that the engine does not have any more
+}
+
+// notRestored is the reason of a restoration after which what runs is not what ran.
+const notRestored = "NOT_RESTORED"
+
+// all is the whole way back. touched says that containers may have been changed, so that the result is watched for a while.
+func (b *restoration) all(ctx context.Context, touched bool) error {
+	if err := b.persist(ctx, func(ctx context.Context) error { return b.rest(ctx, "rollback/rest") }); err != nil {
+		return err
+	}
+	if err := b.persist(ctx, b.check); err != nil {
+		return err
+	}
+	if err := b.reset(ctx); err != nil {
+		return err
+	}
+	if err := b.persist(ctx, b.restore); err != nil {
+		return err
+	}
+	b.summary = b.sentence(ctx)
+	if len(b.before.Containers) == 0 {
+		return nil // nothing ran, so nothing is there to judge
+	}
+	return b.probeAll(ctx, "rollback", b.plan, b.plan.Verify, judgement{excused: b.excused, soak: touched || b.did})
+}
+
+// takeBack is the way back where neither a container nor the database was touched: the checkout, and the names of images.
+func (b *restoration) takeBack(ctx context.Context) error {
+	if err := b.reset(ctx); err != nil {
+		return err
+	}
+	err := b.persist(ctx, func(ctx context.Context) error {
+		return b.Step(ctx, "rollback/images", "give the names of images back", func(ctx context.Context, out ports.Output) (string, error) {
+			if err := b.awaitEngine(ctx); err != nil {
+				return "", err
+			}
+			r := picture.Restore{Before: *b.before, Touched: b.touched}
+			now, err := b.ports.Restorer.Look(ctx, b.before.Projects, slices.Sorted(maps.Keys(b.before.Refs)), false)
+			if err != nil {
+				return "", err
+			}
+			if r.Gone, err = b.ports.Restorer.Gone(ctx, b.before.Images()); err != nil {
+				return "", err
+			}
+			names := r.Meanings(now)
+			b.summary = "no container was touched, the checkout is back at " + short(b.target)
+			return fmt.Sprintf("%d names", len(names)), b.ports.Restorer.Rename(ctx, names, out)
+		})
+	})
+	return err
+}
+
+// check makes sure of the target before anything is stopped.
+func (b *restoration) check(ctx context.Context) error {
+	return b.Step(ctx, "rollback/check", "check "+short(b.target), func(ctx context.Context, out ports.Output) (string, error) {
+		if err := b.awaitEngine(ctx); err != nil {
+			return "", err
+		}
+		return "", b.ready(ctx, out)
+	})
+}
+
+// ready compiles and renders the target.
+func (b *restoration) ready(ctx context.Context, out ports.Output) error {
+	plan, err := b.compile(ctx)
+	if err != nil {
+		return err
+	}
+	tree, err := b.ports.Trees.SideTree(ctx, b.target)
+	if err != nil {
+		return err
+	}
+	models, err := b.ports.Runtime.Prove(ctx, plan, tree, out)
+	if err != nil {
+		return err
+	}
+	b.plan, b.models = plan, models
+	return nil
+}
+
+// compile makes the plan of the target: stacks, environment, probes.
+func (b *restoration) compile(ctx context.Context) (*pipeline.Plan, error) {
+	const why = "a rollback looks at everything"
+	plan, err := b.PlanAt(ctx, PlanRequest{Target: b.target, Everything: why})
+	if err != nil && fault.KindOf(err) == fault.Invalid && b.fallback != "" {
+		config, readErr := b.ports.Trees.Pipeline(ctx, b.fallback)
+		if readErr != nil {
+			return nil, errors.Join(err, readErr)
+		}
+		plan, err = pipeline.Compile(config, pipeline.Input{Target: b.target, Everything: why})
+	}
+	if err != nil {
+		return nil, err
+	}
+	plan = withoutConditions(plan)
+	plan.Verify.Probes = slices.DeleteFunc(plan.Verify.Probes, func(p pipeline.Probe) bool {
+		return !slices.Contains(plan.Rollback.Probes, p.Name)
+	})
+	plan.Steps = nil // what is remembered is brought back; a step that is wrong today must not be in the way
+	return plan, nil
+}
+
+// reset moves the checkout back, whatever is in the way: it is saved first.
+func (b *restoration) reset(ctx context.Context) error {
+	known, err := b.deployedHere()
+	if err != nil {
+		return err
+	}
+	move := picture.Move{Target: b.target, Operation: b.ID(), Known: append(known, b.left), GoOn: true}
+	if b.plan != nil {
+		move.Prepare = b.plan.Prepare
+	}
+	return b.Step(ctx, "rollback/reset", "move the checkout back to "+short(b.target), func(ctx context.Context, out ports.Output) (string, error) {
+		return b.move(ctx, move, out)
+	})
+}
+
+// restore brings back what ran, and makes sure of it.
+func (b *restoration) restore(ctx context.Context) error {
+	const id = "rollback/restore"
+	if b.Done()[id] {
+		return nil
+	}
+	began, err := b.Before(id, func() (picture.Picture, error) { return b.look(ctx) })
+	if err != nil {
+		return err
+	}
+	changed := b.changed(ctx)
+	return b.StepFrom(ctx, operation.StepStarted{ID: id, Title: "bring back what ran", Before: began}, func(ctx context.Context, out ports.Output) (string, error) {
+		r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Changed: changed}
+		return b.carry(ctx, r, out)
+	})
+}
+
+// look observes everything that the restoration is about.
+func (b *restoration) look(ctx context.Context) (picture.Picture, error) {
+	refs := slices.Sorted(maps.Keys(b.before.Refs))
+	return b.ports.Restorer.Look(ctx, b.projects(), append(refs, picture.Refs(b.models)...), true)
+}
+
+func (b *restoration) projects() []string {
+	projects := append(slices.Clone(b.before.Projects), picture.Projects(b.models)...)
+	for _, k := range b.leftServices {
+		projects = append(projects, k.Project)
+	}
+	slices.Sort(projects)
+	return slices.Compact(projects)
+}
+
+// carry does what is left to do, and compares the result with what ran.
+func (b *restoration) carry(ctx context.Context, r picture.Restore, out ports.Output) (summary string, err error) {
+	now, err := b.look(ctx)
+	if err != nil {
+		return "", err
+	}
+	if r.Gone, err = b.ports.Restorer.Gone(ctx, b.before.Images()); err != nil {
+		return "", err
+	}
+	b.gone = r.Gone
+	deeds := r.Deeds(now)
+	b.did = len(deeds) > 0
+	if err := b.rebuild(ctx, r, deeds, out); err != nil {
+		return "", err
+	}
+	for _, d := range deeds {
+		out(operation.Stdout, d.String(), false)
+	}
+	if err := b.batches(ctx, r, r.Batches(deeds), out); err != nil {
+		if fault.KindOf(err) != fault.Failed {
+			return "", err
+		}
+		out(operation.Stderr, err.Error(), false)
+		if err := b.oneByOne(ctx, r, out); err != nil {
+			return "", err
+		}
+	}
+	if now, err = b.look(ctx); err != nil {
+		return "", err
+	}
+	if err := b.ports.Restorer.Rename(ctx, r.Meanings(now), out); err != nil {
+		return "", err
+	}
+	if wrong := r.Wrong(now); len(wrong) > 0 {
+		return "", fault.New(fault.Degraded, notRestored, "what runs is not what ran: %s", strings.Join(wrong, "; "))
+	}
+	return deedsDone(deeds), nil
+}
+
+// rebuild makes images again that are gone.
+func (b *restoration) rebuild(ctx context.Context, r picture.Restore, deeds []picture.Deed, out ports.Output) error {
+	var services []picture.Key
+	for _, d := range deeds {
+		if (d.Verb == picture.Recreate || d.Verb == picture.Create) && d.Image == "" && len(r.Before.Of(d.Key)) > 0 {
+			services = append(services, d.Key)
+		}
+	}
+	if len(services) == 0 {
+		return nil
+	}
+	if err := b.Warn("IMAGES_GONE", fmt.Sprintf("images of %s are gone; they are built or pulled again", keyList(services))); err != nil {
+		return err
+	}
+	return b.ports.Restorer.Rebuild(ctx, b.plan, services, out)
+}
+
+func (b *restoration) batches(ctx context.Context, r picture.Restore, batches []picture.Batch, out ports.Output) error {
+	for _, batch := range batches {
+		if err := b.ports.Restorer.Rename(ctx, batch.Refs, out); err != nil {
+			return err
+		}
+		if err := b.ports.Restorer.Carry(ctx, b.plan, batch, out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneByOne does what is left to do, a service at a time, once the engine is at rest: where Compose cannot start one of several, it leaves
+// the others created and not started. The error tells of those that cannot be brought back.
+func (b *restoration) oneByOne(ctx context.Context, r picture.Restore, out ports.Output) error {
+	cut := ports.Cut{Projects: b.projects(), Began: b.Now(), Reaches: everything(b.projects())}
+	if err := b.ports.Restorer.Rest(ctx, cut, out); err != nil {
+		return err
+	}
+	now, err := b.look(ctx)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range r.Deeds(now) {
+		if err := b.batches(ctx, r, r.Batches([]picture.Deed{d}), out); err != nil {
+			errs = append(errs, fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "service %s", d.Key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func everything(projects []string) []picture.Reach {
+	var all []picture.Reach
+	for _, p := range projects {
+		all = append(all, picture.Reach{Project: p})
+	}
+	return all
+}
+
+// changed lists the paths that a rollback changes. One that cannot be told is no reason not to go back.
+func (b *restoration) changed(ctx context.Context) picture.Paths {
+	changed, err := b.differing(ctx, b.target, b.left)
+	if err != nil {
+		b.log.Warn("the rollback takes every file for changed", "operation", b.ID(), "error", err)
+		return picture.Paths{picture.AnyPath}
+	}
+	return changed
+}
+
+// sentence is the last word of a restoration: it counts.
+func (b *restoration) sentence(ctx context.Context) string {
+	now, err := b.look(ctx)
+	if err != nil {
+		return ""
+	}
+	// Began is what was there before, because what is younger was brought back.
+	r := picture.Restore{Before: *b.before, Began: *b.before, Models: b.models, Left: b.leftServices, Touched: b.touched, Gone: b.gone}
+	sentence := r.Sentence(now)
+	if names := migrationsOf(b.Snapshot()); names != "" {
+		sentence += "; the database is newer: " + names
+	}
+	if len(b.excused) > 0 {
+		sentence += "; as before not as it should be: " + strings.Join(reasons(b.excused), ", ")
+	}
+	return sentence
+}
+
+// deedsDone says in one line what was done, by verb.
+func deedsDone(deeds []picture.Deed) string {
+	var parts []string
+	for _, word := range []struct {
+		verb picture.Verb
+		past string
+	}{
+		{picture.Recreate, "recreated"}, {picture.Create, "recreated and left stopped"}, {picture.Restart, "restarted"},
+		{picture.Start, "started"}, {picture.Stop, "stopped"}, {picture.Remove, "removed"},
+	} {
+		var names []string
+		for _, d := range deeds {
+			if d.Verb == word.verb {
+				names = append(names, d.Service)
+			}
+		}
+		if len(names) > 0 {
+			parts = append(parts, word.past+" "+strings.Join(names, " "))
+		}
+	}
+	if len(parts) == 0 {
+		return "nothing to bring back"
+	}
+	return strings.Join(parts, "; ")
+}
+
+func keyList(keys []picture.Key) string {
+	var names []string
+	for _, k := range keys {
+		names = append(names, k.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// failed is the error of a rollback that failed: why, why it began, what runs and what does not.
+func (b *restoration) failed(ctx context.Context, fallback *pipeline.Plan, op operation.Operation, err error) error {
+	if engine.ShuttingDown(ctx) {
+		return engine.ErrShutdown
+	}
+	f := *engine.FailureOf(err)
+	f.Kind = fault.Degraded
+	began := ""
+	if op.Failure != nil {
+		began = "; it began because " + op.Failure.Message
+	}
+	plan := b.plan
+	if plan == nil {
+		plan = fallback // the checkout has not moved
+	}
+	b.summary = b.whatRuns(ctx, plan)
+	f.Message = fmt.Sprintf("the rollback failed: %s%s; %s", f.Message, began, b.summary)
+	f.Hint = fmt.Sprintf("a person is needed: landfall-coordinator show %s, landfall-coordinator status", op.ID)
+	return engine.Fail(f, err)
+}

@@ -1,0 +1,126 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"ataraxis.dev/landfall/agent/internal/engine"
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+// steps runs the steps of one phase as a graph: each after those it waits for,
+// independent ones side by side within the policy's parallelism. After a failure no new
+// step starts; running builds are stopped, while running changes of containers are
+// left to end by themselves, because a half-made recreate is worse than a finished one.
+//
+// A step that is recorded as done, before the agent was restarted, is not done again.
+func (f flow) steps(ctx context.Context, plan *pipeline.Plan, phase pipeline.Phase, ground ports.Ground) error {
+	done := f.Done()
+	waiting := slices.DeleteFunc(plan.StepsIn(phase), func(s pipeline.Step) bool { return done[s.ID] })
+	work, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+
+	type result struct {
+		id  string
+		err error
+	}
+	results := make(chan result)
+	running := 0
+	var failed error
+	for {
+		for failed == nil && running < max(1, f.policy.Parallelism) {
+			i := slices.IndexFunc(waiting, func(s pipeline.Step) bool {
+				return !slices.ContainsFunc(s.After, func(id string) bool { return !done[id] })
+			})
+			if i < 0 {
+				break
+			}
+			s := waiting[i]
+			waiting = slices.Delete(waiting, i, i+1)
+			running++
+			go func() { results <- result{s.ID, f.do(work, plan, s, ground)} }()
+		}
+		if running == 0 {
+			break
+		}
+		ended := <-results
+		running--
+		done[ended.id] = ended.err == nil
+		if ended.err != nil && failed == nil {
+			failed = ended.err
+			if phase == pipeline.PhaseBuild {
+				stop(engine.ErrSibling)
+			}
+		}
+	}
+	if failed == nil && len(waiting) > 0 {
+		return fault.New(fault.Internal, "PLAN_CYCLE", "%d steps of phase %s wait for one another", len(waiting), phase)
+	}
+	return failed
+}
+
+// do runs one step of the plan.
+func (f flow) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, ground ports.Ground) error {
+	start, work := operation.StepStarted{ID: s.ID, Title: s.Title()}, ports.Work{Step: s, Ground: ground}
+	work.Warn = func(reason, message string) { _ = f.Warn(reason, message) } // a broken journal has ended ctx
+	if s.Recreate != nil || s.Restart != nil || s.Up != nil {
+		project, err := f.projectOf(ctx, plan, s.Stack())
+		if err != nil {
+			return err
+		}
+		before, err := f.beforeStep(ctx, s.ID, project)
+		if err != nil {
+			return err
+		}
+		start.Before, work.Before = before, before
+	}
+	return f.StepFrom(ctx, start, func(ctx context.Context, out ports.Output) (string, error) {
+		switch {
+		case s.Script != nil:
+			return "", f.ports.Scripts.RunScript(ctx, plan, *s.Script, out)
+		case s.Migrate != nil:
+			return f.migrate(ctx, plan, *s.Migrate, out)
+		case s.Wait != nil:
+			return f.waitFor(ctx, plan, *s.Wait)
+		default:
+			return f.ports.Runtime.Run(ctx, plan, work, out)
+		}
+	})
+}
+
+// beforeStep is what ran in a stack when a step began for the first time: as recorded then, else what runs now.
+func (f flow) beforeStep(ctx context.Context, id string, project string) (*picture.Picture, error) {
+	return f.Before(id, func() (picture.Picture, error) {
+		return f.ports.Restorer.Look(ctx, []string{project}, nil, false)
+	})
+}
+
+// projectOf is the compose project of a stack, as the proof found it.
+func (f flow) projectOf(ctx context.Context, plan *pipeline.Plan, stack string) (string, error) {
+	facts, err := f.Facts(f.ID())
+	if err == nil && facts.Proven != nil && facts.Proven.Projects[stack] != "" {
+		return facts.Proven.Projects[stack], nil
+	}
+	models, err := f.ports.Runtime.Models(ctx, plan)
+	if err != nil {
+		return "", err
+	}
+	return projectsOf(models)[stack], nil
+}
+
+func (f flow) migrate(ctx context.Context, plan *pipeline.Plan, m pipeline.Migrate, out ports.Output) (string, error) {
+	n := 0
+	err := f.ports.Scripts.Migrate(ctx, plan, m, out, func(name string) {
+		n++
+		_ = f.Record(operation.Event{Migration: &operation.Migration{Name: name}}) // a broken journal has ended ctx
+	})
+	if n == 0 {
+		return "nothing to migrate", err
+	}
+	return fmt.Sprintf("%d applied", n), err
+}

@@ -1,0 +1,121 @@
+package picture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Wrong lists where what runs is not what ran, one line a service; empty means that it is. It fails closed: what was
+// not looked at, and what nobody can compare, is wrong. Health is for probes to judge.
+func (r Restore) Wrong(now Picture) []string {
+	var wrong []string
+	for _, project := range r.Before.Projects {
+		if !now.Looked(project) {
+			wrong = append(wrong, fmt.Sprintf("project %s was not looked at", project))
+		}
+	}
+	for _, k := range unionKeys(r.Before, now) {
+		if why := r.wrong(k, now); why != "" {
+			wrong = append(wrong, k.String()+" "+why)
+		}
+	}
+	return wrong
+}
+
+func (r Restore) wrong(k Key, now Picture) string {
+	was, is := r.Before.Of(k), now.Of(k)
+	_, _, named := find(r.Models, k)
+	if len(was) == 0 {
+		if len(is) > 0 && (named || slices.Contains(r.Left, k)) {
+			return fmt.Sprintf("has %s, it had none", containers(len(is)))
+		}
+		return ""
+	}
+	pairs, lost, extra := r.pair(was, is)
+	switch {
+	case len(is) < len(was):
+		return fmt.Sprintf("has %s, it had %d", containers(len(is)), len(was))
+	case len(lost) > 0:
+		return r.runsInstead(lost[0], extra)
+	case len(extra) > 0:
+		return fmt.Sprintf("has %s, it had %d", containers(len(is)), len(was))
+	}
+	for _, p := range pairs {
+		if why := r.wrongPair(p, now); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+func containers(n int) string {
+	if n == 1 {
+		return "1 container"
+	}
+	return fmt.Sprintf("%d containers", n)
+}
+
+func (r Restore) runsInstead(was Container, extra []Container) string {
+	for _, c := range extra {
+		switch {
+		case !sameImage(was, c):
+			return fmt.Sprintf("runs image %.19s, it ran %.19s", c.ImageID, was.ImageID)
+		case c.Config != was.Config:
+			return "is configured otherwise than it was"
+		}
+	}
+	return "is not what it was"
+}
+
+func (r Restore) wrongPair(p couple, now Picture) string {
+	lost := now.detached(p.is)
+	switch {
+	case p.was.Running() && !p.is.Running() && !p.is.Succeeded():
+		return fmt.Sprintf("is %s, it ran", stateWords(p.is))
+	case p.was.Succeeded() && !p.is.Succeeded() && !p.is.Running():
+		return fmt.Sprintf("is %s, it had ended well", stateWords(p.is))
+	case !p.was.Running() && !p.was.Succeeded() && p.is.Running():
+		return "runs, it was stopped"
+	case !sameNetworks(p.was, p.is):
+		return "is in other networks: " + networksOf(p.is) + "; they were " + networksOf(p.was)
+	case p.was.Running() && lost != "" && r.Before.detached(p.was) == "":
+		return lost
+	}
+	return ""
+}
+
+func stateWords(c Container) string {
+	if c.State == "exited" {
+		return fmt.Sprintf("exited (%d)", c.ExitCode)
+	}
+	return c.State
+}
+
+// Tally counts what runs against what ran: services that had a running container, and how many of them are as they were.
+// stopped is what the sentence says of a host on which nothing ran.
+func (r Restore) Tally(now Picture) (ran, right int, wrong []string) {
+	for _, k := range r.Before.Keys() {
+		if !slices.ContainsFunc(r.Before.Of(k), Container.Running) {
+			continue
+		}
+		if ran++; r.wrong(k, now) == "" {
+			right++
+		} else {
+			wrong = append(wrong, k.Service)
+		}
+	}
+	return ran, right, wrong
+}
+
+// Sentence says what the tally found.
+func (r Restore) Sentence(now Picture) string {
+	ran, right, wrong := r.Tally(now)
+	switch {
+	case ran == 0:
+		return "nothing ran before, nothing runs now"
+	case right == ran:
+		return fmt.Sprintf("%d of %d services run what ran before", right, ran)
+	}
+	return fmt.Sprintf("%d of %d services run what ran before, not %s", right, ran, strings.Join(wrong, ", "))
+}

@@ -1,0 +1,71 @@
+package picture
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// differs says where what there is is not what the definition wants, "" where it is. What a definition leaves open is as
+// the engine chose.
+func (want NetworkSpec) differs(is NetworkSpec) string {
+	var found []string
+	found = appendOther(found, "driver", want.Driver, is.Driver)
+	found = append(found, otherMap("option", want.Options, is.Options)...)
+	found = append(found, otherMap("label", want.Labels, is.Labels)...)
+	if len(want.Subnets) > 0 && !slices.Equal(want.Subnets, is.Subnets) {
+		found = append(found, fmt.Sprintf("subnets %s, it has %s", list(want.Subnets), list(is.Subnets)))
+	}
+	for _, b := range []struct {
+		name     string
+		want, is bool
+	}{{"internal", want.Internal, is.Internal}, {"attachable", want.Attachable, is.Attachable}, {"enable_ipv6", want.IPv6, is.IPv6}} {
+		if b.want != b.is {
+			found = append(found, fmt.Sprintf("%s %v, it has %v", b.name, b.want, b.is))
+		}
+	}
+	return strings.Join(found, "; ")
+}
+
+func (want VolumeSpec) differs(is VolumeSpec) string {
+	found := appendOther(nil, "driver", want.Driver, is.Driver)
+	found = append(found, otherMap("option", want.Options, is.Options)...)
+	found = append(found, otherMap("label", want.Labels, is.Labels)...)
+	return strings.Join(found, "; ")
+}
+
+func appendOther(found []string, name, want, is string) []string {
+	if want == "" || want == is {
+		return found
+	}
+	return append(found, fmt.Sprintf("%s %s, it has %s", name, want, is))
+}
+
+// otherMap compares all keys: one that is there and not wanted is a difference as well. Values are not told: options of drivers
+// hold passwords.
+func otherMap(name string, want, is map[string]string) []string {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(want)), maps.Keys(is))
+	slices.Sort(keys)
+	var found []string
+	for _, key := range slices.Compact(keys) {
+		w, wanted := want[key]
+		i, there := is[key]
+		switch {
+		case wanted && !there:
+			found = append(found, fmt.Sprintf("%s %s is new", name, key))
+		case !wanted:
+			found = append(found, fmt.Sprintf("%s %s goes", name, key))
+		case w != i:
+			found = append(found, fmt.Sprintf("%s %s changes", name, key))
+		}
+	}
+	return found
+}
+
+func list(of []string) string {
+	if len(of) == 0 {
+		return "none"
+	}
+	return strings.Join(of, " ")
+}

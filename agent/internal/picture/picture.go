@@ -1,0 +1,124 @@
+package picture
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// Picture is what is on a host at a moment, as far as some compose projects are concerned.
+type Picture struct {
+	// Projects are the compose projects that were looked at, sorted, also those that had nothing.
+	Projects []string `json:"looked"`
+	// Containers are theirs, in order of project, service and ID. Those of `docker compose run` are left out.
+	Containers []Container `json:"containers"`
+	// Refs are the images that names meant: those of the containers, and those that were asked for. A name that
+	// meant nothing is not there.
+	Refs map[string]string `json:"refs,omitempty"`
+	// Networks and Volumes are all that the engine has, in order of name. They are looked at for proofs only.
+	Networks []Network `json:"-"`
+	Volumes  []Volume  `json:"-"`
+	// Elsewhere are the containers of other projects and of none; of them only identity, state and start are known.
+	Elsewhere []Container `json:"-"`
+}
+
+// Network is a network of the engine, in the words of its definition.
+type Network struct {
+	ID      string
+	Name    string
+	Project string // that made it, "" for none
+	NetworkSpec
+}
+
+// Volume is a volume of the engine, in the words of its definition.
+type Volume struct {
+	Name    string
+	Project string // that made it, "" for none
+	VolumeSpec
+}
+
+// Sort puts everything into the order that its fields promise.
+func (p *Picture) Sort() {
+	slices.Sort(p.Projects)
+	p.Projects = slices.Compact(p.Projects)
+	slices.SortFunc(p.Containers, func(a, b Container) int {
+		return cmp.Or(CompareKeys(a.Key(), b.Key()), cmp.Compare(a.ID, b.ID))
+	})
+	slices.SortFunc(p.Networks, func(a, b Network) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(p.Volumes, func(a, b Volume) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Looked reports whether a project was looked at.
+func (p Picture) Looked(project string) bool { return slices.Contains(p.Projects, project) }
+
+// Of lists the containers of a service.
+func (p Picture) Of(k Key) []Container {
+	var of []Container
+	for _, c := range p.Containers {
+		if c.Key() == k {
+			of = append(of, c)
+		}
+	}
+	return of
+}
+
+// In is the part of the picture that one project is.
+func (p Picture) In(project string) Picture {
+	part := Picture{Projects: []string{project}, Refs: p.Refs}
+	for _, c := range p.Containers {
+		if c.Project == project {
+			part.Containers = append(part.Containers, c)
+		}
+	}
+	return part
+}
+
+// Container finds a container by its ID, wherever it belongs.
+func (p Picture) Container(id string) (Container, bool) {
+	for _, list := range [][]Container{p.Containers, p.Elsewhere} {
+		for _, c := range list {
+			if c.ID == id {
+				return c, true
+			}
+		}
+	}
+	return Container{}, false
+}
+
+// Has reports whether the very container is one of those of the projects.
+func (p Picture) Has(id string) bool {
+	return slices.ContainsFunc(p.Containers, func(c Container) bool { return c.ID == id })
+}
+
+// Keys lists the services that have containers, in order.
+func (p Picture) Keys() []Key {
+	var keys []Key
+	for _, c := range p.Containers {
+		keys = append(keys, c.Key())
+	}
+	slices.SortFunc(keys, CompareKeys)
+	return slices.Compact(keys)
+}
+
+// Images lists the images of the containers, and those that names meant, each once, sorted.
+func (p Picture) Images() []string {
+	var ids []string
+	for _, c := range p.Containers {
+		ids = append(ids, c.ImageID)
+	}
+	ids = slices.AppendSeq(ids, maps.Values(p.Refs))
+	slices.Sort(ids)
+	return slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" })
+}
+
+// Brief is what a repeated step needs of a picture: which containers there were, and since when. It keeps records small.
+func (p Picture) Brief() Picture {
+	brief := Picture{Projects: p.Projects}
+	for _, c := range p.Containers {
+		brief.Containers = append(brief.Containers, Container{
+			Project: c.Project, Service: c.Service, ID: c.ID, ImageID: c.ImageID, Config: c.Config, State: c.State, ExitCode: c.ExitCode,
+			OneShot: c.OneShot, Started: c.Started, Networks: c.Networks,
+		})
+	}
+	return brief
+}

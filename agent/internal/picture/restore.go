@@ -1,0 +1,298 @@
+package picture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Restore is what going back is decided from: to what there was at a moment, with the compose files of then.
+type Restore struct {
+	Before Picture // what there was
+	Began  Picture // what there was when going back first began: a container that is younger was made by it
+	Models []Model // of the commit to go back to, which is checked out
+	// Left are the services that the commit names from which it goes back: what of them was not there before goes.
+	Left []Key
+	// Touched is what may have been changed since. A container that kept its ID but not its start is restarted only where it is
+	// touched, or shows what changed; others may have been restarted by the engine. Image names move back only where it is.
+	Touched []Reach
+	Changed Paths    // paths of the checkout that may differ between what is left and where it goes
+	Gone    []string // images of Before that the engine does not have any more
+}
+
+// Verb is what is done to a service.
+type Verb string
+
+// The verbs, in the order in which they are done.
+const (
+	Remove   Verb = "remove"   // its containers go; volumes stay
+	Stop     Verb = "stop"     // it was stopped
+	Recreate Verb = "recreate" // its containers are replaced, and run
+	Create   Verb = "create"   // its containers are replaced, and do not run
+	Restart  Verb = "restart"
+	Start    Verb = "start"
+)
+
+var verbs = []Verb{Remove, Stop, Recreate, Create, Restart, Start}
+
+// Deed is what one service needs, and why.
+type Deed struct {
+	Key
+	Verb       Verb
+	Containers []string // IDs of those that it is done to; none for what is replaced
+	Scale      int      // number of containers, of what is replaced
+	Image      string   // what the name of its image must mean while it is replaced; "" leaves it as it is
+	Why        string
+}
+
+func (d Deed) String() string { return fmt.Sprintf("%s %s: %s", d.Verb, d.Key, d.Why) }
+
+// Deeds lists what is left to do, in order of verb and service. Nothing stands for: it is as it was. What an earlier attempt has
+// done is not done again.
+func (r Restore) Deeds(now Picture) []Deed {
+	var deeds []Deed
+	for _, k := range unionKeys(r.Before, now) {
+		deeds = append(deeds, r.deedsOf(k, now)...)
+	}
+	deeds = r.withSharers(deeds, now)
+	slices.SortStableFunc(deeds, func(a, b Deed) int {
+		if a.Verb != b.Verb {
+			return slices.Index(verbs, a.Verb) - slices.Index(verbs, b.Verb)
+		}
+		return CompareKeys(a.Key, b.Key)
+	})
+	return deeds
+}
+
+func unionKeys(a, b Picture) []Key {
+	keys := append(a.Keys(), b.Keys()...)
+	slices.SortFunc(keys, CompareKeys)
+	return slices.Compact(keys)
+}
+
+// deedsOf decides about one service.
+func (r Restore) deedsOf(k Key, now Picture) []Deed {
+	was, is := r.Before.Of(k), now.Of(k)
+	_, spec, named := find(r.Models, k)
+	if len(was) == 0 {
+		if named || slices.Contains(r.Left, k) {
+			return []Deed{{Key: k, Verb: Remove, Containers: ids(is), Why: "it did not exist"}}
+		}
+		return nil // somebody started it, and it is nobody's but theirs
+	}
+	pairs, lost, extra := r.pair(was, is)
+	why := r.different(pairs, lost, spec, now)
+	if why != "" && !named {
+		why = "" // nothing can make it again; Wrong says so
+	}
+	var deeds []Deed
+	if n := len(extra); n > 0 && (why == "" || len(is) > len(was)) {
+		// Compose would choose by itself which of too many containers go.
+		most := n
+		if why != "" {
+			most = len(is) - len(was)
+		}
+		deeds = append(deeds, Deed{Key: k, Verb: Remove, Containers: ids(extra[n-min(n, most):]), Why: fmt.Sprintf("there were %d containers", len(was))})
+	}
+	if why != "" {
+		return append(deeds, r.replace(k, was, why))
+	}
+	return append(deeds, r.states(k, pairs, spec)...)
+}
+
+func ids(list []Container) []string {
+	var found []string
+	for _, c := range list {
+		found = append(found, c.ID)
+	}
+	return found
+}
+
+// couple is a container as it was, with what stands for it now.
+type couple struct{ was, is Container }
+
+// pair finds for each container what stands for it: itself, else one that is made alike, else one that going back has made.
+// lost have nobody, extra stand for nobody.
+func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Container) {
+	extra = slices.Clone(is)
+	lost = slices.Clone(was)
+	for _, alike := range []func(w, c Container) bool{
+		func(w, c Container) bool { return w.ID == c.ID },
+		func(w, c Container) bool { return sameMaking(w, c) },
+		func(w, c Container) bool {
+			return !r.Began.Has(c.ID) && (sameImage(w, c) || slices.Contains(r.Gone, w.ImageID))
+		},
+	} {
+		var rest []Container
+		for _, w := range lost {
+			i := slices.IndexFunc(extra, func(c Container) bool { return alike(w, c) })
+			if i < 0 {
+				rest = append(rest, w)
+				continue
+			}
+			pairs = append(pairs, couple{w, extra[i]})
+			extra = slices.Delete(extra, i, i+1)
+		}
+		lost = rest
+	}
+	return pairs, lost, extra
+}
+
+// different says why the containers of a service have to be replaced, "" when they need not be.
+func (r Restore) different(pairs []couple, lost []Container, spec Spec, now Picture) string {
+	if len(lost) > 0 {
+		return r.whyLost(lost[0], now)
+	}
+	for _, p := range pairs {
+		orphaned := now.orphaned(p.is)
+		switch {
+		case !sameNetworks(p.was, p.is):
+			return "its networks are others: " + networksOf(p.is) + ", they were " + networksOf(p.was)
+		case p.is.ID != p.was.ID && r.Began.Has(p.is.ID) && spec.Shows(r.Changed):
+			return "it shows files that go back"
+		case orphaned != "":
+			return orphaned
+		}
+	}
+	return ""
+}
+
+// whyLost says what became of a container that nothing stands for.
+func (r Restore) whyLost(w Container, now Picture) string {
+	for _, c := range now.Of(w.Key()) {
+		switch {
+		case !sameImage(w, c):
+			return "another image"
+		case w.Config != c.Config:
+			return "another configuration"
+		}
+	}
+	return "its container is gone"
+}
+
+func networksOf(c Container) string {
+	var names []string
+	for _, n := range c.Networks {
+		name := n.Network
+		if len(n.Aliases) > 0 {
+			name += " as " + strings.Join(n.Aliases, ", ")
+		}
+		names = append(names, name)
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, "; ")
+}
+
+// replace is the deed that makes a service's containers again. A job that had ended well is done again by the old version; what
+// was stopped is made and stays so.
+func (r Restore) replace(k Key, was []Container, why string) Deed {
+	d := Deed{Key: k, Verb: Create, Scale: len(was), Why: why}
+	for _, w := range was {
+		if w.Running() || w.Succeeded() {
+			d.Verb = Recreate
+		}
+	}
+	if !slices.Contains(r.Gone, was[0].ImageID) {
+		d.Image = was[0].ImageID
+	}
+	return d
+}
+
+// states brings containers that need not be replaced to the state that they had.
+func (r Restore) states(k Key, pairs []couple, spec Spec) []Deed {
+	by := map[Verb][]string{}
+	why := map[Verb]string{}
+	for _, p := range pairs {
+		verb, because := r.stateOf(k, p, spec)
+		if verb != "" {
+			by[verb], why[verb] = append(by[verb], p.is.ID), because
+		}
+	}
+	var deeds []Deed
+	for _, verb := range verbs {
+		if len(by[verb]) > 0 {
+			deeds = append(deeds, Deed{Key: k, Verb: verb, Containers: by[verb], Why: why[verb]})
+		}
+	}
+	return deeds
+}
+
+func (r Restore) stateOf(k Key, p couple, spec Spec) (verb Verb, why string) {
+	made := !r.Began.Has(p.is.ID)
+	switch {
+	case p.is.Succeeded() && (p.was.Running() || p.was.Succeeded()):
+		return "", "" // a job that has ended by itself
+	case p.was.Running() && !p.is.Running():
+		return Start, "it ran"
+	case p.was.Succeeded() && made && p.is.State == "created":
+		return Start, "it had ended well, and was made again"
+	case !p.was.Running() && p.is.Running() && !p.was.Succeeded():
+		return Stop, "it was stopped"
+	case p.was.Running() && !made && r.startedSince(p) && len(r.Changed) > 0 && (spec.Shows(r.Changed) || covered(r.Touched, k)):
+		return Restart, "it was started with the other version's files"
+	}
+	return "", ""
+}
+
+// startedSince reports whether a container, or one that is made alike, was started after the moment to go back to, and not yet by
+// going back.
+func (r Restore) startedSince(p couple) bool {
+	if p.is.ID == p.was.ID && p.is.Started.Equal(p.was.Started) {
+		return false
+	}
+	return !r.restartedSince(p.is)
+}
+
+// restartedSince reports whether going back has started the container again already.
+func (r Restore) restartedSince(c Container) bool {
+	i := slices.IndexFunc(r.Began.Containers, func(b Container) bool { return b.ID == c.ID })
+	return i >= 0 && !r.Began.Containers[i].Started.Equal(c.Started)
+}
+
+// withSharers adds what namespaces ask for: who lives in one of a container that is replaced is replaced with it, who lives
+// in one that is started again is started again.
+func (r Restore) withSharers(deeds []Deed, now Picture) []Deed {
+	for grown := true; grown; {
+		grown = false
+		for _, k := range r.Before.Keys() {
+			was, is := r.Before.Of(k), now.Of(k)
+			owner, verb := r.ownerDeed(k, is, deeds)
+			_, _, named := find(r.Models, k)
+			switch {
+			case verb == "" || has(deeds, k, Recreate, Create):
+			case (verb == Recreate || verb == Create) && named:
+				deeds = slices.DeleteFunc(deeds, func(d Deed) bool { return d.Key == k && d.Verb != Remove })
+				deeds, grown = append(deeds, r.replace(k, was, "it lives in a namespace of "+owner+", which is replaced")), true
+			case (verb == Restart || verb == Start) && !has(deeds, k, Restart, Start, Stop) && slices.ContainsFunc(is, Container.Running):
+				deeds, grown = append(deeds, Deed{Key: k, Verb: Restart, Containers: ids(is), Why: "it lives in a namespace of " + owner}), true
+			}
+		}
+	}
+	return deeds
+}
+
+// ownerDeed is what is done to a service in whose namespace another lives, by the compose files or as it is.
+func (r Restore) ownerDeed(k Key, is []Container, deeds []Deed) (owner string, verb Verb) {
+	_, spec, _ := find(r.Models, k)
+	for _, d := range deeds {
+		lives := d.Project == k.Project && slices.Contains(spec.Shares, d.Service)
+		for _, c := range is {
+			lives = lives || slices.ContainsFunc(c.Shares, func(s Share) bool { return r.Began.ownedBy(s.Container, d.Key) })
+		}
+		if lives && d.Key != k && (d.Verb == Recreate || d.Verb == Create || d.Verb == Restart || d.Verb == Start) {
+			return d.Service, d.Verb
+		}
+	}
+	return "", ""
+}
+
+func (p Picture) ownedBy(id string, k Key) bool {
+	c, there := p.Container(id)
+	return there && c.Key() == k
+}
+
+func has(deeds []Deed, k Key, any ...Verb) bool {
+	return slices.ContainsFunc(deeds, func(d Deed) bool { return d.Key == k && slices.Contains(any, d.Verb) })
+}
