@@ -103,7 +103,7 @@ func (c *Client) explain(err error) error {
 		return fault.Wrap(f, fault.Unreachable, "AGENT_UNREACHABLE", "the agent at %s cannot be reached", c.address).
 			WithHint("is it running, and is this its address? on its host: systemctl status landfall-agent")
 	}
-	return f
+	return inPlainWords(f)
 }
 
 // look makes one unary call with a deadline of its own. An agent that lets it pass is
@@ -169,7 +169,30 @@ func (c *Client) Resume(ctx context.Context) (*landfallv1.ResumeResponse, error)
 	return look(ctx, c, c.gitops.Resume, &landfallv1.ResumeRequest{})
 }
 
-// Unblock removes the blocked SHA.
-func (c *Client) Unblock(ctx context.Context) (*landfallv1.UnblockResponse, error) {
-	return look(ctx, c, c.gitops.Unblock, &landfallv1.UnblockRequest{})
+// Unblock removes the block of one commit, or all blocks when sha is "".
+func (c *Client) Unblock(ctx context.Context, sha string) (*landfallv1.UnblockResponse, error) {
+	return look(ctx, c, c.gitops.Unblock, &landfallv1.UnblockRequest{Sha: sha})
+}
+
+// GitOps reads the pause and the blocked commits.
+func (c *Client) GitOps(ctx context.Context) (*landfallv1.GitOpsStatus, error) {
+	resp, err := look(ctx, c, c.gitops.GetGitOps, &landfallv1.GetGitOpsRequest{})
+	return resp.GetStatus(), err
+}
+
+// Blocks are the commits that must not be deployed, oldest block first. An agent that knows one block only tells it in
+// a field of its own.
+func Blocks(s *landfallv1.GitOpsStatus) []*landfallv1.BlockedCommit {
+	if all := s.GetAllBlocked(); len(all) > 0 {
+		return all
+	}
+	if one := s.GetBlocked(); one != nil {
+		return []*landfallv1.BlockedCommit{one}
+	}
+	return nil
+}
+
+// RollbackPlan asks what a rollback would do now; nothing is done. The error of an agent that cannot tell is Unimplemented.
+func (c *Client) RollbackPlan(ctx context.Context, req *landfallv1.GetRollbackPlanRequest) (*landfallv1.GetRollbackPlanResponse, error) {
+	return look(ctx, c, c.diagnostics.GetRollbackPlan, req)
 }

@@ -73,7 +73,7 @@ func newUnblockCommand(g *globals) *cobra.Command {
 		Example: "  landfall-coordinator unblock",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, c *agentclient.Client, _ []string, json bool) error {
-		resp, err := c.Unblock(ctx)
+		resp, err := c.Unblock(ctx, "")
 		if err != nil {
 			return err
 		}
