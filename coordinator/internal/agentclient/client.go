@@ -115,10 +115,17 @@ func look[Req, Resp any](ctx context.Context, c *Client, call func(context.Conte
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return resp, context.Cause(ctx)
-	case err != nil && limited.Err() != nil:
+	case err != nil && (limited.Err() != nil || cutOff(err)):
 		return resp, fault.Wrap(err, fault.Unreachable, "NO_ANSWER", "the agent at %s does not answer", c.address)
 	}
 	return resp, c.explain(err)
+}
+
+// cutOff reports whether gRPC itself ended a call for want of time. The two sides have a clock each, so the far end may do
+// so before our own deadline has passed.
+func cutOff(err error) bool {
+	reason := fault.ReasonOf(rpcerr.FromError(err)) // of an error that the agent wrote, a word of its own
+	return reason == codes.DeadlineExceeded.String() || reason == codes.Canceled.String()
 }
 
 // Host asks for the host and checks that both sides speak the same protocol.

@@ -14,7 +14,7 @@ func TestDeniedCallsAreToldInPlainWords(t *testing.T) {
 		"deployer/atlas may not call /landfall.v1.GitOpsService/Unblock (it needs the role operator)": "the identity deployer/atlas may not unblock (use an operator's identity: --identity DIR",
 		"observer/grpcurl may not call Execute with attach (it needs the role deployer)":              "the identity observer/grpcurl may not attach to an operation",
 		"observer/grpcurl may not call Execute with deploy (it needs the role deployer)":              "the identity observer/grpcurl may not deploy (use a deployer's identity",
-		"agent/caroline may not call Execute with unknown":                                           "the identity agent/caroline may not unknown",
+		"agent/caroline may not call Execute with unknown":                                            "the identity agent/caroline may not unknown",
 		"something else": "something else",
 	} {
 		err := inPlainWords(&fault.Error{Kind: fault.Denied, Reason: "ROLE_NOT_ALLOWED", Message: said})
