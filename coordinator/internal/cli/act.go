@@ -31,10 +31,7 @@ func newPauseCommand(g *globals) *cobra.Command {
 		if ttl.set {
 			req.Ttl = durationpb.New(ttl.Duration)
 		}
-		before, err := c.GitOps(ctx)
-		if err != nil {
-			return err
-		}
+		before, _ := c.GitOps(ctx) // what it takes the place of is told as far as it is known
 		status, err := c.Pause(ctx, req)
 		if err != nil {
 			return err

@@ -162,10 +162,18 @@ func TestAnswers(t *testing.T) {
 		write func(io.Writer, Style) error
 	}{
 		{"history", func(w io.Writer, s Style) error { return WriteHistory(w, exampleHistory(), exampleBlocks(), s) }},
-		{"history-wide", func(w io.Writer, s Style) error { s.Width = 160; return WriteHistory(w, exampleHistory(), exampleBlocks(), s) }},
-		{"history-narrow", func(w io.Writer, s Style) error { s.Width = 60; return WriteHistory(w, exampleHistory(), exampleBlocks(), s) }},
+		{"history-wide", func(w io.Writer, s Style) error {
+			s.Width = 160
+			return WriteHistory(w, exampleHistory(), exampleBlocks(), s)
+		}},
+		{"history-narrow", func(w io.Writer, s Style) error {
+			s.Width = 60
+			return WriteHistory(w, exampleHistory(), exampleBlocks(), s)
+		}},
 		{"history-empty", func(w io.Writer, s Style) error { return WriteHistory(w, nil, nil, s) }},
-		{"operation", func(w io.Writer, s Style) error { return WriteOperation(w, exampleOperation(), examplePlan(), exampleBlocks(), s) }},
+		{"operation", func(w io.Writer, s Style) error {
+			return WriteOperation(w, exampleOperation(), examplePlan(), exampleBlocks(), s)
+		}},
 		{"operation-running", func(w io.Writer, s Style) error { return WriteOperation(w, waitingOperation(), nil, nil, s) }},
 		{"operation-counted", func(w io.Writer, s Style) error {
 			return WriteOperation(w, countedOperation(), examplePlan(), nil, s)
@@ -186,7 +194,9 @@ func TestAnswers(t *testing.T) {
 		{"operation.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, exampleOperation(), s) }},
 		{"operation-running.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, waitingOperation(), s) }},
 		{"operation-superseded.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, exampleHistory()[3], s) }},
-		{"status", func(w io.Writer, s Style) error { return WriteStatus(w, exampleHost(), exampleServices(), waitingOperation(), s) }},
+		{"status", func(w io.Writer, s Style) error {
+			return WriteStatus(w, exampleHost(), exampleServices(), waitingOperation(), s)
+		}},
 		{"status-fresh", func(w io.Writer, s Style) error {
 			host := &landfallv1.Host{Name: "caroline", CertificateExpireTime: after(0), Engine: &landfallv1.Engine{Version: "28.5.2", ComposeVersion: "2.40.0"}}
 			return WriteStatus(w, host, exampleServices()[:1], nil, s)
@@ -283,7 +293,7 @@ func TestHostileTextIsInertInAnswers(t *testing.T) {
 			Checkout: &landfallv1.Checkout{Path: attack, HeadSha: attack, Branch: attack, HeadBranch: attack + "x", Dirty: true, DirtyPaths: []string{attack}},
 			Engine:   &landfallv1.Engine{Version: attack, ComposeVersion: attack, Error: attack},
 			Gitops: &landfallv1.GitOpsStatus{
-				Pause:   &landfallv1.GitOpsPause{Reason: attack, Owner: attack, OperationId: attack},
+				Pause:      &landfallv1.GitOpsPause{Reason: attack, Owner: attack, OperationId: attack},
 				AllBlocked: []*landfallv1.BlockedCommit{{Sha: attack, Reason: attack, OperationId: attack}},
 			},
 			MovedSha: attack,
