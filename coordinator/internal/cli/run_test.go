@@ -302,7 +302,7 @@ func (a *agent) take(req *landfallv1.ExecuteRequest) (from, to uint64, err error
 		if a.pause.GetOwner() != "operator/test" {
 			a.pause = &landfallv1.GitOpsPause{OperationId: theOperation, Owner: "deployer/test", Reason: "deploy"}
 		}
-		if a.op.GetJudge() && !a.holds {
+		if (a.op.GetJudge() && !a.holds) || a.ends == landfallv1.OperationState_OPERATION_STATE_SUPERSEDED {
 			a.end()
 		}
 		return 0, a.op.GetLastSequence(), nil
