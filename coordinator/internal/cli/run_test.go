@@ -307,7 +307,7 @@ func (a *agent) take(req *landfallv1.ExecuteRequest) (from, to uint64, err error
 		}
 		return 0, a.op.GetLastSequence(), nil
 	case *landfallv1.ExecuteRequest_Rollback:
-		a.commands = append(a.commands, strings.TrimSpace("rollback "+c.Rollback.GetOperationId()+" "+c.Rollback.GetTargetSha()))
+		a.commands = append(a.commands, "rollback "+c.Rollback.GetOperationId()+c.Rollback.GetTargetSha())
 		a.begin(landfallv1.OperationKind_OPERATION_KIND_ROLLBACK, c.Rollback.GetTargetSha())
 		a.end()
 		return 0, 3, nil
