@@ -83,6 +83,7 @@ func endedAlready(op *landfallv1.Operation) error {
 
 // cancel sends the command.
 func (f *following) cancel(ctx context.Context, id string) error {
+	f.ending = true
 	return f.session.Send(ctx, &landfallv1.ExecuteRequest{
 		CommandId: agentclient.NewCommandID("cancel"),
 		Command:   &landfallv1.ExecuteRequest_Cancel{Cancel: &landfallv1.CancelCommand{OperationId: id}},

@@ -18,6 +18,7 @@ type following struct {
 	show    console.Renderer
 	asked   *asked // between session and show
 
+	ending      bool                    // the operation is being cancelled
 	pauseBefore *landfallv1.GitOpsPause // what kept convergence from running before a deploy was sent; nil: nothing
 }
 
@@ -67,6 +68,7 @@ func (f *following) afterUs() string {
 	id := f.session.OperationID()
 	watch := "watch it with: landfall-coordinator attach " + id
 	switch {
+	case f.ending || f.session.State() > landfallv1.OperationState_OPERATION_STATE_AWAITING_VERIFY: // its verdict is being made, or not wanted
 	case f.session.Judges():
 		return "the agent judges it by itself as soon as it is applied; " + watch
 	case f.session.AwaitsVerify():

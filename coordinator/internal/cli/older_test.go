@@ -67,7 +67,9 @@ func TestOlderThanWhatRunsInAJob(t *testing.T) {
 	if !strings.Contains(o.out, "superseded by "+stamp[:12]) || len(a.deploys) != 1 || strings.Contains(o.err, "::error") {
 		t.Errorf("stdout %q, commands %q, stderr %s", o.out, a.commands, o.err)
 	}
-	landfall(t, "plan", "--sha", older).expect(t, 0)
+	if o := landfall(t, "plan", "--sha", older); o.code != 0 || !strings.Contains(o.out, "this deploy would be superseded: "+older[:12]+" is older than what runs") {
+		t.Errorf("plan: %+v", o)
+	}
 }
 
 // What the clone cannot tell the agent does: that is no success at a prompt either.

@@ -67,9 +67,14 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	if from.host != nil && !o.allowOlder && !g.job.InActions {
-		if err := s.refuseOlder(ctx, from, target); err != nil {
+	notes := c.notes()
+	if from.host != nil && !o.allowOlder {
+		err := s.refuseOlder(ctx, from, target)
+		if err != nil && !g.job.InActions {
 			return err
+		}
+		if err != nil {
+			notes = append(notes, "this deploy would be superseded: "+err.Error())
 		}
 	}
 	wire, err := c.wire()
@@ -79,7 +84,7 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if *o.format == "json" {
 		return console.WriteJSON(g.streams.Out, wire)
 	}
-	return console.WritePlan(g.streams.Out, wire, console.PlanFormat(*o.format), g.style(), c.notes()...)
+	return console.WritePlan(g.streams.Out, wire, console.PlanFormat(*o.format), g.style(), notes...)
 }
 
 // wire is the plan as it is shown: deployed where anything is.

@@ -205,8 +205,12 @@ var scenes = []struct {
 	name string
 	make func() *recording
 }{
-	{"succeeded", succeeded}, {"build-failed", buildFailed}, {"probe-failed", probeFailed}, {"superseded", superseded},
-	{"troubled", troubled}, {"older", olderThanWhatRuns},
+	{"succeeded", succeeded},
+	{"build-failed", buildFailed},
+	{"probe-failed", probeFailed},
+	{"superseded", superseded},
+	{"troubled", troubled},
+	{"older", olderThanWhatRuns},
 }
 
 // handClock is a clock that tests move.

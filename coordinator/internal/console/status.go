@@ -111,7 +111,10 @@ func (p *page) checkout(h *landfallv1.Host) string {
 		head = "an unknown commit"
 	}
 	text := fmt.Sprintf("%s%s of %s in %s", head, commitText(c.GetHead()), clean(c.GetBranch()), clean(c.GetPath()))
-	if branch := clean(c.GetHeadBranch()); branch != "" && branch != clean(c.GetBranch()) {
+	switch branch := clean(c.GetHeadBranch()); {
+	case branch == "" && c.GetHead() != nil: // an older agent tells neither
+		text += p.paint(yellow, ", but no branch is checked out")
+	case branch != "" && branch != clean(c.GetBranch()):
 		text += p.paint(yellow, ", but branch "+branch+" is checked out")
 	}
 	if sha := h.GetMovedSha(); sha != "" {
