@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"bytes"
+	"errors"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
@@ -37,6 +41,31 @@ func TestRunWithAnOlderAgent(t *testing.T) {
 	}
 }
 
+// interrupter is a terminal whose person presses Ctrl-C once it shows a text.
+type interrupter struct {
+	bytes.Buffer
+	at   string
+	done bool
+}
+
+func (i *interrupter) Write(p []byte) (int, error) {
+	n, err := i.Buffer.Write(p)
+	if !i.done && strings.Contains(i.String(), i.at) {
+		i.done = true
+		err = errors.Join(err, syscall.Kill(os.Getpid(), syscall.SIGINT))
+	}
+	return n, err
+}
+
+// ctrlC runs the program, which takes signals while it runs, until it shows a text. It must not end by itself after that.
+func ctrlC(t *testing.T, at string, args ...string) outcome {
+	t.Helper()
+	var out bytes.Buffer
+	errs := &interrupter{at: at}
+	code := Run(args, Streams{In: strings.NewReader(""), Out: &out, Err: errs})
+	return outcome{code: code, out: out.String(), err: errs.String()}
+}
+
 func TestPartingWords(t *testing.T) {
 	repo, base, _ := clone(t)
 	for name, tt := range map[string]struct {
@@ -45,11 +74,11 @@ func TestPartingWords(t *testing.T) {
 		says    []string
 		not     string
 	}{
-		"run":                    {false, "run --no-gate --timeout 1s", []string{theOperation + " goes on", "the agent judges it by itself", "attach " + theOperation}, "verify --operation"},
+		"run":                    {false, "run --no-gate", []string{theOperation + " goes on", "the agent judges it by itself", "attach " + theOperation}, "verify --operation"},
 		"run with an older one":  {true, "run --no-gate --detach", []string{"verify --operation " + theOperation}, "as soon as"},
 		"run, detached":          {false, "run --no-gate --detach", []string{"detached", "the agent judges it by itself", "attach " + theOperation}, "verify --operation"},
 		"deploy, detached":       {false, "deploy --detach", []string{"verify --operation " + theOperation, "attach " + theOperation}, "as soon as"},
-		"attach to a judged one": {false, "attach --timeout 1s", []string{"the agent judges it by itself"}, "verify --operation"},
+		"attach to a judged one": {false, "attach", []string{"the agent judges it by itself"}, "verify --operation"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &agent{older: tt.older, holds: true, stamp: base}
@@ -62,7 +91,12 @@ func TestPartingWords(t *testing.T) {
 			if strings.HasPrefix(tt.command, "attach") {
 				landfall(t, "run", "--no-gate", "--detach").expect(t, 0)
 			}
-			o := landfall(t, strings.Fields(tt.command)...)
+			var o outcome
+			if code == 0 {
+				o = landfall(t, strings.Fields(tt.command)...)
+			} else {
+				o = ctrlC(t, "AWAITING_VERIFY", strings.Fields(tt.command)...)
+			}
 			o.expect(t, code, tt.says...)
 			if strings.Contains(o.err, tt.not) {
 				t.Errorf("it says %q:\n%s", tt.not, o.err)
