@@ -52,6 +52,13 @@ type agent struct {
 	rollback *landfallv1.GetRollbackPlanResponse
 }
 
+// set changes what the agent does from now on, while a stream may still be open.
+func (a *agent) set(change func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	change()
+}
+
 func (a *agent) gitops() *landfallv1.GitOpsStatus {
 	s := &landfallv1.GitOpsStatus{Pause: a.pause}
 	if n := len(a.blocks); n > 0 {

@@ -35,12 +35,14 @@ func TestCancel(t *testing.T) {
 			a.serve(t)
 			t.Chdir(repo.Dir)
 			landfall(t, "run", "--no-gate", "--detach").expect(t, 0)
-			a.ends, a.endsBy = tt.ends, func(op *landfallv1.Operation) {
-				op.CancelledBy, op.Summary = tt.by, counted
-				if tt.reason != "" {
-					op.Failure.Reason = tt.reason
+			a.set(func() {
+				a.ends, a.endsBy = tt.ends, func(op *landfallv1.Operation) {
+					op.CancelledBy, op.Summary = tt.by, counted
+					if tt.reason != "" {
+						op.Failure.Reason = tt.reason
+					}
 				}
-			}
+			})
 			o := landfall(t, "cancel")
 			o.expect(t, tt.code, tt.says)
 			if !slices.Contains(a.commands, "cancel "+theOperation) || !strings.HasSuffix(o.out, "\n"+counted+"\n") {
@@ -59,10 +61,12 @@ func TestCancelByName(t *testing.T) {
 	t.Chdir(repo.Dir)
 	landfall(t, "run", "--no-gate", "--detach").expect(t, 0)
 	landfall(t, "cancel", "op-9").expect(t, 2, "op-9")
-	a.ends, a.endsBy = rolledBack, func(op *landfallv1.Operation) { op.CancelledBy = "operator/test" }
+	a.set(func() {
+		a.ends, a.endsBy = rolledBack, func(op *landfallv1.Operation) { op.CancelledBy = "operator/test" }
+	})
 	if o := landfall(t, "cancel", theOperation, "--detach"); o.code != 0 || o.out != "" {
 		t.Errorf("%+v", o)
 	}
-	a.op = &landfallv1.Operation{Id: theOperation, State: rolledBack, LastSequence: 3}
+	a.set(func() { a.op = &landfallv1.Operation{Id: theOperation, State: rolledBack, LastSequence: 3} })
 	landfall(t, "cancel", theOperation, "--format", "json").expect(t, 7, "ENDED", "has ended already (ROLLED_BACK)")
 }

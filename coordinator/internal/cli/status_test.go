@@ -52,7 +52,7 @@ func TestStatusOfADeployThatAwaitsItsVerdict(t *testing.T) {
 	if o := landfall(t, "status"); !strings.Contains(o.out, theOperation+" awaits its verdict") || strings.Contains(o.out, theOperation+" runs") {
 		t.Errorf("%s", o.out)
 	}
-	a.op.State = landfallv1.OperationState_OPERATION_STATE_BUILDING
+	a.set(func() { a.op.State = landfallv1.OperationState_OPERATION_STATE_BUILDING })
 	if o := landfall(t, "status"); !strings.Contains(o.out, theOperation+" runs, BUILDING") {
 		t.Errorf("%s", o.out)
 	}
