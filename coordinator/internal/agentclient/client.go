@@ -103,7 +103,7 @@ func (c *Client) explain(err error) error {
 		return fault.Wrap(f, fault.Unreachable, "AGENT_UNREACHABLE", "the agent at %s cannot be reached", c.address).
 			WithHint("is it running, and is this its address? on its host: systemctl status landfall-agent")
 	}
-	return f
+	return inPlainWords(f)
 }
 
 // look makes one unary call with a deadline of its own. An agent that lets it pass is
@@ -115,10 +115,17 @@ func look[Req, Resp any](ctx context.Context, c *Client, call func(context.Conte
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return resp, context.Cause(ctx)
-	case err != nil && limited.Err() != nil:
+	case err != nil && (limited.Err() != nil || cutOff(err)):
 		return resp, fault.Wrap(err, fault.Unreachable, "NO_ANSWER", "the agent at %s does not answer", c.address)
 	}
 	return resp, c.explain(err)
+}
+
+// cutOff reports whether gRPC itself ended a call for want of time. The two sides have a clock each, so the far end may do
+// so before our own deadline has passed.
+func cutOff(err error) bool {
+	reason := fault.ReasonOf(rpcerr.FromError(err)) // of an error that the agent wrote, a word of its own
+	return reason == codes.DeadlineExceeded.String() || reason == codes.Canceled.String()
 }
 
 // Host asks for the host and checks that both sides speak the same protocol.
@@ -169,7 +176,30 @@ func (c *Client) Resume(ctx context.Context) (*landfallv1.ResumeResponse, error)
 	return look(ctx, c, c.gitops.Resume, &landfallv1.ResumeRequest{})
 }
 
-// Unblock removes the blocked SHA.
-func (c *Client) Unblock(ctx context.Context) (*landfallv1.UnblockResponse, error) {
-	return look(ctx, c, c.gitops.Unblock, &landfallv1.UnblockRequest{})
+// Unblock removes the block of one commit, or all blocks when sha is "".
+func (c *Client) Unblock(ctx context.Context, sha string) (*landfallv1.UnblockResponse, error) {
+	return look(ctx, c, c.gitops.Unblock, &landfallv1.UnblockRequest{Sha: sha})
+}
+
+// GitOps reads the pause and the blocked commits.
+func (c *Client) GitOps(ctx context.Context) (*landfallv1.GitOpsStatus, error) {
+	resp, err := look(ctx, c, c.gitops.GetGitOps, &landfallv1.GetGitOpsRequest{})
+	return resp.GetStatus(), err
+}
+
+// Blocks are the commits that must not be deployed, oldest block first. An agent that knows one block only tells it in
+// a field of its own.
+func Blocks(s *landfallv1.GitOpsStatus) []*landfallv1.BlockedCommit {
+	if all := s.GetAllBlocked(); len(all) > 0 {
+		return all
+	}
+	if one := s.GetBlocked(); one != nil {
+		return []*landfallv1.BlockedCommit{one}
+	}
+	return nil
+}
+
+// RollbackPlan asks what a rollback would do now; nothing is done. The error of an agent that cannot tell is Unimplemented.
+func (c *Client) RollbackPlan(ctx context.Context, req *landfallv1.GetRollbackPlanRequest) (*landfallv1.GetRollbackPlanResponse, error) {
+	return look(ctx, c, c.diagnostics.GetRollbackPlan, req)
 }

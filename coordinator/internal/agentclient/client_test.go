@@ -228,15 +228,17 @@ func TestCallsReachTheirMethods(t *testing.T) {
 		_, _, e3 := c.Operation(ctx, "op-1")
 		_, e4 := c.Pause(ctx, &landfallv1.PauseRequest{Reason: "disk"})
 		_, e5 := c.Resume(ctx)
-		_, e6 := c.Unblock(ctx)
-		for i, err := range []error{e1, e2, e3, e4, e5, e6} {
+		_, e6 := c.Unblock(ctx, strings.Repeat("d", 40))
+		_, e7 := c.GitOps(ctx)
+		_, e8 := c.RollbackPlan(ctx, &landfallv1.GetRollbackPlanRequest{Target: &landfallv1.GetRollbackPlanRequest_OperationId{OperationId: "op-3"}})
+		for i, err := range []error{e1, e2, e3, e4, e5, e6, e7, e8} {
 			if fault.KindOf(err) != fault.Denied {
 				t.Errorf("call %d: %v", i+1, err)
 			}
 		}
-		want := []string{"ListServices", "core", "Probe", "web", "GetOperation", "op-1", "Pause", "disk", "Resume", "Unblock"}
+		want := []string{"ListServices", "core", "Probe", "web", "GetOperation", "op-1", "Pause", "disk", "Resume", "Unblock", strings.Repeat("d", 40), "GetGitOps", "GetRollbackPlan", "op-3"}
 		all := strings.Join(called, "\n")
-		if i := slices.IndexFunc(want, func(part string) bool { return !strings.Contains(all, part) }); i >= 0 || len(called) != 6 {
+		if i := slices.IndexFunc(want, func(part string) bool { return !strings.Contains(all, part) }); i >= 0 || len(called) != 8 {
 			t.Errorf("called:\n%s", all)
 		}
 	})

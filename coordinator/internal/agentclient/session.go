@@ -44,6 +44,8 @@ type Session struct {
 	operation string
 	state     landfallv1.OperationState
 	last      uint64 // sequence of the last event delivered
+	kind      landfallv1.OperationKind
+	judges    bool // the agent judges by itself as soon as everything is applied
 
 	told  string        // the last warning, which is not repeated
 	lost  time.Time     // when the agent was lost; zero while it answers
@@ -69,6 +71,14 @@ func (s *Session) OperationID() string { return s.operation }
 
 // State is the state that the delivered events have led to.
 func (s *Session) State() landfallv1.OperationState { return s.state }
+
+// AwaitsVerify reports whether the operation is a deploy that waits for a Verify command once it is applied.
+func (s *Session) AwaitsVerify() bool {
+	return s.kind == landfallv1.OperationKind_OPERATION_KIND_DEPLOY && !s.judges
+}
+
+// Judges reports whether the operation is a deploy that the agent judges by itself as soon as it is applied.
+func (s *Session) Judges() bool { return s.judges }
 
 // NewCommandID makes an identifier for a command.
 func NewCommandID(kind string) string { return kind + "-" + rand.Text() }
@@ -257,7 +267,7 @@ func (s *Session) take(commandID string) (acknowledged bool, err error) {
 	switch p := resp.GetPayload().(type) {
 	case *landfallv1.ExecuteResponse_Accepted:
 		op := p.Accepted.GetOperation()
-		s.operation = op.GetId()
+		s.operation, s.kind, s.judges = op.GetId(), op.GetKind(), op.GetJudge()
 		if op.GetLastSequence() <= s.last {
 			s.state = op.GetState() // no event that is still to come tells it
 		}

@@ -21,6 +21,11 @@ type Set struct {
 	Diff       git.Diff
 	Counted    bool // Diff was taken; without it there was nothing to compare with
 	Shallow    bool // the clone lacks history, so Diff.Commits may be too small
+
+	// Moved is the commit that the checkout of the host stands at, where somebody moved it away from Base; "" where nobody did.
+	Moved string
+	// Beside is what differs between Moved and Head. It sets flags as Diff does, and counts nowhere.
+	Beside []git.Change
 }
 
 // Detect compares base with head in a clone. base is the stamp of the host, "" before the first deploy. A
@@ -52,13 +57,25 @@ func Detect(ctx context.Context, repo git.Repo, remote, base, head string) (Set,
 	return set, err
 }
 
-// Input is the set as the input of a plan.
+// Input is the set as the input of a plan: what differs between the head and any of the commits that the host stands between.
 func (s Set) Input() pipeline.Input {
-	in := pipeline.Input{Base: s.Base, Target: s.Head, Everything: s.Everything}
-	for _, c := range s.Diff.Changes {
-		in.Changes = append(in.Changes, pipeline.Change{Status: c.Status, Path: c.Path})
+	return pipeline.Input{
+		Base: s.Base, Target: s.Head, Everything: s.Everything, Changes: pipeline.Union(planned(s.Diff.Changes), planned(s.Beside)),
 	}
-	return in
+}
+
+// Empty reports whether nothing differs between the head and what the host has: a pushed revert, say.
+func (s Set) Empty() bool {
+	return s.Everything == "" && s.Counted && len(s.Diff.Changes) == 0 && len(s.Beside) == 0
+}
+
+// planned are changes as a plan knows them.
+func planned(changes []git.Change) []pipeline.Change {
+	out := make([]pipeline.Change, len(changes))
+	for i, c := range changes {
+		out[i] = pipeline.Change{Status: c.Status, Path: c.Path}
+	}
+	return out
 }
 
 // cut keeps a reason to a size that travels and is read.

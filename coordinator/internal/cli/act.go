@@ -2,8 +2,7 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -12,24 +11,27 @@ import (
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
+	"ataraxis.dev/landfall/shared/fault"
 )
 
 func newPauseCommand(g *globals) *cobra.Command {
 	var (
 		reason string
-		ttl    time.Duration
+		ttl    = length{}
 	)
 	cmd := g.look(&cobra.Command{
-		Use:     "pause",
-		Short:   "Keep convergence from running for a while",
-		Long:    "Keep convergence from running until resume, or until the time is over. Needs the operator role." + command.ExitCodes(0, 2, 6),
-		Example: "  landfall-coordinator pause --for 2h --reason 'replacing the disk'",
+		Use:   "pause",
+		Short: "Keep convergence from running for a while",
+		Long: "Keep convergence from running until resume, or until the time is over. It does not keep deploys away. A pause that a\n" +
+			"person makes outlasts them. Needs the operator role." + command.ExitCodes(0, 2, 6),
+		Example: "  landfall-coordinator pause --for 2d --reason 'looking into the disk by hand'",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, c *agentclient.Client, _ []string, json bool) error {
 		req := &landfallv1.PauseRequest{Reason: reason}
-		if ttl != 0 {
-			req.Ttl = durationpb.New(ttl)
+		if ttl.set {
+			req.Ttl = durationpb.New(ttl.Duration)
 		}
+		before, _ := c.GitOps(ctx) // what it takes the place of is told as far as it is known
 		status, err := c.Pause(ctx, req)
 		if err != nil {
 			return err
@@ -37,11 +39,10 @@ func newPauseCommand(g *globals) *cobra.Command {
 		if json {
 			return console.WriteJSON(g.streams.Out, status)
 		}
-		_, err = fmt.Fprintf(g.streams.Out, "paused until %s\n", status.GetPause().GetExpireTime().AsTime().Local().Format(time.RFC3339))
-		return err
+		return console.WritePaused(g.streams.Out, before.GetPause(), status.GetPause(), g.style())
 	})
 	cmd.Flags().StringVar(&reason, "reason", "", "why (required)")
-	cmd.Flags().DurationVar(&ttl, "for", 0, "how long (default: pause_ttl of the agent)")
+	cmd.Flags().Var(&ttl, "for", "how long: 90m, 2h, 2d (default: pause_ttl of the agent)")
 	return cmd
 }
 
@@ -67,20 +68,56 @@ func newResumeCommand(g *globals) *cobra.Command {
 
 func newUnblockCommand(g *globals) *cobra.Command {
 	return g.look(&cobra.Command{
-		Use:     "unblock",
-		Short:   "Lift the block of a commit that was rolled back",
-		Long:    "Remove the blocked SHA, so that the commit may be deployed again. Needs the operator role." + command.ExitCodes(0, 2, 6),
-		Example: "  landfall-coordinator unblock",
-		Args:    cobra.NoArgs,
-	}, func(ctx context.Context, c *agentclient.Client, _ []string, json bool) error {
-		resp, err := c.Unblock(ctx)
+		Use:   "unblock [SHA]",
+		Short: "Lift the block of a commit that was rolled back",
+		Long: "Lift the block of one commit, named by the beginning of its SHA, or all blocks when none is named, so that they may be\n" +
+			"deployed again. Needs the operator role." + command.ExitCodes(0, 2, 6),
+		Example: "  landfall-coordinator unblock\n  landfall-coordinator unblock 1a2b3c4d",
+		Args:    cobra.MaximumNArgs(1),
+	}, func(ctx context.Context, c *agentclient.Client, args []string, json bool) error {
+		sha := ""
+		if len(args) > 0 {
+			var err error
+			if sha, err = blockedSHA(ctx, c, args[0]); err != nil {
+				return err
+			}
+		}
+		resp, err := c.Unblock(ctx, sha)
 		if err != nil {
 			return err
 		}
+		lifted := resp.GetUnblockedShas()
+		if one := resp.GetUnblockedSha(); len(lifted) == 0 && one != "" {
+			lifted = []string{one}
+		}
 		answer := "no commit was blocked"
-		if sha := resp.GetUnblockedSha(); sha != "" {
-			answer = "unblocked " + sha
+		if len(lifted) > 0 {
+			answer = "unblocked " + strings.Join(lifted, ", ")
 		}
 		return g.say(resp, answer, json)
 	})
+}
+
+// blockedSHA is the blocked commit whose SHA begins so. An older agent, which knows one block, takes no name: it would lift any.
+func blockedSHA(ctx context.Context, c *agentclient.Client, beginning string) (string, error) {
+	status, err := c.GitOps(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found, all []string
+	for _, b := range agentclient.Blocks(status) {
+		all = append(all, short(b.GetSha()))
+		if strings.HasPrefix(b.GetSha(), strings.ToLower(beginning)) {
+			found = append(found, b.GetSha())
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return "", fault.New(fault.Invalid, "AMBIGUOUS", "%s begins %d blocked commits: %s", beginning, len(found), joined(found)).WithHint("write more of it")
+	case len(all) == 0:
+		return "", fault.New(fault.NotFound, "NOT_BLOCKED", "%s is not blocked: no commit is", beginning)
+	}
+	return "", fault.New(fault.NotFound, "NOT_BLOCKED", "%s is not blocked", beginning).WithHint("blocked: %s", joined(all))
 }

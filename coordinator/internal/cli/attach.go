@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
 )
 
@@ -44,7 +43,7 @@ func newAttachCommand(g *globals) *cobra.Command {
 				if err := f.session.Attach(ctx, id, o.after); err != nil {
 					return err
 				}
-				return f.report(ctx, *o.format, "", func(landfallv1.OperationState) bool { return false })
+				return f.report(ctx, *o.format, "", toTheEnd)
 			})
 		},
 	}

@@ -12,6 +12,8 @@ import (
 const (
 	succeeded = landfallv1.OperationState_OPERATION_STATE_SUCCEEDED
 	failed    = landfallv1.OperationState_OPERATION_STATE_FAILED
+
+	rolledBack = landfallv1.OperationState_OPERATION_STATE_ROLLED_BACK
 )
 
 func TestTheMainJob(t *testing.T) {
@@ -22,19 +24,17 @@ func TestTheMainJob(t *testing.T) {
 		commands []string
 		out      string
 	}{
-		"succeeds": {succeeded, 0, []string{"deploy " + head, "verify " + theOperation, "finish " + theOperation}, theOperation + " SUCCEEDED " + head[:12]},
-		"fails":    {failed, 5, []string{"deploy " + head, "verify " + theOperation}, theOperation + " FAILED " + head[:12]},
-		"is rolled back": {
-			landfallv1.OperationState_OPERATION_STATE_ROLLED_BACK, 4, []string{"deploy " + head, "verify " + theOperation}, theOperation + " ROLLED_BACK " + head[:12],
-		},
+		"succeeds":       {succeeded, 0, []string{"deploy " + head}, theOperation + " SUCCEEDED " + head[:12]},
+		"fails":          {failed, 5, []string{"deploy " + head}, theOperation + " FAILED " + head[:12]},
+		"is rolled back": {rolledBack, 4, []string{"deploy " + head}, theOperation + " ROLLED_BACK " + head[:12]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := &agent{stamp: base, ends: tt.ends}
 			a.serve(t)
 			t.Chdir(repo.Dir)
 			o := landfall(t, "run", "--no-gate")
-			o.expect(t, tt.code, "caroline runs "+base[:12], "1 commits, 1 files", "flags: app")
-			if strings.Count(o.out, "\n") != 1 || !strings.HasPrefix(o.out, tt.out) || strings.Contains(o.out, "convergence resumed") != (tt.code == 0) {
+			o.expect(t, tt.code, "caroline runs "+base[:12], "1 commit, 1 file,", "flags: app")
+			if strings.Count(o.out, "\n") != 1 || !strings.HasPrefix(o.out, tt.out) || strings.Contains(o.out, "convergence") {
 				t.Errorf("stdout: %q", o.out)
 			}
 			if !slices.Equal(a.commands, tt.commands) {
@@ -105,7 +105,7 @@ func TestDeployThenVerify(t *testing.T) {
 	landfall(t, "verify").expect(t, 0) // again changes nothing
 	landfall(t, "attach", theOperation).expect(t, 0)
 	of := func(command string) string { return command + " " + theOperation }
-	if want := []string{"deploy " + head, of("attach"), of("verify"), of("finish"), of("attach"), of("finish"), of("attach")}; !slices.Equal(a.commands, want) {
+	if want := []string{"deploy " + head, of("attach"), of("verify"), of("finish"), of("attach"), of("attach")}; !slices.Equal(a.commands, want) {
 		t.Errorf("commands: %q, want %q", a.commands, want)
 	}
 	landfall(t, "verify", "--operation", "op-9").expect(t, 2, "op-9")
@@ -164,7 +164,7 @@ func TestStatusHistoryShow(t *testing.T) {
 
 // The host can be told of although its services cannot.
 func TestStatusOfAHostInTrouble(t *testing.T) {
-	(&agent{services: errors.New("the engine is down")}).serve(t)
+	(&agent{trouble: errors.New("the engine is down")}).serve(t)
 	o := landfall(t, "status")
 	o.expect(t, 0)
 	if !strings.Contains(o.out, "the engine is down") || !strings.Contains(o.out, "caroline") {
@@ -188,19 +188,59 @@ func TestProbeAnswersAndFails(t *testing.T) {
 	landfall(t, "probe").expect(t, 1, "probe n8n did not pass: status 503")
 }
 
-func TestPauseResumeUnblock(t *testing.T) {
-	(&agent{}).serve(t)
-	if o := landfall(t, "pause", "--for", "2h", "--reason", "disk"); o.code != 0 || !strings.HasPrefix(o.out, "paused until ") {
+func TestPauseAndResume(t *testing.T) {
+	a := &agent{}
+	a.serve(t)
+	if o := landfall(t, "pause", "--for", "2d", "--reason", "disk"); o.code != 0 || !strings.HasPrefix(o.out, "paused until ") || !strings.Contains(o.out, ", in 2d\n") || strings.Count(o.out, "\n") != 1 {
 		t.Errorf("pause: %+v", o)
+	}
+	if o := landfall(t, "pause", "--reason", "again"); o.code != 0 || !strings.Contains(o.out, "it takes the place of the pause by operator/test: disk\n") {
+		t.Errorf("a second pause: %+v", o)
 	}
 	if got := decode(t, landfall(t, "pause", "--reason", "disk", "--format", "json").out); len(got) != 1 || got[0]["pause"] == nil {
 		t.Errorf("pause --format json: %v", got)
 	}
-	landfall(t, "resume").expect(t, 7, "op-9 runs", "wait for its end")
-	if o := landfall(t, "unblock"); o.code != 0 || o.out != "unblocked "+strings.Repeat("d", 40)+"\n" {
-		t.Errorf("unblock: %+v", o)
+	for _, length := range []string{"0", "0s", "-1h", "2x", "d", "99999d"} {
+		landfall(t, "pause", "--reason", "disk", "--for", length).expect(t, 2, "--for")
 	}
-	if got := decode(t, landfall(t, "unblock", "--format", "json").out); got[0]["unblocked_sha"] != strings.Repeat("d", 40) {
+	landfall(t, "resume").expect(t, 7, "op-9 runs", "wait for its end")
+}
+
+func TestUnblock(t *testing.T) {
+	one, two := strings.Repeat("d1", 20), strings.Repeat("d2", 20)
+	blocks := func() []*landfallv1.BlockedCommit {
+		return []*landfallv1.BlockedCommit{{Sha: one, OperationId: theOperation, Reason: "rolled back"}, {Sha: two, OperationId: "op-9", Reason: "rolled back"}}
+	}
+	a := &agent{blocks: blocks()}
+	a.serve(t)
+	landfall(t, "unblock", "abc").expect(t, 2, "abc is not blocked", one[:12], two[:12])
+	landfall(t, "unblock", "d").expect(t, 2, "d begins 2 blocked commits")
+	if o := landfall(t, "unblock", "D1"); o.code != 0 || o.out != "unblocked "+one+"\n" || len(a.blocks) != 1 {
+		t.Errorf("one of two: %+v, left %v", o, a.blocks)
+	}
+	a.blocks = blocks()
+	if o := landfall(t, "unblock"); o.code != 0 || o.out != "unblocked "+one+", "+two+"\n" || len(a.blocks) != 0 {
+		t.Errorf("all: %+v, left %v", o, a.blocks)
+	}
+	if o := landfall(t, "unblock"); o.code != 0 || o.out != "no commit was blocked\n" {
+		t.Errorf("none: %+v", o)
+	}
+	landfall(t, "unblock", "d1").expect(t, 2, "no commit is")
+	a.blocks = blocks()
+	if got := decode(t, landfall(t, "unblock", "--format", "json").out); got[0]["unblocked_sha"] != two {
 		t.Errorf("unblock --format json: %v", got)
+	}
+}
+
+// An older agent would lift its one block whatever is named.
+func TestUnblockOnAnOlderAgent(t *testing.T) {
+	one := strings.Repeat("d1", 20)
+	a := &agent{older: true, blocks: []*landfallv1.BlockedCommit{{Sha: one}}}
+	a.serve(t)
+	if landfall(t, "unblock", "abc").expect(t, 2, "abc is not blocked"); len(a.blocks) != 1 {
+		t.Error("another commit's block is gone")
+	}
+	if o := landfall(t, "unblock", "d1d1"); o.code != 0 || o.out != "unblocked "+one+"\n" {
+		t.Errorf("%+v", o)
 	}
 }

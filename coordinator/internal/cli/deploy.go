@@ -22,6 +22,7 @@ import (
 type deployOptions struct {
 	sha         string
 	detach      bool
+	judge       bool // the agent judges by itself: no Verify is sent
 	allowOlder  bool
 	noSupersede bool
 	job         string
@@ -32,6 +33,7 @@ type deployOptions struct {
 func (o *deployOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.sha, "sha", "", "commit to deploy (default: GITHUB_SHA, else HEAD)")
 	f.BoolVar(&o.allowOlder, "allow-older", false, "deploy even when a newer commit runs")
+	f.BoolVar(&o.detach, "detach", false, "return when the agent has recorded the deploy")
 	f.BoolVar(&o.noSupersede, "no-supersede-check", false, "deploy even when a newer deploy is under way")
 	f.StringVar(&o.job, "deploy-job", orElse(os.Getenv("GITHUB_JOB"), supersede.DefaultJob), "name of the job that deploys, as GitHub shows it [GITHUB_JOB]")
 	o.format = formatFlag(f, "text or json")
@@ -43,10 +45,11 @@ func newDeployCommand(g *globals) *cobra.Command {
 		Use:   "deploy",
 		Short: "Deploy a commit, up to the point where verify judges it",
 		Long: "Deploy a commit: compare it with what runs, compile the plan, let the agent carry it out and follow it.\n" +
-			"The deploy then awaits verify; when none comes, the agent verifies by itself.\n\n" +
+			"The deploy then awaits verify; when none comes, the agent verifies by itself. What is older than what runs is\n" +
+			"refused (exit 7). Without a change against what runs, after a pushed revert say, checkout and stamp move.\n\n" +
 			"In a job of GitHub Actions it first looks for newer runs of its workflow: one that will deploy, or has, makes\n" +
 			"this deploy needless (exit 0, state SUPERSEDED). It looks again before anything is changed, unless detached. That needs GITHUB_TOKEN with `actions: read`.\n" +
-			"Outputs: operation, state, pre_deploy_sha, superseded, superseded_by, and those of detect-changes." +
+			"Outputs: operation, state, summary, pre_deploy_sha, superseded, superseded_by, and those of detect-changes." +
 			command.ExitCodes(0, 1, 2, 5, 6, 7, 130),
 		Example: "  landfall-coordinator deploy --sha HEAD\n  landfall-coordinator deploy --detach",
 		Args:    cobra.NoArgs,
@@ -60,15 +63,13 @@ func newDeployCommand(g *globals) *cobra.Command {
 					return err
 				}
 				if o.detach {
-					f.show.Note("detached; " + attachHint(f.session.OperationID()))
-					return f.report(ctx, *o.format, "")
+					return f.detach(ctx, *o.format)
 				}
-				return f.report(ctx, *o.format, "", awaitsVerify)
+				return f.reportDeploy(ctx, *o.format, awaitsVerify)
 			})
 		},
 	}
 	o.AddFlags(cmd.Flags())
-	cmd.Flags().BoolVar(&o.detach, "detach", false, "return when the agent has recorded the deploy")
 	return cmd
 }
 
@@ -87,23 +88,26 @@ func (f *following) deploy(ctx context.Context, o deployOptions) (started bool, 
 	if err != nil {
 		return false, err
 	}
-	host, err := f.client.Host(ctx)
+	from, err := groundOf(ctx, f.client)
 	if err != nil {
 		return false, err
 	}
-	c, err := s.compile(ctx, host.GetStamp().GetSha(), target, host.GetEverythingReason())
+	f.pauseBefore = from.host.GetGitops().GetPause()
+	c, err := s.compile(ctx, from, target)
 	if err != nil {
 		return false, err
 	}
 	f.log().Debug("plan", "repository", s.repo.Dir, "config", s.path, "base", c.set.Base, "target", target, "digest", c.plan.Digest(), "steps", len(c.plan.Steps))
-	f.show.Note(fmt.Sprintf("%s runs %s, target %s: %s", host.GetName(), orElse(short(c.set.Base), "nothing yet"), short(target), summary(c)))
-	for _, path := range c.plan.Unclaimed {
-		f.show.Warn("no flag claims " + path + "; it is deployed with the checkout only")
+	if !f.job.InActions && !o.allowOlder {
+		if err := s.refuseOlder(ctx, from, target); err != nil {
+			return false, err
+		}
 	}
+	f.introduce(ctx, s, from.host.GetName(), target, c)
 	if err := f.reportChangesToJob(c); err != nil {
 		return false, err
 	}
-	if !c.plan.AnyDeploy {
+	if !c.deploys() {
 		return false, f.nothing(target, *o.format)
 	}
 	newer, found, err := f.lookForNewer(ctx, s, c.plan.Branch, target, o)
@@ -119,10 +123,31 @@ func (f *following) deploy(ctx context.Context, o deployOptions) (started bool, 
 	return true, f.session.Send(ctx, &landfallv1.ExecuteRequest{
 		CommandId: agentclient.NewCommandID("deploy"),
 		Command: &landfallv1.ExecuteRequest_Deploy{Deploy: &landfallv1.DeployCommand{
-			TargetSha: target, BaseSha: c.set.Base, PlanDigest: c.plan.Digest(), AllowOlder: o.allowOlder, EverythingReason: c.set.Everything,
-			AskNewer: newer != nil && !o.detach,
+			TargetSha: target, BaseSha: c.set.Base, MovedSha: c.set.Moved, PlanDigest: c.plan.Digest(), AllowOlder: o.allowOlder,
+			EverythingReason: c.set.Everything, AskNewer: newer != nil && !o.detach, Judge: o.judge,
 		}},
 	})
+}
+
+// introduce says what is about to be deployed, and what of the clone is not.
+func (f *following) introduce(ctx context.Context, s source, host, target string, c compiled) {
+	name := short(target)
+	if subject, err := s.subject(ctx, target); err == nil && subject != "" {
+		name += " (" + subject + ")"
+	}
+	f.show.Note(fmt.Sprintf("%s runs %s, target %s: %s", host, orElse(short(c.set.Base), "nothing yet"), name, summary(c)))
+	for _, note := range c.notes() {
+		f.show.Note(note)
+	}
+	for _, path := range c.plan.Unclaimed {
+		f.show.Warn("no flag claims " + path + "; it is deployed with the checkout only")
+	}
+	if f.job.InActions {
+		return // a job's clone is nobody's work
+	}
+	for _, note := range s.left(ctx, c.plan.Branch) {
+		f.show.Warn(note)
+	}
 }
 
 // summary says in one line what the change set is.
@@ -131,7 +156,8 @@ func summary(c compiled) string {
 		return "everything (" + c.set.Everything + ")"
 	}
 	d := c.set.Diff
-	return fmt.Sprintf("%d commits, %d files, +%d -%d, flags: %s", d.Commits, d.Files, d.Insertions, d.Deletions, orElse(joined(c.plan.SetFlags()), "none"))
+	return fmt.Sprintf("%s, %s, +%d -%d, flags: %s", console.Count(d.Commits, "commit"), console.Count(d.Files, "file"), d.Insertions, d.Deletions,
+		orElse(joined(c.plan.SetFlags()), "none"))
 }
 
 // lookForNewer looks for a newer deploy; newer is nil where nobody can, or shall.
@@ -155,7 +181,7 @@ func (f *following) superseded(target, by, url, reason, format string) error {
 	f.show.Note("superseded: " + reason)
 	state := agentclient.StateName(landfallv1.OperationState_OPERATION_STATE_SUPERSEDED)
 	err := f.job.WriteOutputs(
-		actions.Output{Name: "operation"}, actions.Output{Name: "pre_deploy_sha"}, actions.Output{Name: "state", Value: state},
+		actions.Output{Name: "operation"}, actions.Output{Name: "pre_deploy_sha"}, actions.Output{Name: "summary"}, actions.Output{Name: "state", Value: state},
 		actions.Output{Name: "superseded", Value: "true"}, actions.Output{Name: "superseded_by", Value: by},
 	)
 	if err != nil {
@@ -182,7 +208,7 @@ func (f *following) superseded(target, by, url, reason, format string) error {
 // nothing answers that there is nothing to deploy.
 func (f *following) nothing(target, format string) error {
 	err := f.job.WriteOutputs(
-		actions.Output{Name: "operation"}, actions.Output{Name: "pre_deploy_sha"}, actions.Output{Name: "state"},
+		actions.Output{Name: "operation"}, actions.Output{Name: "pre_deploy_sha"}, actions.Output{Name: "state"}, actions.Output{Name: "summary"},
 		actions.Output{Name: "superseded", Value: "false"}, actions.Output{Name: "superseded_by"},
 	)
 	if err != nil {
@@ -194,56 +220,4 @@ func (f *following) nothing(target, format string) error {
 	}
 	_, err = fmt.Fprintf(f.streams.Out, "nothing to deploy at %s\n", short(target))
 	return err
-}
-
-// report follows the operation to its end, or to where until says, then answers with it.
-// verb is what was done, for the answer's last word; "" for none.
-func (f *following) report(ctx context.Context, format, verb string, until ...func(landfallv1.OperationState) bool) error {
-	if len(until) > 0 {
-		if err := f.session.Follow(ctx, until[0]); err != nil {
-			return err
-		}
-	}
-	op, err := f.session.Operation(ctx)
-	if err != nil {
-		return err
-	}
-	if err := f.reportToJob(op); err != nil {
-		f.show.Warn(err.Error()) // the operation has ended as it has, whatever the job hears of it
-	}
-	if err := f.show.Close(); err != nil {
-		return err
-	}
-	if format == "json" {
-		err = console.WriteJSON(f.streams.Out, op)
-	} else {
-		err = f.answer(op, verb)
-	}
-	if err != nil {
-		return err
-	}
-	return agentclient.Result(op)
-}
-
-// answer is an operation in one line.
-func (f *following) answer(op *landfallv1.Operation, verb string) error {
-	line := fmt.Sprintf("%s %s %s", op.GetId(), agentclient.StateName(op.GetState()), short(op.GetTargetSha()))
-	if by := op.GetSupersededBy(); by != "" {
-		line += " superseded by " + short(by)
-	}
-	if end := op.GetEndTime(); end != nil {
-		line += " in " + console.Duration(end.AsTime().Sub(op.GetCreateTime().AsTime()))
-	}
-	if verb != "" {
-		line += ", " + verb
-	}
-	_, err := fmt.Fprintln(f.streams.Out, line)
-	return err
-}
-
-func short(sha string) string {
-	if len(sha) > 12 {
-		return sha[:12]
-	}
-	return sha
 }

@@ -14,7 +14,6 @@ import (
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
-	"ataraxis.dev/landfall/shared/pipeline/planpb"
 )
 
 // detectOptions are the flags of detect-changes.
@@ -37,8 +36,10 @@ func newDetectChangesCommand(g *globals) *cobra.Command {
 		Use:   "detect-changes",
 		Short: "Find out what a commit changes: the flags of landfall.yaml",
 		Long: "Compare what runs on the host with a commit and say which flags of landfall.yaml it sets. Without --base the\n" +
-			"agent is asked what runs; a base that is not in the clone is fetched, one that cannot be had sets every flag.\n\n" +
-			"In a job of GitHub Actions every flag becomes an output, true or false, beside any_deploy, base_sha, head_sha,\n" +
+			"agent is asked what runs; a base that is not in the clone is fetched, one that cannot be had sets every flag. Where\n" +
+			"somebody moved the host's checkout, what differs from that commit sets flags, too; the counts are those from the base.\n\n" +
+			"In a job of GitHub Actions every flag becomes an output, true or false, beside any_deploy, any_deploy_reason (why it\n" +
+			"deploys where no changed path asks for it: a pushed revert, a block or a pause that only a deploy lifts), base_sha, head_sha,\n" +
 			"files_changed, insertions, deletions, commits (empty where there is no base; commits also in a shallow clone),\n" +
 			"everything_reason, unclaimed (a JSON array of at most 100 paths) and unclaimed_count." +
 			command.ExitCodes(0, 2, 6),
@@ -66,11 +67,11 @@ func runDetectChanges(ctx context.Context, g *globals, o detectOptions) error {
 	if err != nil {
 		return err
 	}
-	base, everything, err := planBase(ctx, g, s, o.base)
+	from, err := planGround(ctx, g, s, o.base)
 	if err != nil {
 		return err
 	}
-	c, err := s.compile(ctx, base, head, everything)
+	c, err := s.compile(ctx, from, head)
 	if err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func runDetectChanges(ctx context.Context, g *globals, o detectOptions) error {
 // changes is the change set as it is shown.
 func (c compiled) changes() console.Changes {
 	shown := console.Changes{
-		Base: c.set.Base, Head: c.set.Head, Everything: c.set.Everything, AnyDeploy: c.plan.AnyDeploy,
+		Base: c.set.Base, Head: c.set.Head, Moved: c.set.Moved, Everything: c.set.Everything, AnyDeploy: c.deploys(), Because: c.because,
 		Flags: map[string]bool{}, Unclaimed: append([]string{}, c.plan.Unclaimed...), Left: c.plan.UnclaimedCount,
 	}
 	for _, flag := range c.plan.Flags {
@@ -108,6 +109,7 @@ func (g *globals) reportChangesToJob(c compiled) error {
 	}
 	outputs := []actions.Output{
 		{Name: "any_deploy", Value: strconv.FormatBool(shown.AnyDeploy)},
+		{Name: "any_deploy_reason", Value: shown.Because},
 		{Name: "base_sha", Value: shown.Base},
 		{Name: "head_sha", Value: shown.Head},
 		{Name: "everything_reason", Value: shown.Everything},
@@ -131,7 +133,7 @@ func (g *globals) reportChangesToJob(c compiled) error {
 	if err := g.job.WriteOutputs(outputs...); err != nil {
 		return err
 	}
-	wire, err := planpb.FromPlan(c.plan)
+	wire, err := c.wire()
 	if err != nil {
 		return err
 	}
@@ -139,7 +141,7 @@ func (g *globals) reportChangesToJob(c compiled) error {
 		if err := console.WriteChanges(w, shown, "markdown", style); err != nil {
 			return err
 		}
-		return console.WritePlan(w, wire, console.Markdown, style)
+		return console.WritePlan(w, wire, console.Markdown, style, c.notes()...)
 	})
 }
 

@@ -69,7 +69,7 @@ func TestDetectChangesTellsTheJob(t *testing.T) {
 	o := landfall(t, "detect-changes", "--head", head2)
 	o.expect(t, 0)
 	want := map[string]string{
-		"any_deploy": "true", "base_sha": base, "head_sha": head2, "everything_reason": "", "files_changed": "3", "insertions": "3", "deletions": "1",
+		"any_deploy": "true", "any_deploy_reason": "", "base_sha": base, "head_sha": head2, "everything_reason": "", "files_changed": "3", "insertions": "3", "deletions": "1",
 		"commits": "2", "unclaimed_count": "1", "app": "true", "docs": "true",
 	}
 	got := outputs(t, output)

@@ -6,6 +6,7 @@ import (
 
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/console"
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -16,6 +17,9 @@ type following struct {
 	session *agentclient.Session
 	show    console.Renderer
 	asked   *asked // between session and show
+
+	ending      bool                    // the operation is being cancelled
+	pauseBefore *landfallv1.GitOpsPause // what kept convergence from running before a deploy was sent; nil: nothing
 }
 
 // follow connects, runs do, and takes everything down again. When the person stops
@@ -56,7 +60,19 @@ func (f *following) interrupted(ctx context.Context) error {
 	if id == "" {
 		return fault.New(fault.Interrupted, "INTERRUPTED", "%s before an operation was started", why)
 	}
-	return fault.New(fault.Interrupted, "INTERRUPTED", "%s; %s goes on", why, id).WithHint("%s", attachHint(id))
+	return fault.New(fault.Interrupted, "INTERRUPTED", "%s; %s goes on", why, id).WithHint("%s", f.afterUs())
 }
 
-func attachHint(id string) string { return "watch it with: landfall-coordinator attach " + id }
+// afterUs says what becomes of the operation when nobody watches it, and how to watch it again.
+func (f *following) afterUs() string {
+	id := f.session.OperationID()
+	watch := "watch it with: landfall-coordinator attach " + id
+	switch {
+	case f.ending || f.session.State() > landfallv1.OperationState_OPERATION_STATE_AWAITING_VERIFY: // its verdict is being made, or not wanted
+	case f.session.Judges():
+		return "the agent judges it by itself as soon as it is applied; " + watch
+	case f.session.AwaitsVerify():
+		return "once applied it awaits: landfall-coordinator verify --operation " + id + "; without that the agent judges it by itself after a while; " + watch
+	}
+	return watch
+}

@@ -69,6 +69,7 @@ func (g *globals) reportToJob(op *landfallv1.Operation) error {
 	err := g.job.WriteOutputs(
 		actions.Output{Name: "operation", Value: op.GetId()},
 		actions.Output{Name: "state", Value: agentclient.StateName(state)},
+		actions.Output{Name: "summary", Value: op.GetSummary()},
 		actions.Output{Name: "pre_deploy_sha", Value: op.GetPreDeploySha()},
 		actions.Output{Name: "superseded", Value: strconv.FormatBool(state == landfallv1.OperationState_OPERATION_STATE_SUPERSEDED)},
 		actions.Output{Name: "superseded_by", Value: op.GetSupersededBy()},

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -31,40 +32,13 @@ func (g *globals) look(cmd *cobra.Command, ask func(ctx context.Context, c *agen
 	return cmd
 }
 
-func newStatusCommand(g *globals) *cobra.Command {
-	return g.look(&cobra.Command{
-		Use:     "status",
-		Short:   "Show the host: what runs, what is paused, what needs a person",
-		Long:    "Show the host: stamp, checkout, sentinels, running operation, engine, and every service of every stack." + command.ExitCodes(0, 2, 6),
-		Example: "  landfall-coordinator status --format json",
-		Args:    cobra.NoArgs,
-	}, func(ctx context.Context, c *agentclient.Client, _ []string, json bool) error {
-		host, err := c.Host(ctx)
-		if err != nil {
-			return err
-		}
-		services, err := c.Services(ctx, nil)
-		if err != nil {
-			// The host can still be told of; that the services cannot is one of its problems.
-			host.Problems = append(host.Problems, "services: "+err.Error())
-		}
-		if !json {
-			return console.WriteStatus(g.streams.Out, host, services, g.style())
-		}
-		if err := console.WriteJSON(g.streams.Out, host); err != nil {
-			return err
-		}
-		return console.WriteJSON(g.streams.Out, &landfallv1.ListServicesResponse{Services: services})
-	})
-}
-
 func newHistoryCommand(g *globals) *cobra.Command {
 	const most = 1000
 	limit := 20
 	cmd := g.look(&cobra.Command{
 		Use:     "history",
 		Short:   "List operations, newest first",
-		Long:    "List operations, newest first, with their state, commit, duration and reason of failure." + command.ExitCodes(0, 2, 6),
+		Long:    "List operations, newest first, with their state, commit, duration and reason of failure, then the commits that are blocked." + command.ExitCodes(0, 2, 6),
 		Example: "  landfall-coordinator history --limit 5",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, c *agentclient.Client, _ []string, json bool) error {
@@ -76,7 +50,7 @@ func newHistoryCommand(g *globals) *cobra.Command {
 			return err
 		}
 		if !json {
-			return console.WriteHistory(g.streams.Out, ops, g.style())
+			return console.WriteHistory(g.streams.Out, ops, g.blocks(ctx, c), g.style())
 		}
 		for _, op := range ops {
 			if err := console.WriteJSON(g.streams.Out, op); err != nil {
@@ -94,7 +68,8 @@ func newShowCommand(g *globals) *cobra.Command {
 		Use:   "show [OPERATION]",
 		Short: "Show one operation with the timeline of its steps",
 		Long: "Show one operation: why it ended as it did, its flags, migrations, probes and the timeline of its steps.\n" +
-			"Named by identifier, by number or by the beginning of the identifier; the newest when not named." + command.ExitCodes(0, 2, 6),
+			"Its last line tells what ran at its end. Probes and steps (rollback/...) of a rollback are told apart from the deploy's.\n" +
+			"Named by identifier, by number or by the beginning of the identifier; the newest when not named. Its output: attach." + command.ExitCodes(0, 2, 6),
 		Example: "  landfall-coordinator show 42",
 		Args:    cobra.MaximumNArgs(1),
 	}, func(ctx context.Context, c *agentclient.Client, args []string, json bool) error {
@@ -109,8 +84,17 @@ func newShowCommand(g *globals) *cobra.Command {
 		if json {
 			return console.WriteJSON(g.streams.Out, &landfallv1.GetOperationResponse{Operation: op, Plan: plan})
 		}
-		return console.WriteOperation(g.streams.Out, op, plan, g.style())
+		return console.WriteOperation(g.streams.Out, op, plan, g.blocks(ctx, c), g.style())
 	})
+}
+
+// blocks are the commits that must not be deployed. That they cannot be told keeps no answer back.
+func (g *globals) blocks(ctx context.Context, c *agentclient.Client) []*landfallv1.BlockedCommit {
+	status, err := c.GitOps(ctx)
+	if err != nil {
+		fmt.Fprintln(g.streams.Err, "warning: which commits are blocked is not known: "+err.Error())
+	}
+	return agentclient.Blocks(status)
 }
 
 func newProbeCommand(g *globals) *cobra.Command {

@@ -168,7 +168,7 @@ func (n *notice) askOperation(ctx context.Context, client *agentclient.Client, i
 		return err
 	}
 	if op.GetState() == landfallv1.OperationState_OPERATION_STATE_SUCCEEDED && op.GetKind() == landfallv1.OperationKind_OPERATION_KIND_DEPLOY {
-		if err := finish(ctx, client, op.GetId()); err != nil {
+		if _, err := finish(ctx, client, op.GetId()); err != nil {
 			return err
 		}
 	}
@@ -194,7 +194,7 @@ func noticeOperation(op *landfallv1.Operation) notify.Operation {
 	out := notify.Operation{
 		ID: op.GetId(), Kind: console.KindWord(op.GetKind()), State: notify.OperationState(agentclient.StateName(op.GetState())),
 		Target: op.GetTargetSha(), PreDeploy: op.GetPreDeploySha(), Migrations: op.GetMigrations(), Warnings: op.GetWarnings(),
-		SupersededBy: op.GetSupersededBy(), Start: op.GetCreateTime().AsTime(),
+		SupersededBy: op.GetSupersededBy(), Summary: op.GetSummary(), Start: op.GetCreateTime().AsTime(),
 	}
 	if end := op.GetEndTime(); end != nil {
 		out.End = end.AsTime()

@@ -26,7 +26,7 @@ func discord(t *testing.T) *discordtest.Server {
 
 // ended is an agent whose newest deploy has ended.
 func ended(state landfallv1.OperationState, sha string, flags ...string) *agent {
-	return &agent{op: &landfallv1.Operation{
+	return &agent{pause: &landfallv1.GitOpsPause{OperationId: theOperation}, op: &landfallv1.Operation{
 		Id: theOperation, Kind: landfallv1.OperationKind_OPERATION_KIND_DEPLOY, State: state, TargetSha: sha, Flags: flags,
 		CreateTime: timestamppb.Now(), EndTime: timestamppb.New(time.Now().Add(time.Minute)), LastSequence: 3,
 	}}

@@ -7,23 +7,24 @@ import (
 	"github.com/spf13/pflag"
 
 	"ataraxis.dev/landfall/coordinator/internal/console"
+	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
-	"ataraxis.dev/landfall/shared/fault"
-	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/pipeline/planpb"
 )
 
 // planOptions are the flags of plan.
 type planOptions struct {
-	sha    string
-	base   string
-	format *string
+	sha        string
+	base       string
+	allowOlder bool
+	format     *string
 }
 
 // AddFlags declares the flags.
 func (o *planOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.sha, "sha", "", "commit to deploy (default: GITHUB_SHA, else HEAD)")
 	f.StringVar(&o.base, "base", "", "commit the change set is measured from (default: what runs on the host)")
+	f.BoolVar(&o.allowOlder, "allow-older", false, "plan it even when a newer commit runs")
 	o.format = formatFlag(f, "text, json or markdown")
 }
 
@@ -33,7 +34,7 @@ func newPlanCommand(g *globals) *cobra.Command {
 		Use:   "plan",
 		Short: "Show what a deploy would do, and why",
 		Long: "Show what a deploy would do: changed path, flag, action, step. Nothing is changed. Without --base the\n" +
-			"agent is asked what runs." + command.ExitCodes(0, 2, 6),
+			"agent is asked what runs, and a commit that is older than that is refused, as a deploy of it would be." + command.ExitCodes(0, 2, 6, 7),
 		Example: "  landfall-coordinator plan --sha HEAD\n  landfall-coordinator plan --base HEAD~1 --format markdown",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,45 +59,40 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if err != nil {
 		return err
 	}
-	base, everything, err := planBase(ctx, g, s, o.base)
+	from, err := planGround(ctx, g, s, o.base)
 	if err != nil {
 		return err
 	}
-	c, err := s.compile(ctx, base, target, everything)
+	c, err := s.compile(ctx, from, target)
 	if err != nil {
 		return err
 	}
-	wire, err := planpb.FromPlan(c.plan)
+	notes := c.notes()
+	if from.host != nil && !o.allowOlder {
+		err := s.refuseOlder(ctx, from, target)
+		if err != nil && !g.job.InActions {
+			return err
+		}
+		if err != nil {
+			notes = append(notes, "this deploy would be superseded: "+err.Error())
+		}
+	}
+	wire, err := c.wire()
 	if err != nil {
 		return err
 	}
 	if *o.format == "json" {
 		return console.WriteJSON(g.streams.Out, wire)
 	}
-	return console.WritePlan(g.streams.Out, wire, console.PlanFormat(*o.format), g.style())
+	return console.WritePlan(g.streams.Out, wire, console.PlanFormat(*o.format), g.style(), notes...)
 }
 
-// planBase is --base, else the stamp of the host, with the reason why it is not enough.
-func planBase(ctx context.Context, g *globals, s source, base string) (sha, everything string, err error) {
-	if noCommit(base) {
-		return "", "", nil
-	}
-	if base != "" {
-		sha, err = s.repo.Resolve(ctx, base)
-		if fault.ReasonOf(err) == "UNKNOWN_COMMIT" && git.IsSHA(base) {
-			return base, "", nil // it is fetched, or everything changed
-		}
-		return sha, "", err
-	}
-	if g.agent == "" {
-		return "", "", fault.New(fault.Invalid, "NO_BASE", "what does the plan start from?").
-			WithHint("name a commit with --base, or an agent with --agent HOST:PORT")
-	}
-	client, err := g.dial()
+// wire is the plan as it is shown: deployed where anything is.
+func (c compiled) wire() (*landfallv1.Plan, error) {
+	wire, err := planpb.FromPlan(c.plan)
 	if err != nil {
-		return "", "", err
+		return nil, err
 	}
-	defer func() { _ = client.Close() }() // nothing was changed
-	host, err := client.Host(ctx)
-	return host.GetStamp().GetSha(), host.GetEverythingReason(), err
+	wire.AnyDeploy = c.deploys()
+	return wire, nil
 }

@@ -36,7 +36,8 @@ func newRunCommand(g *globals) *cobra.Command {
 		Use:   "run",
 		Short: "Wait for CI, deploy a commit, verify it, let convergence go on: the main job",
 		Long: "Deploy a commit from end to end: wait until CI has passed, compare the commit with what runs, compile the plan,\n" +
-			"let the agent carry it out, verify, write the stamp, resume convergence. Ctrl-C stops watching, not the deploy.\n" +
+			"let the agent carry it out, verify, write the stamp, lift the deploy's pause. The agent judges by itself: Ctrl-C, a closed\n" +
+			"lid, --detach stop watching, not the deploy and not its verdict. What is older than what runs is refused (exit 7).\n" +
 			"--timeout bounds the wait for CI (default: ci.timeout of landfall.yaml) and, again, the rest.\n\n" +
 			"In a job of GitHub Actions it has the outputs of ci-gate, detect-changes, deploy and verify." +
 			command.ExitCodes(0, 1, 2, 3, 4, 5, 6, 7, 130),
@@ -69,8 +70,8 @@ func (g *globals) runAll(ctx context.Context, o runOptions) error {
 			return err
 		})
 	}
-	if (operation == "" && err == nil) || fault.KindOf(err) == fault.Interrupted || os.Getenv("DISCORD_WEBHOOK_URL") == "" {
-		return err
+	if (operation == "" && err == nil) || (o.detach && err == nil) || fault.KindOf(err) == fault.Interrupted || fault.ReasonOf(err) == reasonOlder || os.Getenv("DISCORD_WEBHOOK_URL") == "" {
+		return err // that it is older than what runs is told to whoever typed it
 	}
 	if operation == "" {
 		g.tellEnd(ctx, "", job, err)
@@ -117,20 +118,25 @@ func (g *globals) passGate(ctx context.Context, o runOptions) (passed bool, err 
 	return true, gateError(result)
 }
 
-// run deploys, verifies and finishes.
+// run deploys and follows to the verdict, which the agent comes to by itself.
 func (f *following) run(ctx context.Context, o runOptions) error {
+	o.judge = true
 	started, err := f.deploy(ctx, o.deployOptions)
 	if err != nil || !started {
 		return err
 	}
-	if err := f.session.Follow(ctx, awaitsVerify); err != nil {
+	if o.detach {
+		return f.detach(ctx, *o.format)
+	}
+	// An agent that judges by itself may pass through the state in which it would wait; one that waits there does not judge.
+	awaits := func(s landfallv1.OperationState) bool { return awaitsVerify(s) && !f.session.Judges() }
+	if err := f.session.Follow(ctx, awaits); err != nil {
 		return err
 	}
-	if agentclient.Terminal(f.session.State()) {
-		return f.report(ctx, *o.format, "")
-	}
-	if err := f.verify(ctx, f.session.OperationID()); err != nil {
-		return err
+	if awaits(f.session.State()) {
+		if err := f.verify(ctx, f.session.OperationID()); err != nil {
+			return err
+		}
 	}
 	return f.reportFinished(ctx, *o.format)
 }
@@ -138,20 +144,30 @@ func (f *following) run(ctx context.Context, o runOptions) error {
 // reportFinished finishes an operation that succeeded, and reports any.
 func (f *following) reportFinished(ctx context.Context, format string) error {
 	if f.session.State() != landfallv1.OperationState_OPERATION_STATE_SUCCEEDED {
+		return f.reportDeploy(ctx, format)
+	}
+	pause, err := finish(ctx, f.client, f.session.OperationID())
+	switch {
+	case err == nil:
+	case f.session.Judges(): // the pause ends with the verdict, whoever watches
+		f.show.Warn("nobody could look what keeps convergence paused: " + err.Error())
 		return f.report(ctx, format, "")
-	}
-	if err := finish(ctx, f.client, f.session.OperationID()); err != nil {
+	default:
 		return err
 	}
-	host, err := f.client.Host(ctx)
-	if err != nil {
-		return err
+	return f.report(ctx, format, convergence(f.pauseBefore, pause, f.session.OperationID()))
+}
+
+// convergence says what a deploy that succeeded left or lifted of what keeps convergence from running, "" when there
+// was nothing but its own pause.
+func convergence(before, after *landfallv1.GitOpsPause, operation string) string {
+	switch {
+	case after != nil:
+		return "convergence stays paused by " + after.GetOwner() + ": " + after.GetReason()
+	case before == nil || before.GetOperationId() == operation:
+		return ""
 	}
-	convergence := "convergence resumed"
-	if pause := host.GetGitops().GetPause(); pause != nil {
-		convergence = "convergence stays paused by " + pause.GetOwner() + ": " + pause.GetReason()
-	}
-	return f.report(ctx, format, convergence)
+	return "convergence resumed: the pause of " + orElse(before.GetOperationId(), before.GetOwner()) + " is lifted"
 }
 
 // verify asks for the judgement of an operation and follows it to the end.
@@ -163,17 +179,29 @@ func (f *following) verify(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	return f.session.Follow(ctx, func(landfallv1.OperationState) bool { return false })
+	return f.session.Follow(ctx, toTheEnd)
 }
 
-// finish ends a successful deploy: its pause goes, convergence goes on.
-func finish(ctx context.Context, client *agentclient.Client, id string) error {
+// finish ends the pause of a deploy that succeeded, where the agent has not done so by itself. It returns the pause that is left.
+func finish(ctx context.Context, client *agentclient.Client, id string) (*landfallv1.GitOpsPause, error) {
+	host, err := client.Host(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if pause := host.GetGitops().GetPause(); pause.GetOperationId() != id {
+		return pause, nil
+	}
 	done := client.Session(unseen()) // a session of its own: the operation's stream has ended with it
 	defer done.Close()
-	return done.Send(ctx, &landfallv1.ExecuteRequest{
+	err = done.Send(ctx, &landfallv1.ExecuteRequest{
 		CommandId: agentclient.NewCommandID("finish"),
 		Command:   &landfallv1.ExecuteRequest_Finish{Finish: &landfallv1.FinishCommand{OperationId: id}},
 	})
+	if err != nil {
+		return nil, err
+	}
+	host, err = client.Host(ctx)
+	return host.GetGitops().GetPause(), err
 }
 
 // unseen shows nothing: what it would show is shown already.

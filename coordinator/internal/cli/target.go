@@ -129,24 +129,54 @@ func (s source) config(ctx context.Context, sha string) (*pipeline.Config, error
 type compiled struct {
 	plan *pipeline.Plan
 	set  changes.Set
+	// because says why it is deployed where no changed path asks for it; "" elsewhere.
+	because string
 }
 
-// compile makes the plan that brings a host from base to the target. everything says why
-// every flag must be set, whatever the change set is; "" when it decides.
-func (s source) compile(ctx context.Context, base, target, everything string) (compiled, error) {
+// deploys reports whether there is anything to deploy.
+func (c compiled) deploys() bool { return c.plan.AnyDeploy || c.because != "" }
+
+// compile makes the plan that brings a host from where it stands to the target.
+func (s source) compile(ctx context.Context, g ground, target string) (compiled, error) {
 	config, err := s.config(ctx, target)
 	if err != nil {
 		return compiled{}, err
 	}
-	set, err := changes.Detect(ctx, s.repo, remote, base, target)
+	set, err := changes.Detect(ctx, s.repo, remote, g.base, target)
 	if err != nil {
 		return compiled{}, err
 	}
 	if set.Everything == "" {
-		set.Everything = everything
+		set.Everything = g.everything
+	}
+	if set, err = changes.AddMoved(ctx, s.repo, remote, set, g.moved); err != nil {
+		return compiled{}, err
 	}
 	plan, err := pipeline.Compile(config, set.Input())
-	return compiled{plan: plan, set: set}, err
+	if err != nil {
+		return compiled{}, err
+	}
+	c := compiled{plan: plan, set: set}
+	switch {
+	case g.base == target:
+	case set.Empty():
+		c.because = g.noChange()
+	case !plan.AnyDeploy:
+		c.because = s.lifts(ctx, g, target)
+	}
+	return c, nil
+}
+
+// notes say what the flags and counts alone do not tell.
+func (c compiled) notes() []string {
+	var notes []string
+	if c.set.Moved != "" && c.set.Everything == "" {
+		notes = append(notes, "somebody moved the checkout to "+short(c.set.Moved)+": what differs from that commit, too, sets flags")
+	}
+	if c.because != "" {
+		notes = append(notes, c.because)
+	}
+	return notes
 }
 
 func joined(list []string) string { return strings.Join(list, ", ") }

@@ -27,7 +27,8 @@ func newVerifyCommand(g *globals) *cobra.Command {
 		Use:   "verify",
 		Short: "Judge a deploy that awaits it: probes, soak, stamp",
 		Long: "Let the agent judge a deploy that awaits it: every probe of landfall.yaml must pass within the deadline,\n" +
-			"containers must stay good for the soak, then the stamp is written and convergence resumes." + command.ExitCodes(0, 2, 4, 5, 6, 7, 130),
+			"containers must stay good for the soak, then the stamp is written and the deploy's pause ends. run needs none: the agent\n" +
+			"judges its deploys by itself." + command.ExitCodes(0, 2, 4, 5, 6, 7, 130),
 		Example: "  landfall-coordinator verify --operation op-42-k3f9x1",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/workflowcommand"
@@ -100,7 +101,7 @@ func (a *workflow) take(operationID string, e *landfallv1.Event) {
 	case *landfallv1.Event_Accepted:
 		a.own(acceptedLine(operationID, f.Accepted))
 	case *landfallv1.Event_StateChanged:
-		a.takeState(operationID, f.StateChanged)
+		a.takeState(operationID, f.StateChanged, timeOf(e.GetEventTime()))
 	case *landfallv1.Event_PlanCompiled:
 		a.own(planLine(f.PlanCompiled.GetPlan()))
 	case *landfallv1.Event_StepStarted:
@@ -116,29 +117,36 @@ func (a *workflow) take(operationID string, e *landfallv1.Event) {
 		a.annotate("warning", f.Warning.GetReason(), []string{clean(f.Warning.GetMessage())})
 	case *landfallv1.Event_Migration:
 		a.own("migrated " + clean(f.Migration.GetName()))
+	default:
+		if text := turnOf(e); text != "" {
+			a.annotate("warning", operationID, []string{text})
+		}
 	}
 }
 
-func (a *workflow) takeState(operationID string, s *landfallv1.StateChanged) {
+func (a *workflow) takeState(operationID string, s *landfallv1.StateChanged, at time.Time) {
 	if terminal(s.GetState()) {
 		a.endAll()
 		a.board.end(operationID)
 	}
-	a.own(stateLine(s))
+	a.own(stateLine(s, at))
 	f := s.GetFailure()
-	if f != nil && a.board.unseen(f) { // else the step's own failure was annotated already
+	if f != nil && !isSuperseded(f) && a.board.unseen(f) { // else the step's own failure was annotated already
 		a.fail(stateWord(s.GetState()), f)
 	}
 }
 
 func (a *workflow) takeFinished(operationID string, f *landfallv1.StepFinished) {
 	s := a.board.finish(operationID, f)
-	text := outcomeWord(f.GetOutcome())
+	text := finishedWord(f)
 	if d := durationOf(f.GetDuration()); d != "" {
 		text += " in " + d
 	}
 	if summary := clean(f.GetSummary()); summary != "" {
 		text += ": " + summary
+	}
+	if isSuperseded(f.GetFailure()) {
+		text += ": " + failureText(f.GetFailure())
 	}
 	if g := a.groupOf(s); g != nil {
 		a.add(g, text)
@@ -147,7 +155,7 @@ func (a *workflow) takeFinished(operationID string, f *landfallv1.StepFinished) 
 	} else {
 		a.own(s.label() + ": " + text) // its start was before the stream was entered
 	}
-	if failure := f.GetFailure(); failure != nil && a.board.unseen(failure) {
+	if failure := f.GetFailure(); failure != nil && !isSuperseded(failure) && a.board.unseen(failure) {
 		a.fail(s.id+" failed", failure)
 	}
 }

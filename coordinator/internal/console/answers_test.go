@@ -70,16 +70,66 @@ func exampleHistory() []*landfallv1.Operation {
 func exampleHost() *landfallv1.Host {
 	return &landfallv1.Host{
 		Name: "caroline", AgentVersion: "1.2.0", ProtocolVersion: 1, Platform: "linux/arm64", CurrentTime: after(600), StartTime: after(-86400 * 3),
-		Checkout: &landfallv1.Checkout{Path: "/srv/chris-os", HeadSha: newerSHA, Branch: "main", Dirty: true, DirtyPaths: []string{"n8n/workflows/a.json"}},
-		Stamp:    &landfallv1.Stamp{Sha: targetSHA, WriteTime: after(0)},
+		Checkout: &landfallv1.Checkout{
+			Path: "/srv/chris-os", HeadSha: newerSHA, Branch: "main", HeadBranch: "other", Dirty: true, DirtyPaths: []string{"n8n/workflows/a.json"},
+			Head: &landfallv1.CommitInfo{Sha: newerSHA, Subject: "local pi fix", Author: "Chris"},
+		},
+		Stamp:    &landfallv1.Stamp{Sha: targetSHA, WriteTime: after(0), Commit: &landfallv1.CommitInfo{Sha: targetSHA, Subject: "web v5", Author: "Ada"}},
+		MovedSha: newerSHA, KeepVersions: 3,
 		Gitops: &landfallv1.GitOpsStatus{
 			Pause:   &landfallv1.GitOpsPause{Reason: "a deploy failed", Owner: "agent", OperationId: "op-7", CreateTime: after(0), ExpireTime: after(4 * 3600)},
-			Blocked: &landfallv1.BlockedCommit{Sha: newerSHA, OperationId: "op-7", Reason: "rolled back"},
+			Blocked: exampleBlocks()[1], AllBlocked: exampleBlocks(),
 		},
 		CurrentOperationId: "op-8", Engine: &landfallv1.Engine{Version: "28.5.2", Error: "docker compose is not installed"},
 		DiskFreeBytes: 12 << 30, MemoryAvailableBytes: 1288490189, CertificateExpireTime: after(86400 * 90),
 		Problems: []string{"the checkout is edited"},
 	}
+}
+
+func exampleBlocks() []*landfallv1.BlockedCommit {
+	return []*landfallv1.BlockedCommit{
+		{Sha: targetSHA, OperationId: "op-7", Reason: "rolled back", CreateTime: after(100)}, {Sha: newerSHA, OperationId: "op-5", Reason: "rolled back"},
+	}
+}
+
+func exampleRollback() *landfallv1.GetRollbackPlanResponse {
+	return &landfallv1.GetRollbackPlanResponse{
+		From:         &landfallv1.CommitInfo{Sha: targetSHA, Subject: "web v5", Author: "Ada"},
+		Target:       &landfallv1.CommitInfo{Sha: baseSHA, Subject: "web v4", Author: "Chris"},
+		KeptServices: 27, Migrations: []string{"004_drop_x"}, Warnings: []string{"nothing remembers what ran with the target"},
+		Services: []*landfallv1.ServiceRestore{
+			{Project: "chris-os", Service: "edge", Action: landfallv1.RestoreAction_RESTORE_ACTION_RESTART, Reason: "reads files that go back"},
+			{Project: "chris-os", Service: "new", Action: landfallv1.RestoreAction_RESTORE_ACTION_REMOVE, Reason: "did not exist then"},
+			{Project: "chris-os", Service: "web", Action: landfallv1.RestoreAction_RESTORE_ACTION_RECREATE, Reason: "another image", ImageMissing: true},
+		},
+	}
+}
+
+// nothingRollback is a rollback to what runs.
+func nothingRollback() *landfallv1.GetRollbackPlanResponse {
+	plan := exampleRollback()
+	plan.From, plan.Services, plan.Migrations, plan.Warnings, plan.KeptServices = plan.GetTarget(), nil, nil, nil, 30
+	return plan
+}
+
+func exampleVersions() []Version {
+	return []Version{
+		{Operation: "op-9", SHA: targetSHA, Subject: "web v5", Author: "Ada", Time: after(0), State: "runs now"},
+		{Operation: "op-6", SHA: baseSHA, Subject: "web v4", Author: "Chris", Time: after(-7200), State: "SUCCEEDED", Means: "2 services change, 1 image is gone and is made again"},
+		{Operation: "op-3", SHA: newerSHA, Time: after(-86400 * 3), State: "blocked"},
+	}
+}
+
+// countedOperation is a deploy that was cancelled after a migration and undone, by an agent that counts and was restarted.
+func countedOperation() *landfallv1.Operation {
+	op := exampleOperation()
+	op.CancelledBy, op.RestartCount = "operator/chris", 2
+	op.Summary = "30 of 30 services run what ran before; the database is newer: 012_add_index"
+	op.Steps = append(op.GetSteps(), &landfallv1.StepRecord{
+		Id: "rollback/probes", Title: "1 probe", Outcome: landfallv1.StepOutcome_STEP_OUTCOME_DONE, StartTime: after(99), EndTime: after(100),
+		State: landfallv1.OperationState_OPERATION_STATE_ROLLING_BACK,
+	})
+	return op
 }
 
 func exampleServices() []*landfallv1.Service {
@@ -88,13 +138,14 @@ func exampleServices() []*landfallv1.Service {
 			{State: "running", Health: "healthy", StartTime: after(-7200)},
 		}},
 		{Stack: "core", Project: "chris-os", Name: "migrate", Image: "migrate:1", Ready: true, Containers: []*landfallv1.Container{{State: "exited"}}},
-		{Stack: "core", Project: "chris-os", Name: "n8n", Containers: []*landfallv1.Container{
+		{Stack: "core", Project: "chris-os", Name: "n8n", Problem: "restarts again and again", Containers: []*landfallv1.Container{
 			{State: "running", Health: "starting", StartTime: after(599), RestartCount: 12},
 			{State: "exited", ExitCode: 137, OomKilled: true},
 			{State: "dead", ExitCode: 2},
 			{State: "created"},
 		}},
 		{Stack: "core", Project: "chris-os", Name: "postgres", Containers: []*landfallv1.Container{{State: "running", Health: "unhealthy", StartTime: after(0)}}},
+		{Project: "old", Name: "grafana", Image: "grafana:9", Unnamed: true, Ready: true, Containers: []*landfallv1.Container{{State: "running", StartTime: after(0)}}},
 		{Stack: "日本", Project: "日本", Name: "サービス", Image: "registry.example.org/with/a/very/long/name/that/does/not/fit/in/the/terminal/at/all:latest"},
 	}
 }
@@ -110,20 +161,45 @@ func TestAnswers(t *testing.T) {
 		name  string
 		write func(io.Writer, Style) error
 	}{
-		{"history", func(w io.Writer, s Style) error { return WriteHistory(w, exampleHistory(), s) }},
-		{"history-wide", func(w io.Writer, s Style) error { s.Width = 160; return WriteHistory(w, exampleHistory(), s) }},
-		{"history-narrow", func(w io.Writer, s Style) error { s.Width = 60; return WriteHistory(w, exampleHistory(), s) }},
-		{"history-empty", func(w io.Writer, s Style) error { return WriteHistory(w, nil, s) }},
-		{"operation", func(w io.Writer, s Style) error { return WriteOperation(w, exampleOperation(), examplePlan(), s) }},
-		{"operation-running", func(w io.Writer, s Style) error { return WriteOperation(w, waitingOperation(), nil, s) }},
-		{"operation-superseded", func(w io.Writer, s Style) error { return WriteOperation(w, exampleHistory()[3], nil, s) }},
+		{"history", func(w io.Writer, s Style) error { return WriteHistory(w, exampleHistory(), exampleBlocks(), s) }},
+		{"history-wide", func(w io.Writer, s Style) error {
+			s.Width = 160
+			return WriteHistory(w, exampleHistory(), exampleBlocks(), s)
+		}},
+		{"history-narrow", func(w io.Writer, s Style) error {
+			s.Width = 60
+			return WriteHistory(w, exampleHistory(), exampleBlocks(), s)
+		}},
+		{"history-empty", func(w io.Writer, s Style) error { return WriteHistory(w, nil, nil, s) }},
+		{"operation", func(w io.Writer, s Style) error {
+			return WriteOperation(w, exampleOperation(), examplePlan(), exampleBlocks(), s)
+		}},
+		{"operation-running", func(w io.Writer, s Style) error { return WriteOperation(w, waitingOperation(), nil, nil, s) }},
+		{"operation-counted", func(w io.Writer, s Style) error {
+			return WriteOperation(w, countedOperation(), examplePlan(), nil, s)
+		}},
+		{"operation-counted.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, countedOperation(), s) }},
+		{"rollback-plan", func(w io.Writer, s Style) error { return WriteRollbackPlan(w, exampleRollback(), false, s) }},
+		{"rollback-plan-nothing", func(w io.Writer, s Style) error { return WriteRollbackPlan(w, nothingRollback(), true, s) }},
+		{"rollback-plan-checkout", func(w io.Writer, s Style) error { return WriteRollbackPlan(w, nothingRollback(), false, s) }},
+		{"versions", func(w io.Writer, s Style) error { return WriteVersions(w, exampleVersions(), 3, s) }},
+		{"versions-none", func(w io.Writer, s Style) error { return WriteVersions(w, nil, 0, s) }},
+		{"plan-revert", func(w io.Writer, s Style) error {
+			return WritePlan(w, revertPlan(), Text, s, "no change against what runs: checkout and stamp move")
+		}},
+		{"plan-revert.md", func(w io.Writer, s Style) error {
+			return WritePlan(w, revertPlan(), Markdown, s, "no change against what runs: checkout and stamp move")
+		}},
+		{"operation-superseded", func(w io.Writer, s Style) error { return WriteOperation(w, exampleHistory()[3], nil, nil, s) }},
 		{"operation.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, exampleOperation(), s) }},
 		{"operation-running.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, waitingOperation(), s) }},
 		{"operation-superseded.md", func(w io.Writer, s Style) error { return WriteOperationMarkdown(w, exampleHistory()[3], s) }},
-		{"status", func(w io.Writer, s Style) error { return WriteStatus(w, exampleHost(), exampleServices(), s) }},
+		{"status", func(w io.Writer, s Style) error {
+			return WriteStatus(w, exampleHost(), exampleServices(), waitingOperation(), s)
+		}},
 		{"status-fresh", func(w io.Writer, s Style) error {
 			host := &landfallv1.Host{Name: "caroline", CertificateExpireTime: after(0), Engine: &landfallv1.Engine{Version: "28.5.2", ComposeVersion: "2.40.0"}}
-			return WriteStatus(w, host, exampleServices()[:1], s)
+			return WriteStatus(w, host, exampleServices()[:1], nil, s)
 		}},
 		{"plan", func(w io.Writer, s Style) error { return WritePlan(w, examplePlan(), Text, s) }},
 		{"plan-nothing", func(w io.Writer, s Style) error { return WritePlan(w, nothing, Text, s) }},
@@ -159,6 +235,10 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+func revertPlan() *landfallv1.Plan {
+	return &landfallv1.Plan{Project: "chris-os", BaseSha: baseSHA, TargetSha: targetSHA, AnyDeploy: true, Digest: "sha256:00"}
+}
+
 func waitingOperation() *landfallv1.Operation {
 	op := exampleHistory()[0]
 	op.State, op.VerifyByTime = landfallv1.OperationState_OPERATION_STATE_AWAITING_VERIFY, after(900)
@@ -174,7 +254,7 @@ func TestTablesFitTheTerminal(t *testing.T) {
 		var b bytes.Buffer
 		style := exampleStyle
 		style.Width = columns
-		if err := WriteStatus(&b, exampleHost(), exampleServices(), style); err != nil {
+		if err := WriteStatus(&b, exampleHost(), exampleServices(), nil, style); err != nil {
 			t.Fatal(err)
 		}
 		for line := range strings.Lines(b.String()) {
@@ -184,7 +264,7 @@ func TestTablesFitTheTerminal(t *testing.T) {
 		}
 	}
 	var b bytes.Buffer
-	if err := WriteStatus(&b, exampleHost(), exampleServices(), Style{}); err != nil {
+	if err := WriteStatus(&b, exampleHost(), exampleServices(), nil, Style{}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), ":latest") || strings.Contains(b.String(), "…") {
@@ -204,20 +284,31 @@ func TestHostileTextIsInertInAnswers(t *testing.T) {
 		failure := &landfallv1.Failure{Reason: attack, Message: attack, Hint: attack, StepId: attack, OutputTail: []string{attack}}
 		probes := []*landfallv1.ProbeResult{{Name: attack, Message: attack, OutputTail: []string{attack}}}
 		op := &landfallv1.Operation{
-			Id: attack, CommandId: attack, Requester: attack, TargetSha: attack, BaseSha: attack, PreDeploySha: attack, PlanDigest: attack, SupersededBy: attack,
+			Id: attack, CommandId: attack, Requester: attack, TargetSha: attack, BaseSha: attack, PreDeploySha: attack, PlanDigest: attack, SupersededBy: attack, Summary: attack, CancelledBy: attack,
 			Flags: []string{attack}, Warnings: []string{attack}, Migrations: []string{attack}, Failure: failure, Probes: probes,
 			Steps: []*landfallv1.StepRecord{{Id: attack, Title: attack, Summary: attack}},
 		}
 		host := &landfallv1.Host{
 			Name: attack, AgentVersion: attack, Platform: attack, CurrentOperationId: attack, Problems: []string{attack}, Stamp: &landfallv1.Stamp{Sha: attack},
-			Checkout: &landfallv1.Checkout{Path: attack, HeadSha: attack, Branch: attack, Dirty: true, DirtyPaths: []string{attack}},
+			Checkout: &landfallv1.Checkout{Path: attack, HeadSha: attack, Branch: attack, HeadBranch: attack + "x", Dirty: true, DirtyPaths: []string{attack}},
 			Engine:   &landfallv1.Engine{Version: attack, ComposeVersion: attack, Error: attack},
 			Gitops: &landfallv1.GitOpsStatus{
-				Pause:   &landfallv1.GitOpsPause{Reason: attack, Owner: attack, OperationId: attack},
-				Blocked: &landfallv1.BlockedCommit{Sha: attack, Reason: attack, OperationId: attack},
+				Pause:      &landfallv1.GitOpsPause{Reason: attack, Owner: attack, OperationId: attack},
+				AllBlocked: []*landfallv1.BlockedCommit{{Sha: attack, Reason: attack, OperationId: attack}},
 			},
+			MovedSha: attack,
 		}
-		services := []*landfallv1.Service{{Stack: attack, Project: attack + "x", Name: attack, Image: attack, Containers: []*landfallv1.Container{{State: attack, Health: attack}}}}
+		services := []*landfallv1.Service{{
+			Stack: attack, Project: attack + "x", Name: attack, Image: attack, Problem: attack, Containers: []*landfallv1.Container{{State: attack, Health: attack}},
+		}, {
+			Project: attack, Name: attack, Image: attack, Unnamed: true, Containers: []*landfallv1.Container{{State: attack, Health: attack}},
+		}}
+		commit := &landfallv1.CommitInfo{Sha: attack, Subject: attack, Author: attack}
+		host.Stamp.Commit, host.Checkout.Head = commit, commit
+		rollback := &landfallv1.GetRollbackPlanResponse{
+			From: commit, Target: commit, Migrations: []string{attack}, Warnings: []string{attack},
+			Services: []*landfallv1.ServiceRestore{{Project: attack, Service: attack, Reason: attack, ImageMissing: true}},
+		}
 		plan := &landfallv1.Plan{
 			Digest: attack, Project: attack, Branch: attack, TargetSha: attack, BaseSha: attack, AnyDeploy: true, EverythingReason: attack,
 			Flags: []*landfallv1.Flag{{Name: attack, Set: true, PathCount: 1, Paths: []string{attack}}}, UnclaimedPaths: []string{attack}, UnclaimedCount: 1,
@@ -227,14 +318,17 @@ func TestHostileTextIsInertInAnswers(t *testing.T) {
 		}
 		var b bytes.Buffer
 		for _, err := range []error{
-			WriteHistory(&b, []*landfallv1.Operation{op}, exampleStyle),
-			WriteOperation(&b, op, plan, exampleStyle),
+			WriteHistory(&b, []*landfallv1.Operation{op}, host.GetGitops().GetAllBlocked(), exampleStyle),
+			WriteOperation(&b, op, plan, host.GetGitops().GetAllBlocked(), exampleStyle),
 			WriteOperationMarkdown(&b, op, exampleStyle),
-			WriteStatus(&b, host, services, exampleStyle),
+			WriteStatus(&b, host, services, op, exampleStyle),
 			WriteProbes(&b, probes, exampleStyle),
-			WritePlan(&b, plan, Text, exampleStyle),
-			WritePlan(&b, plan, Markdown, exampleStyle),
+			WritePlan(&b, plan, Text, exampleStyle, attack),
+			WritePlan(&b, plan, Markdown, exampleStyle, attack),
 			WriteJSON(&b, plan),
+			WriteRollbackPlan(&b, rollback, false, exampleStyle),
+			WriteVersions(&b, []Version{{Operation: attack, SHA: attack, Subject: attack, Author: attack, State: attack, Means: attack}}, 3, exampleStyle),
+			WritePaused(&b, host.GetGitops().GetPause(), host.GetGitops().GetPause(), exampleStyle),
 		} {
 			if err != nil {
 				t.Fatal(err)
@@ -330,6 +424,7 @@ func TestHuman(t *testing.T) {
 	times := map[time.Duration]string{
 		0: "just now", -4 * time.Second: "just now", -7 * time.Second: "7s ago", -3 * time.Minute: "3m ago", -47 * time.Hour: "47h ago",
 		-48 * time.Hour: "2d ago", 3 * time.Second: "just now", 4 * time.Hour: "in 4h",
+		4*time.Hour - time.Minute: "in 3h 59m", 2*time.Hour - 100*time.Millisecond: "in 2h", 90 * time.Second: "in 1m 30s",
 	}
 	for d, want := range times {
 		if got := Relative(epoch.Add(d), epoch); got != want {

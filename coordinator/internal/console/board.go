@@ -123,16 +123,12 @@ func (b *board) unseen(f *landfallv1.Failure) bool {
 	return true
 }
 
-// why tells the failure of a state: whole when it is new, in short when the operation ends
-// with what a step has told, not at all in between.
+// why tells the failure of a state when it is new. One that a step has told is not told again: the program's last
+// words repeat it.
 func (b *board) why(s *landfallv1.StateChanged) []line {
 	f := s.GetFailure()
-	if f == nil {
+	if f == nil || isSuperseded(f) || !b.unseen(f) {
 		return nil
 	}
-	fresh := b.unseen(f)
-	if !fresh && !terminal(s.GetState()) {
-		return nil
-	}
-	return failureLines(f, 1, fresh)
+	return failureLines(f, 1, true)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ataraxis.dev/landfall/shared/fault"
@@ -14,9 +15,11 @@ import (
 type Changes struct {
 	Base       string          `json:"base_sha"` // "" when there is none
 	Head       string          `json:"head_sha"`
+	Moved      string          `json:"moved_sha,omitempty"`         // commit that somebody moved the host's checkout to; what differs from it sets flags, too
 	Everything string          `json:"everything_reason,omitempty"` // why every flag is set; then nothing was counted
 	AnyDeploy  bool            `json:"any_deploy"`
-	Flags      map[string]bool `json:"flags"` // every flag of landfall.yaml
+	Because    string          `json:"any_deploy_reason,omitempty"` // why it deploys where no changed path asks for it
+	Flags      map[string]bool `json:"flags"`                       // every flag of landfall.yaml
 	*ChangeCounts
 	Unclaimed []string `json:"unclaimed"` // changed paths that no flag claims, at most 100
 	Left      int      `json:"unclaimed_count"`
@@ -79,10 +82,16 @@ func (p *page) changes(c Changes) {
 	if c.Everything != "" {
 		p.printf("%s\n", p.paint(yellow, "every flag is set: "+clean(c.Everything)))
 	}
+	if c.Moved != "" && c.Everything == "" {
+		p.printf("%s\n", p.paint(yellow, movedLine(c)))
+	}
 	p.field("flags", orNone(strings.Join(cleanAll(c.SetFlags()), ", ")))
 	deploy := "yes"
-	if !c.AnyDeploy {
+	switch {
+	case !c.AnyDeploy:
 		deploy = "nothing to deploy"
+	case c.Because != "":
+		deploy += ": " + clean(c.Because)
 	}
 	p.field("deploy", deploy)
 	if c.Left > 0 {
@@ -102,6 +111,9 @@ func (p *page) changesMarkdown(c Changes) {
 	if c.Everything != "" {
 		p.printf("Every flag is set: %s\n\n", markdownText(c.Everything))
 	}
+	if c.Moved != "" && c.Everything == "" {
+		p.printf("%s\n\n", markdownText(movedLine(c)))
+	}
 	p.printf("| | |\n|---|---|\n")
 	if n := c.ChangeCounts; n != nil {
 		if n.Commits >= 0 {
@@ -109,10 +121,19 @@ func (p *page) changesMarkdown(c Changes) {
 		}
 		p.printf("| Files | %d |\n| Lines | +%d −%d |\n", n.Files, n.Insertions, n.Deletions)
 	}
-	p.printf("| Flags | %s |\n| Deploys | %t |\n\n", orNone(markdownCodes(c.SetFlags())), c.AnyDeploy)
+	deploys := strconv.FormatBool(c.AnyDeploy)
+	if c.Because != "" {
+		deploys += ": " + markdownText(c.Because)
+	}
+	p.printf("| Flags | %s |\n| Deploys | %s |\n\n", orNone(markdownCodes(c.SetFlags())), deploys)
 	if c.Left > 0 {
 		p.printf("> [!WARNING]\n> %s: %s\n\n", markdownText(unclaimedLine(c)), markdownCodes(c.Unclaimed))
 	}
+}
+
+// movedLine says where else flags come from.
+func movedLine(c Changes) string {
+	return "somebody moved the checkout to " + short(c.Moved) + ": flags are also set by what differs from that commit, counts are those from the base"
 }
 
 // unclaimedLine counts the paths that no flag claims.

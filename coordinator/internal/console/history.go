@@ -9,9 +9,9 @@ import (
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 )
 
-// WriteHistory writes a table of operations in the order given. A duration of one that
+// WriteHistory writes a table of operations in the order given, then the commits that are blocked. A duration of one that
 // runs is that until o.Now. On a narrow terminal reasons stand below their operation.
-func WriteHistory(w io.Writer, ops []*landfallv1.Operation, o Style) error {
+func WriteHistory(w io.Writer, ops []*landfallv1.Operation, blocks []*landfallv1.BlockedCommit, o Style) error {
 	p := newPage(o)
 	if len(ops) == 0 {
 		p.printf("no operations yet\n")
@@ -44,6 +44,12 @@ func WriteHistory(w io.Writer, ops []*landfallv1.Operation, o Style) error {
 		})
 	}
 	p.table(t, 0)
+	if len(blocks) > 0 {
+		p.printf("\n")
+	}
+	for _, b := range blocks {
+		p.field("blocked", p.block(b))
+	}
 	return p.writeTo(w)
 }
 

@@ -96,7 +96,8 @@ func hostile(attack string) *recording {
 		probe(attack, landfallv1.ProbeOutcome_PROBE_OUTCOME_FAILED, 3, attack, attack).
 		done("beside", time.Second, attack).
 		finish(&landfallv1.StepFinished{StepId: attack, Outcome: landfallv1.StepOutcome_STEP_OUTCOME_FAILED, Failure: failure, Summary: attack}).
-		change(&landfallv1.StateChanged{State: landfallv1.OperationState_OPERATION_STATE_SUPERSEDED, SupersededBy: attack, Failure: failure})
+		add(&landfallv1.Event{Fact: &landfallv1.Event_CancelRequested{CancelRequested: &landfallv1.CancelRequested{Requester: attack}}}).
+		change(&landfallv1.StateChanged{State: landfallv1.OperationState_OPERATION_STATE_SUPERSEDED, SupersededBy: attack, Failure: failure, Summary: attack})
 }
 
 func TestHostileTextIsInertInLines(t *testing.T) {

@@ -48,15 +48,15 @@ func Bytes(n uint64) string {
 	return fmt.Sprintf("%.1f %ciB", value, "KMGTPE"[prefix])
 }
 
-// Relative writes how far t lies from now: "just now", "3m ago", "in 4h". It names the
-// largest unit only. Clocks of two machines differ by seconds, so these are not told apart.
+// Relative writes how far t lies from now: "just now", "3m ago", "in 3h 59m". Of the past it names the
+// largest unit only; what is still to come is counted on. Clocks of two machines differ by seconds, so these are not told apart.
 func Relative(t, now time.Time) string {
 	d := now.Sub(t)
 	if d < 0 {
 		if -d < 5*time.Second {
 			return "just now"
 		}
-		return "in " + coarse(-d)
+		return "in " + Duration((-d).Round(time.Second))
 	}
 	if d < 5*time.Second {
 		return "just now"
@@ -135,3 +135,6 @@ func durationOf(d *durationpb.Duration) string {
 	}
 	return Duration(d.AsDuration())
 }
+
+// Count writes a number with its noun: "1 commit", "3 commits".
+func Count(n int, noun string) string { return count(n, noun) }

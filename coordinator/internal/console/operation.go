@@ -7,27 +7,39 @@ import (
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 )
 
-// WriteOperation writes everything known about one operation; plan may be nil.
-func WriteOperation(w io.Writer, op *landfallv1.Operation, plan *landfallv1.Plan, o Style) error {
+// WriteOperation writes everything known about one operation, what runs at its end as the last line; plan may be nil. Of
+// the blocked commits those are told that the operation made or speaks of.
+func WriteOperation(w io.Writer, op *landfallv1.Operation, plan *landfallv1.Plan, blocks []*landfallv1.BlockedCommit, o Style) error {
 	p := newPage(o)
 	p.operationHeader(op, plan)
+	for _, b := range blocks {
+		if b.GetOperationId() == op.GetId() || b.GetSha() == op.GetTargetSha() {
+			p.field("blocked", p.block(b))
+		}
+	}
 	if f := op.GetFailure(); f != nil {
 		p.failure(f)
 	}
 	p.bullets("warnings", op.GetWarnings(), yellow)
 	p.bullets("migrations", op.GetMigrations(), "")
-	if len(op.GetProbes()) > 0 {
-		p.heading("probes")
-		p.probes(op.GetProbes(), 2)
+	for _, group := range probeGroups(op, plan) {
+		p.heading(group.title)
+		p.probes(group.results, 2)
 	}
 	p.timeline(op)
+	if text := Summary(op); text != "" {
+		p.printf("\n%s\n", p.paint(stateColour(op.GetState()), text))
+	}
 	return p.writeTo(w)
 }
 
 func (p *page) operationHeader(op *landfallv1.Operation, plan *landfallv1.Plan) {
 	p.printf("%s  %s  %s", p.paint(bold, clean(op.GetId())), KindWord(op.GetKind()), p.state(op.GetState()))
-	if meaning := meanings[op.GetState()]; meaning != "" {
+	if meaning := headline(op.GetState(), op.GetSummary()); meaning != "" {
 		p.printf(": %s", meaning)
+	}
+	if op.GetState() == landfallv1.OperationState_OPERATION_STATE_AWAITING_VERIFY {
+		p.printf(": %s", awaitsVerdict)
 	}
 	p.printf("\n")
 	p.field("target", clean(op.GetTargetSha()))
@@ -37,12 +49,16 @@ func (p *page) operationHeader(op *landfallv1.Operation, plan *landfallv1.Plan) 
 		p.field("superseded", "by "+clean(sha))
 	}
 	p.field("who", clean(op.GetRequester()))
+	p.field("cancelled by", clean(op.GetCancelledBy()))
 	p.field("command", clean(op.GetCommandId()))
 	p.field("started", p.when(op.GetCreateTime()))
 	p.field("ended", p.when(op.GetEndTime()))
 	p.field("duration", Duration(between(op.GetCreateTime(), op.GetEndTime(), p.Now)))
 	if t := op.GetVerifyByTime(); t != nil {
 		p.field("verify by", p.when(t)+", then the agent verifies by itself")
+	}
+	if n := op.GetRestartCount(); n > 0 {
+		p.field("taken up", count(n, "time")+" by an agent that was restarted")
 	}
 	p.field("flags", strings.Join(cleanAll(op.GetFlags()), ", "))
 	digest := clean(op.GetPlanDigest())
@@ -51,6 +67,9 @@ func (p *page) operationHeader(op *landfallv1.Operation, plan *landfallv1.Plan) 
 	}
 	p.field("plan", digest)
 }
+
+// awaitsVerdict is what an operation does that is applied and not judged.
+const awaitsVerdict = "awaits its verdict"
 
 func (p *page) failure(f *landfallv1.Failure) {
 	p.heading("why it did not succeed")

@@ -19,7 +19,7 @@ func WriteOperationMarkdown(w io.Writer, op *landfallv1.Operation, o Style) erro
 
 func (p *page) operationMarkdown(op *landfallv1.Operation) {
 	p.printf("### %s %s: %s\n\n", markdownText(KindWord(op.GetKind())), markdownCode(short(op.GetTargetSha())), stateWord(op.GetState()))
-	if meaning := meanings[op.GetState()]; meaning != "" {
+	if meaning := headline(op.GetState(), op.GetSummary()); meaning != "" {
 		p.printf("%s.\n\n", strings.ToUpper(meaning[:1])+meaning[1:])
 	}
 	if f := op.GetFailure(); f != nil {
@@ -31,7 +31,12 @@ func (p *page) operationMarkdown(op *landfallv1.Operation) {
 	}
 	p.gantt(op)
 	p.stepRecordsMarkdown(op)
-	p.probesMarkdown(op.GetProbes())
+	for _, group := range probeGroups(op, nil) {
+		p.probesMarkdown(group)
+	}
+	if text := Summary(op); text != "" {
+		p.printf("**%s**\n", markdownText(text))
+	}
 }
 
 // failureMarkdown is an alert with the reason, and the last output as a block of code.
@@ -74,6 +79,7 @@ func (p *page) factsMarkdown(op *landfallv1.Operation) {
 	row("Ran before", markdownCode(op.GetPreDeploySha()))
 	row("Superseded by", markdownCode(op.GetSupersededBy()))
 	row("Asked by", markdownText(op.GetRequester()))
+	row("Cancelled by", markdownText(op.GetCancelledBy()))
 	row("Took", Duration(between(op.GetCreateTime(), op.GetEndTime(), p.Now)))
 	row("Flags", markdownCodes(op.GetFlags()))
 	row("Migrations", markdownCodes(op.GetMigrations()))
@@ -96,9 +102,10 @@ func (p *page) stepRecordsMarkdown(op *landfallv1.Operation) {
 	p.printf("\n")
 }
 
-func (p *page) probesMarkdown(probes []*landfallv1.ProbeResult) {
-	if len(probes) == 0 {
-		return
+func (p *page) probesMarkdown(group probeGroup) {
+	probes := group.results
+	if group.title != "probes" {
+		p.printf("%s:\n\n", markdownText(strings.ToUpper(group.title[:1])+group.title[1:]))
 	}
 	p.printf("| Probe | Result | Attempts | Took | Saw |\n|---|---|--:|--:|---|\n")
 	for _, r := range probes {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 )
@@ -113,7 +114,7 @@ func (l *lines) tell(operationID string, e *landfallv1.Event) []line {
 	case *landfallv1.Event_Accepted:
 		return []line{{text: acceptedLine(operationID, f.Accepted), colour: bold}}
 	case *landfallv1.Event_StateChanged:
-		return l.tellState(operationID, f.StateChanged)
+		return l.tellState(operationID, f.StateChanged, timeOf(e.GetEventTime()))
 	case *landfallv1.Event_PlanCompiled:
 		return []line{{text: planLine(f.PlanCompiled.GetPlan()), depth: 1}}
 	case *landfallv1.Event_PreDeploy:
@@ -132,22 +133,25 @@ func (l *lines) tell(operationID string, e *landfallv1.Event) []line {
 	case *landfallv1.Event_Migration:
 		return []line{{text: "migrated " + clean(f.Migration.GetName()), depth: 1}}
 	default:
+		if text := turnOf(e); text != "" {
+			return []line{{text: text, depth: 1, colour: yellow, loud: true}}
+		}
 		return nil // a fact of a newer agent
 	}
 }
 
-func (l *lines) tellState(operationID string, s *landfallv1.StateChanged) []line {
+func (l *lines) tellState(operationID string, s *landfallv1.StateChanged, at time.Time) []line {
 	if terminal(s.GetState()) {
 		l.board.end(operationID)
 	}
 	why := l.board.why(s)
-	out := []line{{text: stateLine(s), colour: stateColour(s.GetState()), loud: len(why) > 0 || failed(s.GetState())}}
+	out := []line{{text: stateLine(s, at), colour: stateColour(s.GetState()), loud: len(why) > 0 || failed(s.GetState())}}
 	return append(out, why...)
 }
 
 func (l *lines) tellFinished(operationID string, f *landfallv1.StepFinished) []line {
 	s := l.board.finish(operationID, f)
-	text := fmt.Sprintf("%-5s %s", outcomeWord(f.GetOutcome()), s.label())
+	text := fmt.Sprintf("%-5s %s", finishedWord(f), s.label())
 	if d := durationOf(f.GetDuration()); d != "" {
 		text += " (" + d + ")"
 	}
@@ -156,6 +160,10 @@ func (l *lines) tellFinished(operationID string, f *landfallv1.StepFinished) []l
 	}
 	if f.GetOutcome() != landfallv1.StepOutcome_STEP_OUTCOME_FAILED {
 		return []line{{text: text, depth: 1}}
+	}
+	if isSuperseded(f.GetFailure()) {
+		l.board.unseen(f.GetFailure()) // the end of the operation tells it
+		return []line{{text: text + ": " + failureText(f.GetFailure()), depth: 1}}
 	}
 	out := []line{{text: text, depth: 1, colour: red, loud: true}}
 	return append(out, failureLines(f.GetFailure(), 2, l.board.unseen(f.GetFailure()))...)

@@ -19,21 +19,22 @@ const (
 	Markdown PlanFormat = "markdown"
 )
 
-// WritePlan writes what a deploy would do and why. An unknown format is a fault of kind Invalid.
-func WritePlan(w io.Writer, plan *landfallv1.Plan, format PlanFormat, o Style) error {
+// WritePlan writes what a deploy would do and why. Notes say what the plan itself does not tell: why it deploys though no
+// path asks for it. An unknown format is a fault of kind Invalid.
+func WritePlan(w io.Writer, plan *landfallv1.Plan, format PlanFormat, o Style, notes ...string) error {
 	p := newPage(o)
 	switch format {
 	case Text:
-		p.plan(plan)
+		p.plan(plan, notes)
 	case Markdown:
-		p.planMarkdown(plan)
+		p.planMarkdown(plan, notes)
 	default:
 		return fault.New(fault.Invalid, "USAGE", "unknown format %q of a plan", format).WithHint("use %s or %s", Text, Markdown)
 	}
 	return p.writeTo(w)
 }
 
-func (p *page) plan(plan *landfallv1.Plan) {
+func (p *page) plan(plan *landfallv1.Plan, notes []string) {
 	p.printf("%s  %s\n", p.paint(bold, clean(plan.GetProject())), fromTo(plan))
 	p.field("branch", clean(plan.GetBranch()))
 	p.field("plan", clean(plan.GetDigest()))
@@ -42,6 +43,9 @@ func (p *page) plan(plan *landfallv1.Plan) {
 	}
 	if why := clean(plan.GetEverythingReason()); why != "" {
 		p.printf("\n%s\n", p.paint(yellow, "every flag is set: "+why))
+	}
+	for _, note := range notes {
+		p.printf("\n%s\n", p.paint(yellow, clean(note)))
 	}
 	p.why(plan)
 	p.unclaimed(plan)

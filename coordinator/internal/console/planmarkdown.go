@@ -8,13 +8,16 @@ import (
 )
 
 // planMarkdown writes a plan for a pull request or a step summary, in the dialect of GitHub.
-func (p *page) planMarkdown(plan *landfallv1.Plan) {
+func (p *page) planMarkdown(plan *landfallv1.Plan, notes []string) {
 	p.printf("### Plan for %s: %s → %s\n\n", markdownText(plan.GetProject()), markdownBase(plan), markdownCode(short(plan.GetTargetSha())))
 	if !plan.GetAnyDeploy() {
 		p.printf("**Nothing to deploy**%s\n\n", strings.TrimPrefix(nothingToDeploy(plan), "nothing to deploy"))
 	}
 	if why := plan.GetEverythingReason(); why != "" {
 		p.printf("Every flag is set: %s\n\n", markdownText(why))
+	}
+	for _, note := range notes {
+		p.printf("%s\n\n", markdownText(note))
 	}
 	p.whyMarkdown(plan)
 	if plan.GetUnclaimedCount() > 0 {

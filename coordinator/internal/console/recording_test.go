@@ -173,12 +173,44 @@ func superseded() *recording {
 		change(&landfallv1.StateChanged{State: landfallv1.OperationState_OPERATION_STATE_SUPERSEDED, SupersededBy: newerSHA})
 }
 
+// troubled is a deploy whose agent was restarted, that nobody came to verify, and that a person cancelled.
+func troubled() *recording {
+	return proven("op-5").
+		state(landfallv1.OperationState_OPERATION_STATE_APPLYING, nil).
+		add(&landfallv1.Event{Fact: &landfallv1.Event_TakenUp{TakenUp: &landfallv1.TakenUp{State: landfallv1.OperationState_OPERATION_STATE_APPLYING, EndedProcesses: 3}}}).
+		change(&landfallv1.StateChanged{State: landfallv1.OperationState_OPERATION_STATE_AWAITING_VERIFY, VerifyByTime: timestamppb.New(epoch.Add(15 * time.Minute))}).
+		wait(15*time.Minute).
+		add(&landfallv1.Event{Fact: &landfallv1.Event_JudgedAlone{JudgedAlone: &landfallv1.JudgedAlone{Waited: durationpb.New(15 * time.Minute)}}}).
+		state(landfallv1.OperationState_OPERATION_STATE_VERIFYING, nil).
+		add(&landfallv1.Event{Fact: &landfallv1.Event_CancelRequested{CancelRequested: &landfallv1.CancelRequested{Requester: "operator/chris"}}}).
+		state(landfallv1.OperationState_OPERATION_STATE_ROLLING_BACK, nil).
+		change(&landfallv1.StateChanged{
+			State: landfallv1.OperationState_OPERATION_STATE_ROLLED_BACK, Summary: "30 of 30 services run what ran before; the database is newer: 004_drop_x",
+			Failure: &landfallv1.Failure{Reason: "CANCELLED", Message: "cancelled by operator/chris"},
+		})
+}
+
+// olderThanWhatRuns is a deploy of a commit that what runs has moved past, as an older agent tells it.
+func olderThanWhatRuns() *recording {
+	failure := &landfallv1.Failure{Kind: landfallv1.FaultKind_FAULT_KIND_INTERNAL, Reason: "INTERNAL", Message: "superseded by " + newerSHA, StepId: "prove/fetch"}
+	return record("op-6").accepted().
+		state(landfallv1.OperationState_OPERATION_STATE_PROVING, nil).
+		start("prove/fetch", "fetch c0dec0dec0de").
+		finish(&landfallv1.StepFinished{StepId: "prove/fetch", Outcome: landfallv1.StepOutcome_STEP_OUTCOME_FAILED, Duration: durationpb.New(time.Second), Failure: failure}).
+		change(&landfallv1.StateChanged{State: landfallv1.OperationState_OPERATION_STATE_SUPERSEDED, SupersededBy: newerSHA, Failure: failure})
+}
+
 // scenes are the recordings that every renderer is held to.
 var scenes = []struct {
 	name string
 	make func() *recording
 }{
-	{"succeeded", succeeded}, {"build-failed", buildFailed}, {"probe-failed", probeFailed}, {"superseded", superseded},
+	{"succeeded", succeeded},
+	{"build-failed", buildFailed},
+	{"probe-failed", probeFailed},
+	{"superseded", superseded},
+	{"troubled", troubled},
+	{"older", olderThanWhatRuns},
 }
 
 // handClock is a clock that tests move.

@@ -23,26 +23,52 @@ func acceptedLine(operationID string, a *landfallv1.Accepted) string {
 	return text
 }
 
-// stateLine names a state; a terminal one with what it means.
-func stateLine(s *landfallv1.StateChanged) string {
+// stateLine names a state that was entered at a time; a terminal one with what it means.
+func stateLine(s *landfallv1.StateChanged, at time.Time) string {
 	text := stateWord(s.GetState())
 	if sha := s.GetSupersededBy(); sha != "" {
 		text += " by " + short(sha)
 	}
-	if meaning := meanings[s.GetState()]; meaning != "" {
+	if meaning := headline(s.GetState(), s.GetSummary()); meaning != "" {
 		text += ": " + meaning
 	}
 	if t := s.GetVerifyByTime(); t != nil {
-		text += ", the agent verifies by itself at " + t.AsTime().Format(time.RFC3339)
+		if wait := t.AsTime().Sub(at); !at.IsZero() && wait > 0 {
+			return text + ": without verify within " + Duration(wait) + " the agent verifies by itself"
+		}
+		text += ": without verify the agent verifies by itself"
 	}
 	return text
 }
 
-// planLine sums a plan up.
-func planLine(p *landfallv1.Plan) string {
-	if !p.GetAnyDeploy() {
-		return "plan: nothing to deploy"
+// turnOf tells of an event that changes the course of an operation: somebody wants its end, a restarted agent took it up,
+// nobody came to verify. "" for any other.
+func turnOf(e *landfallv1.Event) string {
+	switch f := e.GetFact().(type) {
+	case *landfallv1.Event_CancelRequested:
+		who := clean(f.CancelRequested.GetRequester())
+		if who == "" {
+			who = "somebody"
+		}
+		return who + " asked for its end"
+	case *landfallv1.Event_TakenUp:
+		text := "the agent was restarted and takes it up in " + stateWord(f.TakenUp.GetState())
+		if n := f.TakenUp.GetEndedProcesses(); n > 0 {
+			text += "; it ended what was left of its predecessor: " + count(n, "child program")
+		}
+		return text
+	case *landfallv1.Event_JudgedAlone:
+		text := "nobody came to verify"
+		if d := f.JudgedAlone.GetWaited(); d.AsDuration() > 0 {
+			text += " within " + durationOf(d)
+		}
+		return text + "; the agent judges by itself"
 	}
+	return ""
+}
+
+// planLine sums a plan up that is being carried out.
+func planLine(p *landfallv1.Plan) string {
 	var set []string
 	for _, f := range p.GetFlags() {
 		if f.GetSet() {
@@ -50,6 +76,9 @@ func planLine(p *landfallv1.Plan) string {
 		}
 	}
 	text := "plan: " + count(len(p.GetSteps()), "step")
+	if len(p.GetSteps()) == 0 {
+		text = "plan: no step, checkout and stamp move"
+	}
 	if len(set) > 0 {
 		text += " for " + strings.Join(set, ", ")
 	}
@@ -109,10 +138,15 @@ func outputText(o *landfallv1.OutputLine) string {
 // failureText is the one line of a failure.
 func failureText(f *landfallv1.Failure) string {
 	text := clean(f.GetMessage())
-	if reason := clean(f.GetReason()); reason != "" {
+	if reason := clean(f.GetReason()); reason != "" && !isSuperseded(f) {
 		text = strings.TrimSpace(text + " [" + reason + "]")
 	}
 	return text
+}
+
+// isSuperseded reports whether a step ended because what runs is newer: nothing is wrong then. An older agent calls it INTERNAL.
+func isSuperseded(f *landfallv1.Failure) bool {
+	return f.GetReason() == "SUPERSEDED" || (f.GetReason() == "INTERNAL" && strings.HasPrefix(f.GetMessage(), "superseded by "))
 }
 
 // failureLines are a failure with its hint and, when asked for, its last output.

@@ -134,11 +134,15 @@ func (l *live) take(operationID string, e *landfallv1.Event) {
 		l.keep(line{text: l.glyphs.warning + " " + warningText(f.Warning), depth: 1, colour: yellow})
 	case *landfallv1.Event_Migration:
 		l.keep(line{text: "migrated " + clean(f.Migration.GetName()), depth: 2})
+	default:
+		if text := turnOf(e); text != "" {
+			l.keep(line{text: l.glyphs.warning + " " + text, depth: 1, colour: yellow})
+		}
 	}
 }
 
 func (l *live) takeState(operationID string, s *landfallv1.StateChanged, at time.Time) {
-	l.keep(line{text: stateLine(s), colour: stateColour(s.GetState())})
+	l.keep(line{text: stateLine(s, at), colour: stateColour(s.GetState())})
 	l.keep(l.board.why(s)...)
 	l.waiting = nil
 	l.state = runningState{stateWord(s.GetState()), at}
@@ -160,6 +164,11 @@ func (l *live) takeFinished(operationID string, f *landfallv1.StepFinished) {
 	done := line{depth: 1, text: l.paint(green, l.glyphs.done) + " " + name + l.paint(dim, details)}
 	switch f.GetOutcome() {
 	case landfallv1.StepOutcome_STEP_OUTCOME_FAILED:
+		if isSuperseded(f.GetFailure()) { // the end of the operation tells it
+			l.board.unseen(f.GetFailure())
+			l.keep(line{depth: 1, text: l.glyphs.interrupted + " " + name + l.paint(dim, details+"  "+failureText(f.GetFailure()))})
+			return
+		}
 		done = line{depth: 1, colour: red, text: l.glyphs.failed + " " + name + details}
 	case landfallv1.StepOutcome_STEP_OUTCOME_INTERRUPTED:
 		done = line{depth: 1, colour: yellow, text: l.glyphs.interrupted + " " + name + details + "  interrupted"}

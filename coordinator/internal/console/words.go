@@ -24,6 +24,14 @@ func outcomeWord(o landfallv1.StepOutcome) string {
 	return strings.ToLower(strings.TrimPrefix(o.String(), "STEP_OUTCOME_"))
 }
 
+// finishedWord is how a step ended. One that found something newer to run did not fail.
+func finishedWord(f *landfallv1.StepFinished) string {
+	if isSuperseded(f.GetFailure()) {
+		return "ended"
+	}
+	return outcomeWord(f.GetOutcome())
+}
+
 // probeWord is what a probe found: "passed".
 func probeWord(o landfallv1.ProbeOutcome) string {
 	return strings.ToLower(strings.TrimPrefix(o.String(), "PROBE_OUTCOME_"))
@@ -51,7 +59,7 @@ func failed(s landfallv1.OperationState) bool {
 	}
 }
 
-// meanings say what a terminal state means for the host.
+// meanings say what a terminal state means for the host, where nobody counted what runs.
 var meanings = map[landfallv1.OperationState]string{
 	landfallv1.OperationState_OPERATION_STATE_SUCCEEDED:        "the target runs and is verified",
 	landfallv1.OperationState_OPERATION_STATE_FAILED_UNTOUCHED: "nothing that runs was touched",
@@ -61,3 +69,26 @@ var meanings = map[landfallv1.OperationState]string{
 	landfallv1.OperationState_OPERATION_STATE_CANCELLED:        "cancelled before anything that runs was touched",
 	landfallv1.OperationState_OPERATION_STATE_FAILED:           "the host was changed and needs a person",
 }
+
+// deeds say what was done, of the states whose meaning claims what runs: where that was counted, the count is told instead.
+var deeds = map[landfallv1.OperationState]string{
+	landfallv1.OperationState_OPERATION_STATE_SUCCEEDED:   "verified",
+	landfallv1.OperationState_OPERATION_STATE_ROLLED_BACK: "undone",
+}
+
+// headline says what a terminal state means for the host: what was done, and what runs now as far as it was counted.
+// It is "" for other states.
+func headline(s landfallv1.OperationState, summary string) string {
+	meaning, deed := meanings[s], deeds[s]
+	summary = clean(summary)
+	switch {
+	case summary == "" || meaning == "":
+		return meaning
+	case deed == "":
+		deed = meaning
+	}
+	return deed + "; " + summary
+}
+
+// Summary is what runs at the end of an operation, counted, for people; "" where nothing was found out.
+func Summary(op *landfallv1.Operation) string { return clean(op.GetSummary()) }

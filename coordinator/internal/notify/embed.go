@@ -44,9 +44,14 @@ func Embed(in Input, s State) Message {
 // in a commit's subject say, and a failure is told all the same.
 func bare(in Input, s State, full RichEmbed) *Message {
 	e := RichEmbed{Title: sentence(headline(in, s)), Color: full.Color, URL: full.URL, Timestamp: full.Timestamp}
-	e.paragraph(runsNow(Input{Running: in.Running, Operation: Operation{
-		Kind: in.Operation.Kind, State: in.Operation.State, Target: in.Operation.Target, PreDeploy: in.Operation.PreDeploy,
-	}}))
+	if in.Operation.State == RolledBack && in.Operation.Summary != "" {
+		// The count names what others named, so it is left out; that the earlier version runs it need not say.
+		e.paragraph("The deploy was undone. What runs now was counted by the agent: `landfall-coordinator show`.")
+	} else {
+		e.paragraph(runsNow(Input{Running: in.Running, Operation: Operation{
+			Kind: in.Operation.Kind, State: in.Operation.State, Target: in.Operation.Target, PreDeploy: in.Operation.PreDeploy,
+		}}))
+	}
 	e.paragraph("Discord refused the full message; the workflow's summary has it.")
 	return &Message{Embeds: []RichEmbed{e}}
 }

@@ -69,6 +69,13 @@ func cases() map[string]Input {
 		"rolled-back-migrated": with(with(deploy(RolledBack), failed), func(in *Input) {
 			in.Operation.Migrations = []string{"012_add_index", "013_drop_view"}
 		}),
+		"rolled-back-counted": with(with(deploy(RolledBack), failed), func(in *Input) {
+			in.Operation.Migrations = []string{"004_drop_x"}
+			in.Operation.Summary = "30 of 30 services run what ran before; the database is newer: 004_drop_x"
+		}),
+		"rolled-back-to-nothing": with(with(deploy(RolledBack), failed), func(in *Input) {
+			in.Operation.PreDeploy, in.Operation.Summary = "", "nothing ran before, nothing runs now"
+		}),
 		"rollback-failed": with(with(deploy(RollbackFailed), failed), func(in *Input) { in.Operation.Migrations = []string{"012_add_index"} }),
 		"failed":          with(deploy(Failed), failed),
 		"failed-untouched": with(deploy(FailedUntouched), func(in *Input) {

@@ -64,6 +64,7 @@ type Operation struct {
 	Warnings     []string // oldest first
 	Problem      *Problem // why it did not succeed
 	SupersededBy string   // with Superseded: the commit or run that took its place
+	Summary      string   // what runs at its end, counted by the agent; "" where nothing was found out
 	Start, End   time.Time
 }
 

@@ -66,6 +66,11 @@ func runsNow(in Input) string {
 	if before == "" {
 		before = "the earlier version"
 	}
+	if counted := text(op.Summary, 400); counted != "" {
+		if now := countedNow(op, target, counted); now != "" {
+			return now
+		}
+	}
 	switch op.State {
 	case Succeeded:
 		switch op.kind() {
@@ -98,6 +103,25 @@ func runsNow(in Input) string {
 		return fmt.Sprintf("Now runs: %s, as before; no operation was started.", running)
 	}
 	return "What runs is not known from here: the agent was not asked, or did not answer."
+}
+
+// countedNow is what runs now as the agent counted it, with what was done; "" of a state that counts nothing.
+func countedNow(op Operation, target, counted string) string {
+	switch op.State {
+	case Succeeded:
+		return fmt.Sprintf("Now runs: %s, verified; %s.", target, counted)
+	case FailedUntouched:
+		return "Nothing that runs was touched. What runs now: " + counted + "."
+	case RolledBack:
+		return fmt.Sprintf("%s was undone. What runs now: %s.", target, counted)
+	case RollbackFailed:
+		return fmt.Sprintf("%s failed and could not be undone, a person is needed. What runs now: %s.", target, counted)
+	case Failed:
+		return fmt.Sprintf("The host was changed and nothing was undone, a person is needed. What runs now: %s.", counted)
+	case Cancelled:
+		return fmt.Sprintf("It was cancelled before anything that runs was touched. What runs now: %s.", counted)
+	}
+	return ""
 }
 
 // supersededBy is what took a deploy's place, a commit or a run.
