@@ -111,14 +111,19 @@ func stopsAt(prefix, why string, rooms ...string) rule {
 	}
 }
 
+// domain are the rooms of what operations are and do, each of which may know those before it.
+var domain = []string{
+	"agent/internal/picture", "agent/internal/operation", "agent/internal/ports", "agent/internal/engine", "agent/internal/flow",
+}
+
 // adapter reports whether a room of the agent implements or uses the domain's interfaces,
-// without being the one that puts them together.
+// without being the one that puts them together, or the host in memory.
 func (w world) adapter(room string) bool {
-	if !in(room, "agent/internal") || in(room, "agent/internal/operation", "agent/internal/cli") {
+	if !in(room, "agent/internal") || in(room, domain...) || in(room, "agent/internal/cli", "agent/internal/hosttest") {
 		return false
 	}
 	i := slices.IndexFunc(w.ours, func(p pkg) bool { return p.room() == room })
-	return i >= 0 && slices.Contains(w.ours[i].Imports, module+"agent/internal/operation")
+	return i >= 0 && slices.Contains(w.ours[i].Imports, module+"agent/internal/ports")
 }
 
 // fixture reports whether a room is made for tests: it imports package testing.
@@ -156,10 +161,33 @@ var rules = []rule{
 	},
 	{
 		name: "the domain knows no adapter, wire or disk",
-		why:  "its rules can be read and tested without a host because it imports the standard library, shared/pipeline, shared/fault and hclog only; put an interface there and its implementation into an adapter",
+		why:  "its rules can be read and tested without a host because it imports the standard library, shared/pipeline, shared/fault and hclog only; put an interface into ports and its implementation into an adapter",
 		broken: func(w world, p pkg, imported string) bool {
-			return p.room() == "agent/internal/operation" && !w.standard[imported] &&
+			return slices.Contains(domain, p.room()) && !w.standard[imported] && !slices.Contains(domain, ours(imported)) &&
 				!slices.Contains([]string{module + "shared/pipeline", module + "shared/fault", "github.com/hashicorp/go-hclog"}, imported)
+		},
+	},
+	{
+		name: "the domain's rooms know those before them only",
+		why:  "arrows go from what operations do (flow) over what runs them (engine) and what they need (ports) to what they are (operation) and what they decide over (picture); one that goes back makes a knot",
+		broken: func(_ world, p pkg, imported string) bool {
+			from, to := slices.Index(domain, p.room()), slices.Index(domain, ours(imported))
+			return from >= 0 && to >= from
+		},
+	},
+	{
+		name: "record and picture are pure",
+		why:  "what they decide is decided over what somebody else has seen: they read no clock, no disk and no network, and wait for nobody",
+		broken: func(_ world, p pkg, imported string) bool {
+			return in(p.room(), "agent/internal/picture", "agent/internal/operation") &&
+				slices.Contains([]string{"context", "os", "os/exec", "io/fs", "net", "net/http", "sync", "github.com/hashicorp/go-hclog"}, imported)
+		},
+	},
+	{
+		name: "adapters do not know what operations do",
+		why:  "an adapter that calls the engine or a flow decides something; only the agent's server and command line do that, for those who ask",
+		broken: func(w world, p pkg, imported string) bool {
+			return w.adapter(p.room()) && p.room() != "agent/internal/server" && in(ours(imported), "agent/internal/engine", "agent/internal/flow")
 		},
 	},
 	{
@@ -205,7 +233,7 @@ var rules = []rule{
 	stopsAt("github.com/docker",
 		"docker's types stop at one package, so that the library's move to github.com/moby/moby stays a change of that package", "agent/internal/compose"),
 	stopsAt("go.etcd.io/bbolt",
-		"durability is promised in one place; everything else uses the Journal interface of agent/internal/operation", "agent/internal/journal"),
+		"durability is promised in one place; everything else uses the Journal interface of agent/internal/ports", "agent/internal/journal"),
 	stopsAt("github.com/google/go-github",
 		"rate limits and ETags are handled once, for coordinator and agent", "shared/ci"),
 	stopsAt("github.com/spf13/cobra",
@@ -241,13 +269,18 @@ func TestRulesBite(t *testing.T) {
 		{"shared/git", module + "agent/internal/checkout"},
 		{"proto/landfall/v1", module + "shared/fault"},
 		{"agent/internal/operation", "google.golang.org/grpc"},
+		{"agent/internal/flow", module + "agent/internal/compose"},
+		{"agent/internal/picture", module + "agent/internal/operation"},
+		{"agent/internal/engine", module + "agent/internal/flow"},
+		{"agent/internal/picture", "os"},
+		{"agent/internal/probe", module + "agent/internal/flow"},
 		{"agent/internal/operation", module + "shared/git"},
 		{"agent/internal/server", module + "agent/internal/journal"},
 		{"agent/internal/probe", module + "agent/internal/compose"},
 		{"coordinator/internal/console", module + "coordinator/internal/cli"},
 		{"coordinator/internal/changes", module + "coordinator/internal/agentclient"},
 		{"agent/cmd/landfall-agent", module + "shared/fault"},
-		{"agent/internal/cli", module + "agent/internal/operation/operationtest"},
+		{"agent/internal/cli", module + "agent/internal/hosttest"},
 		{"agent/internal/journal", module + "proto/landfall/v1"},
 		{"agent/internal/operation", "github.com/docker/docker/client"},
 		{"agent/internal/gitops", "go.etcd.io/bbolt"},
@@ -354,7 +387,7 @@ func TestFilesAreOfAReadableSize(t *testing.T) {
 func TestThePortsAreSmall(t *testing.T) {
 	t.Parallel()
 	for _, p := range load(t).ours {
-		if p.room() != "agent/internal/operation" {
+		if p.room() != "agent/internal/ports" {
 			continue
 		}
 		for _, name := range p.GoFiles {
