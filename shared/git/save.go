@@ -170,7 +170,7 @@ type counted struct {
 func (c counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	c.d.left -= int64(n)
-	if err == io.EOF && c.d.left > 0 { //nolint:errorlint // as above
+	if err == io.EOF && c.d.left > 0 {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, err

@@ -31,9 +31,10 @@ func TestSaveKeepsEveryByte(t *testing.T) {
 		every[i] = byte(i)
 	}
 	files := map[string]string{
-		"a": "mixed\r\nline\nends $Id$\r", "every": string(every), "empty": "", latin1: "l", newlined: "n", `quo"ted\`: "q", " spaced ": "s", "dir": "a file now",
+		"a": "mixed\r\nline\nends $Id$\r", "every": string(every), "empty": "", latin1: "l", newlined: "n", `quo"ted\`: "q", "dir": "a file now",
 		"large": strings.Repeat("0123456789abcdef", 1<<16),
 	}
+	files[spaced] = "s"
 	shot := git.Snapshot{Message: "what op-1 found", Time: time.Unix(1_700_000_000, 0), Head: head}
 	for path, text := range files {
 		shot.Disk = append(shot.Disk, git.Saved{Path: path, Mode: git.ModeFile, Content: content(text)})

@@ -33,7 +33,6 @@ func (d *disk) aside(from, operation string) (string, error) {
 		to := base[:min(len(base), longestName-len(suffix))] + suffix
 		err := renameNew(parent, base, to)
 		if err == nil {
-			d.forget()
 			return path.Join(folder, to), nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
@@ -42,9 +41,6 @@ func (d *disk) aside(from, operation string) (string, error) {
 	}
 	return "", asideFault(errors.New("every name for it is taken"), from)
 }
-
-// forget makes the next look a fresh one.
-func (d *disk) forget() { d.folders = map[string]folder{".": {exists: true}} }
 
 func asideFault(err error, from string) error {
 	return fault.Wrap(err, fault.Failed, "ASIDE_FAILED", "%q is in the way of the commit's own and cannot be renamed", from).

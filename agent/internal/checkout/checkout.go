@@ -8,7 +8,6 @@
 package checkout
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/pipeline"

@@ -1,6 +1,8 @@
 package checkout
 
 import (
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"fmt"
 	"os"
@@ -333,4 +335,19 @@ func TestStoppedWorkChangesNothing(t *testing.T) {
 	if err := w.Reset(ctx, target, w.out); err == nil || w.host.Head() != first {
 		t.Errorf("a stopped reset: %v, at %s", err, w.host.Head())
 	}
+}
+
+// Reset moves the checkout whatever is in the way, as a rollback does.
+func (w *world) Reset(ctx context.Context, sha string, out ports.Output) error {
+	_, err := w.Move(ctx, picture.Move{Target: sha, Operation: "op-1-x", GoOn: true}, out)
+	return err
+}
+
+// Check says why the checkout may not be moved to where it stands.
+func (w *world) Check(ctx context.Context, prepare pipeline.Prepare) error {
+	tree, err := w.Look(ctx, w.host.Head(), prepare, nil)
+	if err != nil {
+		return err
+	}
+	return tree.Refusal(w.Branch, w.Config)
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -145,7 +144,7 @@ func (d *disk) id(name string, p place, like string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var h hash.Hash = sha1.New() //nolint:gosec // as above
+	h := sha1.New() //nolint:gosec // as above
 	if len(like) == 2*sha256.Size {
 		h = sha256.New()
 	}

@@ -1,7 +1,6 @@
 package checkout
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"errors"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 )

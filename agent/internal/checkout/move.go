@@ -1,11 +1,11 @@
 package checkout
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 )
@@ -100,11 +100,11 @@ func (c *Checkout) goOn(ctx context.Context, m picture.Move, out ports.Output) (
 	}
 	r := &rescue{c: c, move: m, out: out, saved: map[string]string{}}
 	for range tries {
-		assumed, clear, err := r.round(ctx)
+		assumed, rested, err := r.round(ctx)
 		if err != nil {
 			return r.moved, err
 		}
-		if clear {
+		if rested {
 			return r.moved, c.force(ctx, m.Target, assumed, out)
 		}
 		// What was put out of the way is on the disk before anything is overwritten.

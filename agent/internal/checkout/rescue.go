@@ -1,7 +1,6 @@
 package checkout
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 )
@@ -40,9 +40,9 @@ type finds struct {
 	unflag      []string
 }
 
-// round looks, and saves what it sees. clear says that there was nothing left to save, and that was
-// moments ago. assumed are the files that assume-unchanged must go on protecting.
-func (r *rescue) round(ctx context.Context) (assumed []string, clear bool, err error) {
+// round looks, and saves what it sees. rested says that there was nothing left to save moments
+// ago. assumed are the files that assume-unchanged must go on protecting.
+func (r *rescue) round(ctx context.Context) (assumed []string, rested bool, err error) {
 	d, err := r.c.disk()
 	if err != nil {
 		return nil, false, err

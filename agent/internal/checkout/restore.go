@@ -1,7 +1,6 @@
 package checkout
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"fmt"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )

@@ -55,7 +55,7 @@ func (j *Journal) SetStamp(sha string) error {
 	if !shaPattern.MatchString(sha) {
 		return fault.New(fault.Internal, "STAMP_BROKEN", "%q is no commit", cut(sha))
 	}
-	return fileFault(replaceFile(path, []byte(sha+"\n")), path)
+	return fileFault(j.disk.replaceFile(path, []byte(sha+"\n")), path)
 }
 
 // Pause implements ports.Sentinels.
@@ -75,7 +75,7 @@ func (j *Journal) ChangePause(change func(*ports.Pause) *ports.Pause) error {
 	was, err := j.Pause()
 	if err != nil {
 		if fault.ReasonOf(err) == "SENTINEL_BROKEN" && change(nil) == nil {
-			return fileFault(removeFile(filepath.Join(j.dir, filePause)), filePause) // to remove it repairs it
+			return fileFault(j.disk.removeFile(filepath.Join(j.dir, filePause)), filePause) // to remove it repairs it
 		}
 		return err
 	}
@@ -90,13 +90,13 @@ func (j *Journal) ChangePause(change func(*ports.Pause) *ports.Pause) error {
 	}
 	path := filepath.Join(j.dir, filePause)
 	if now == nil {
-		return fileFault(removeFile(path), path)
+		return fileFault(j.disk.removeFile(path), path)
 	}
 	raw, err := json.MarshalIndent(now, "", "  ")
 	if err != nil {
 		return fileFault(err, path)
 	}
-	return fileFault(replaceFile(path, append(raw, '\n')), path)
+	return fileFault(j.disk.replaceFile(path, append(raw, '\n')), path)
 }
 
 // Blocked implements ports.Sentinels. The file holds one JSON object a block; one that has a single block reads
@@ -141,7 +141,7 @@ func (j *Journal) ChangeBlocked(change func([]ports.Blocked) []ports.Blocked) er
 	}
 	path := filepath.Join(j.dir, fileBlocked)
 	if len(now) == 0 {
-		return fileFault(removeFile(path), path)
+		return fileFault(j.disk.removeFile(path), path)
 	}
 	var raw bytes.Buffer
 	encoder := json.NewEncoder(&raw)
@@ -151,7 +151,7 @@ func (j *Journal) ChangeBlocked(change func([]ports.Blocked) []ports.Blocked) er
 			return fileFault(err, path)
 		}
 	}
-	return fileFault(replaceFile(path, raw.Bytes()), path)
+	return fileFault(j.disk.replaceFile(path, raw.Bytes()), path)
 }
 
 func brokenSentinel(err error, path string) error {

@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -46,6 +45,7 @@ type Journal struct {
 	dir  string
 	keep int
 	log  hclog.Logger
+	disk disk
 
 	sentinels sync.Mutex // held from the look at a sentinel to its replacement
 }
@@ -60,15 +60,18 @@ var (
 // Open takes the state directory's lock and opens its journal, making both when they do
 // not exist. keep is how many ended operations are kept. The caller closes it.
 func Open(dir string, keep int, log hclog.Logger) (*Journal, error) {
-	// Operators' scripts read the files in it, and the checkout's owner enters the side tree.
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // operators and their scripts read the stamp and the sentinels
+	return openOn(realDisk(), dir, keep, log)
+}
+
+func openOn(d disk, dir string, keep int, log hclog.Logger) (*Journal, error) {
+	if err := d.makeDir(dir); err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "STATE_DIR", "make state_dir")
 	}
 	lock, err := takeLock(filepath.Join(dir, "lock"))
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{lock: lock, dir: dir, keep: keep, log: log.Named("journal")}
+	j := &Journal{lock: lock, dir: dir, keep: keep, log: log.Named("journal"), disk: d}
 	if err := j.guarded(j.open); err != nil {
 		_ = lock.release() // the reason it is given up is err
 		return nil, err

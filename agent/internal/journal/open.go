@@ -56,7 +56,7 @@ func options() *bbolt.Options {
 // right name is never one that an interrupted start left half made.
 func (j *Journal) make(path string) error {
 	fresh := filepath.Join(j.dir, fileFresh)
-	if err := removeFile(fresh); err != nil {
+	if err := j.disk.removeFile(fresh); err != nil {
 		return err
 	}
 	db, err := bbolt.Open(fresh, 0o600, options())
@@ -69,7 +69,7 @@ func (j *Journal) make(path string) error {
 	if err := os.Rename(fresh, path); err != nil {
 		return err
 	}
-	return syncDir(j.dir)
+	return j.disk.syncDir(j.dir)
 }
 
 // whole checks that the file is as long as it says itself. bbolt maps the file into
