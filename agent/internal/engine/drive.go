@@ -15,6 +15,9 @@ type Kind interface {
 	Resume(ctx context.Context, r *Run, facts Facts) (Driver, error)
 	// Settle is called right before a terminal state is recorded. It may be called again for the same state.
 	Settle(r *Run, end operation.State)
+	// Ended is called after an operation has ended, for what is better done while none runs. ctx ends when the next one
+	// begins.
+	Ended(ctx context.Context, op operation.Operation)
 }
 
 // Driver is one operation on its way: what each of its states stands for.

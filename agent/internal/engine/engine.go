@@ -34,8 +34,9 @@ type Engine struct {
 	starting sync.Mutex // held while an operation is created and launched: one at a time
 	mu       sync.Mutex
 	current  *Run
-	broken   error      // the journal failed; nothing more is begun
-	changed  *broadcast // one for all watchers, since one operation at a time changes anything
+	broken   error              // the journal failed; nothing more is begun
+	busy     context.CancelFunc // ends what is done while no operation runs; never nil
+	changed  *broadcast         // one for all watchers, since one operation at a time changes anything
 }
 
 // ErrShutdown is the cause of the work's context when the agent stops.
@@ -47,7 +48,7 @@ func New(p ports.Ports, log hclog.Logger, kinds map[operation.Kind]Kind) *Engine
 	return &Engine{
 		journal: p.Journal, records: p.Records, orphans: p.Orphans, kinds: kinds, log: log.Named("engine"),
 		shutdown: ctx, stop: stop,
-		changed: newBroadcast(),
+		busy: func() {}, changed: newBroadcast(),
 	}
 }
 
@@ -136,6 +137,7 @@ func (e *Engine) launch(op operation.Operation, work func(context.Context, *Run)
 	r := newRun(e, op, cancel)
 	e.mu.Lock()
 	e.current = r
+	e.busy()
 	e.mu.Unlock()
 	e.group.Add(1)
 	go func() {
@@ -155,8 +157,28 @@ func (e *Engine) launch(op operation.Operation, work func(context.Context, *Run)
 		e.mu.Unlock()
 		e.changed.wake() // who watches an operation that is left unfinished must not wait for more
 		e.log.Info("operation left", "operation", op.ID, "state", final.State, "events", final.LastSequence)
+		e.idle(final)
 	}()
 	return op
+}
+
+// idle does what is better done while no operation runs, until the next one begins.
+func (e *Engine) idle(op operation.Operation) {
+	kind, known := e.kinds[op.Kind]
+	if !known || !op.State.Terminal() {
+		return
+	}
+	ctx, cancel := context.WithCancel(e.shutdown)
+	defer cancel()
+	e.mu.Lock()
+	free := e.current == nil
+	if free {
+		e.busy = cancel
+	}
+	e.mu.Unlock()
+	if free {
+		kind.Ended(ctx, op)
+	}
 }
 
 // Verify asks for the judgement of an operation that awaits it. Repeating it, or asking

@@ -59,6 +59,9 @@ func (k deploys) Resume(ctx context.Context, r *engine.Run, facts engine.Facts) 
 // Settle implements engine.Kind.
 func (k deploys) Settle(r *engine.Run, end operation.State) { k.settle(r.ID(), end) }
 
+// Ended implements engine.Kind.
+func (k deploys) Ended(ctx context.Context, op operation.Operation) { k.pack(ctx, op) }
+
 // deployment is a deploy on its way: what was asked, what was proven.
 type deployment struct {
 	flow

@@ -91,6 +91,13 @@ func (f flow) unpin(ctx context.Context) error {
 	return f.ports.Restorer.Unpin(ctx, slices.Compact(keep))
 }
 
+// pack keeps the repository small: every fetch leaves objects, and nothing else puts them together.
+func (f *Flows) pack(ctx context.Context, op operation.Operation) {
+	if err := f.ports.Checkout.Pack(ctx); err != nil && ctx.Err() == nil {
+		f.log.Warn("the repository was not packed", "after", op.ID, "error", err)
+	}
+}
+
 // stamp writes the stamp. One that can be read back is written, whatever the write said: to roll
 // back under it would leave it naming what does not run.
 func (f flow) stamp(sha string) error {

@@ -82,6 +82,9 @@ func (k rollbacks) Resume(_ context.Context, r *engine.Run, facts engine.Facts) 
 // Settle implements engine.Kind.
 func (k rollbacks) Settle(r *engine.Run, end operation.State) { k.settle(r.ID(), end) }
 
+// Ended implements engine.Kind.
+func (k rollbacks) Ended(ctx context.Context, op operation.Operation) { k.pack(ctx, op) }
+
 // withdrawal is a rollback that a person asked for.
 type withdrawal struct {
 	*restoration
