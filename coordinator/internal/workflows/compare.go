@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 
+	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/strictyaml"
 )
@@ -42,7 +43,7 @@ func Compare(root string, files []File, force bool) ([]Change, error) {
 	var problems strictyaml.Problems
 	changes := make([]Change, 0, len(files))
 	for _, file := range files {
-		before, err := tree.ReadFile(file.Path)
+		before, err := boundedfile.ReadIn(tree, file.Path, strictyaml.MaxBytes)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			changes = append(changes, Change{Path: file.Path, After: file.Content})
