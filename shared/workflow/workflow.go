@@ -123,7 +123,7 @@ type Job struct {
 	Environment     Text // its name
 	Timeout         Text // timeout-minutes
 	ContinueOnError Text
-	Uses            Text // a reusable workflow; such a job has neither runs-on nor steps
+	Uses            Text   // a reusable workflow; such a job has neither runs-on nor steps
 	With            []Pair // inputs of the reusable workflow
 	Secrets         Text   // "inherit", or where a list of them begins
 	Matrix          Matrix

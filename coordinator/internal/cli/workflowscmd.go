@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -111,6 +112,7 @@ func newWorkflowsCheckCommand(g *globals) *cobra.Command {
 
 // tree is a working tree with its landfall.yaml as it lies there, committed or not.
 type tree struct {
+	ctx    context.Context // ends the work on it; nil: nothing does
 	root   string
 	path   string // of landfall.yaml, from the root
 	config *pipeline.Config
@@ -163,7 +165,7 @@ func (g *globals) findTree(ctx context.Context) (tree, error) {
 	if err != nil {
 		return tree{}, err
 	}
-	w := tree{root: filepath.Dir(file)}
+	w := tree{ctx: ctx, root: filepath.Dir(file)}
 	repo, err := git.Find(ctx, w.root, git.Options{})
 	switch {
 	case err == nil:
@@ -190,7 +192,15 @@ func (g *globals) checkWorkflows(w tree) ([]finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range workflows.Check(files, workflows.Options{Config: w.config, Repository: g.repository}) {
+	ctx := w.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	found, err := workflows.CheckContext(ctx, files, workflows.Options{Config: w.config, Repository: g.repository, At: w.path})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
 		findings = append(findings, finding{path: f.Path, line: f.Line, column: f.Column, rule: f.Rule, message: f.Message, hint: f.Hint})
 	}
 	if w.config == nil || w.config.Workflows == nil {
@@ -241,5 +251,41 @@ func readWorkflows(top string) ([]workflows.File, []finding, error) {
 			files = append(files, workflows.File{Path: name, Content: raw})
 		}
 	}
-	return files, findings, nil
+	actions, found, err := readActions(root, files)
+	return append(files, actions...), append(findings, found...), err
+}
+
+// mostActions bounds how many actions of the repository are looked into.
+const mostActions = 1000
+
+// readActions reads the repository's own actions that workflow files use, and those that they use. One that does not exist is
+// GitHub's to tell: a step may make it.
+func readActions(root *os.Root, files []workflows.File) ([]workflows.File, []finding, error) {
+	var actions []workflows.File
+	var findings []finding
+	seen := map[string]bool{}
+	for {
+		folders := slices.DeleteFunc(workflows.Actions(append(slices.Clone(files), actions...)), func(folder string) bool { return seen[folder] })
+		if len(folders) == 0 || len(seen) > mostActions {
+			return actions, findings, nil
+		}
+		for _, folder := range folders {
+			seen[folder] = true
+			for _, base := range []string{"action.yml", "action.yaml"} {
+				name := path.Join(folder, base)
+				raw, err := readText(root, name)
+				if found := problems(err, workflows.RuleSyntax); found != nil {
+					findings = append(findings, found...)
+					break
+				}
+				if err == nil {
+					actions = append(actions, workflows.File{Path: name, Content: raw})
+					break
+				}
+				if !errors.Is(err, fs.ErrNotExist) {
+					break // outside of the tree
+				}
+			}
+		}
+	}
 }

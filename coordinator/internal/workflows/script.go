@@ -1,0 +1,374 @@
+package workflows
+
+import (
+	"regexp"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"ataraxis.dev/landfall/shared/workflow"
+)
+
+// runScript is what a run step does with what outsiders set.
+type runScript struct {
+	program *program
+	taint   taint            // of everything that it names
+	env     map[string]taint // what it writes for later steps, by name; "" any name
+	outputs map[string]taint
+	code    []string // how an outsider's text becomes a part of a program, a sentence's end each
+}
+
+// reading is a script that is being read.
+type reading struct {
+	*runScript
+	flow    *flow
+	at      place
+	local   map[string]taint // variables of the script itself
+	foreign bool             // what an outsider's run left behind lies in the job's folder
+}
+
+// shellOf is the shell of a run step, "" when nothing names it.
+func shellOf(p place) workflow.Text {
+	list := []workflow.Text{p.step().Shell}
+	if p.job != nil {
+		list = append(list, p.job.Defaults.Shell)
+	}
+	if p.file != nil {
+		list = append(list, p.file.Defaults.Shell)
+	}
+	return firstOf(list...)
+}
+
+func (f *flow) readStep(p place) *runScript {
+	p.outer = false
+	text := p.step().Run.Value
+	s := &runScript{program: readScript(text, shellOf(p).Value), env: map[string]taint{}, outputs: map[string]taint{}}
+	r := &reading{runScript: s, flow: f, at: p, local: map[string]taint{}, foreign: f.timeline(p).foreign < p.n}
+	if s.program.file == nil {
+		r.readLoosely()
+		return s
+	}
+	for range 3 { // what a loop gives a variable is seen by what stands before
+		before := len(r.local)
+		r.assignments(s.program.file)
+		if len(r.local) == before {
+			break
+		}
+	}
+	s.taint = r.of(s.program.file)
+	for _, stmt := range s.program.file.Stmts {
+		r.writes(stmt, nil)
+	}
+	r.becomesCode()
+	return s
+}
+
+var (
+	variableName = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_]*`)
+	invoked      = regexp.MustCompile(`(?i)\b(?:Invoke-Expression|iex)\b[^\n]*?\$(?:env:)?\{?([A-Za-z_][A-Za-z0-9_]*)`)
+)
+
+// readLoosely is for scripts of which the grammar is not known: every name of a variable counts.
+func (r *reading) readLoosely() {
+	text := r.program.text
+	r.taint = r.ofText(text)
+	seen := map[string]bool{}
+	for _, name := range variableName.FindAllString(text, -1) {
+		if !seen[name] {
+			seen[name] = true
+			r.taint |= r.variable(name)
+		}
+	}
+	for _, m := range invoked.FindAllStringSubmatch(text, -1) {
+		if r.variable(m[1])&freeText != 0 {
+			r.becomes("$" + m[1] + " is run as a program")
+		}
+	}
+	if strings.Contains(text, "GITHUB_ENV") {
+		r.env[""] = r.taint | uncertain
+	}
+	if strings.Contains(text, "GITHUB_OUTPUT") || strings.Contains(text, "set-output") {
+		r.outputs[""] = r.taint | uncertain
+	}
+}
+
+func (r *reading) becomes(how string) { r.code = append(r.code, how) }
+
+// variable is the taint of a variable of the shell. The runner's own ones cannot be set by anybody. Source:
+// https://docs.github.com/actions/reference/workflows-and-actions/variables
+func (r *reading) variable(name string) taint {
+	if t, ok := r.local[name]; ok {
+		return t
+	}
+	switch name {
+	case "GITHUB_HEAD_REF":
+		return nameOfRef
+	case "GITHUB_EVENT_PATH":
+		return anyText | headCode | pullID
+	}
+	if strings.HasPrefix(name, "GITHUB_") || strings.HasPrefix(name, "RUNNER_") {
+		return 0
+	}
+	return r.flow.environment(r.at, name)
+}
+
+// ofText is the taint of the expressions in a piece of the program, and of what it spells out.
+func (r *reading) ofText(text string) taint {
+	t := said(text)
+	for _, e := range r.program.expressionsIn(text) {
+		t |= r.flow.expression(r.at, e.source)
+	}
+	return t
+}
+
+// readsFiles are programs that print what is in files.
+var readsFiles = map[string]bool{"cat": true, "head": true, "tail": true, "jq": true, "sed": true, "awk": true, "grep": true, "cut": true, "tr": true, "xargs": true, "yq": true, "less": true, "sort": true}
+
+// onlyNumber is a filter of jq that gives the number of a pull request, or of an issue.
+var onlyNumber = regexp.MustCompile(`^\.?(?:event\.)?(?:pull_request|issue)?\.?number$`)
+
+// of is the taint of everything below a node.
+func (r *reading) of(node syntax.Node) taint {
+	var t taint
+	if node == nil {
+		return 0
+	}
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Lit:
+			t |= r.ofText(n.Value)
+		case *syntax.SglQuoted:
+			t |= r.ofText(n.Value)
+		case *syntax.ParamExp:
+			if n.Param != nil {
+				t |= r.variable(n.Param.Value)
+			}
+		case *syntax.CallExpr:
+			if asksForNumber(n) {
+				t |= pullID
+				return false
+			}
+			if r.foreign && readsFiles[nameOf(n)] {
+				t |= anyText | headCode | pullID
+			}
+			for i := range n.Args { // words that belong together: gh pr checkout
+				if i+2 < len(n.Args) && spelled(n.Args[i]) == "gh" {
+					t |= said("gh " + spelled(n.Args[i+1]) + " " + spelled(n.Args[i+2]))
+				}
+			}
+		case *syntax.Redirect:
+			if r.foreign && n.Op == syntax.RdrIn {
+				t |= anyText | headCode | pullID
+			}
+		}
+		return true
+	})
+	return t
+}
+
+func asksForNumber(call *syntax.CallExpr) bool {
+	if nameOf(call) != "jq" {
+		return false
+	}
+	for _, word := range call.Args[1:] {
+		if text, ok := literal(word); ok && onlyNumber.MatchString(text) {
+			return true
+		}
+	}
+	return false
+}
+
+// assignments gives the variables of the script their taint.
+func (r *reading) assignments(node syntax.Node) {
+	give := func(name string, t taint) {
+		if old, ok := r.local[name]; !ok || old|t != old {
+			r.local[name] = old | t
+		}
+	}
+	syntax.Walk(node, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.Assign:
+			if n.Name == nil || n.Naked {
+				break
+			}
+			var t taint
+			if n.Value != nil {
+				t |= r.of(n.Value)
+			}
+			if n.Array != nil {
+				t |= r.of(n.Array)
+			}
+			give(n.Name.Value, t)
+		case *syntax.WordIter:
+			var t taint
+			for _, item := range n.Items {
+				t |= r.of(item)
+			}
+			give(n.Name.Value, t)
+		case *syntax.Stmt:
+			call, ok := n.Cmd.(*syntax.CallExpr)
+			if !ok {
+				break
+			}
+			var t taint
+			for _, redirect := range n.Redirs {
+				t |= r.of(redirect)
+			}
+			r.reads(call, t, give)
+		case *syntax.BinaryCmd:
+			if n.Op == syntax.Pipe || n.Op == syntax.PipeAll {
+				t := r.of(n.X)
+				calls(n.Y, func(call *syntax.CallExpr) { r.reads(call, t, give) })
+			}
+		}
+		return true
+	})
+}
+
+// reads gives the variables that read, mapfile and the like fill the taint of what comes in.
+func (r *reading) reads(call *syntax.CallExpr, t taint, give func(string, taint)) {
+	switch nameOf(call) {
+	case "read", "mapfile", "readarray":
+	default:
+		return
+	}
+	for _, word := range call.Args[1:] {
+		if text, ok := literal(word); ok && variableName.FindString(text) == text {
+			give(text, t)
+		}
+	}
+}
+
+// The files by which a step tells later ones something.
+var runnerFiles = []string{"GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH"}
+
+// names of variables or outputs that a step writes: NAME=, NAME<<.
+var (
+	writtenName = regexp.MustCompile(`(?:^|["'\s{;]|\\n|::set-(?:env|output) name=)([A-Za-z_][A-Za-z0-9_-]*)(?:=|<<|::)`)
+	randomEnd   = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_-]*<<["']?[$\x60]`)
+)
+
+// writes looks for what goes into the runner's files. Within a block whose output goes there, every statement does.
+func (r *reading) writes(stmt *syntax.Stmt, into []string) {
+	for _, redirect := range stmt.Redirs {
+		for _, file := range runnerFiles {
+			if redirect.Word != nil && goesTo(redirect.Word, file) {
+				into = append(into, file)
+			}
+		}
+	}
+	inner := func(list []*syntax.Stmt) {
+		for _, s := range list {
+			r.writes(s, into)
+		}
+	}
+	switch cmd := stmt.Cmd.(type) {
+	case *syntax.Block:
+		if randomEnd.MatchString(r.program.sourceOf(cmd)) {
+			r.put(stmt, cmd, into, true)
+			return
+		}
+		inner(cmd.Stmts)
+	case *syntax.Subshell:
+		inner(cmd.Stmts)
+	case *syntax.IfClause:
+		for clause := cmd; clause != nil; clause = clause.Else {
+			inner(clause.Cond)
+			inner(clause.Then)
+		}
+	case *syntax.WhileClause:
+		inner(cmd.Cond)
+		inner(cmd.Do)
+	case *syntax.ForClause:
+		inner(cmd.Do)
+	case *syntax.CaseClause:
+		for _, item := range cmd.Items {
+			inner(item.Stmts)
+		}
+	case *syntax.FuncDecl:
+		r.writes(cmd.Body, into)
+	case *syntax.BinaryCmd:
+		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
+			through := into
+			calls(cmd.Y, func(call *syntax.CallExpr) {
+				for _, file := range runnerFiles {
+					if nameOf(call) == "tee" && goesTo(call, file) {
+						through = append(through, file)
+					}
+				}
+			})
+			r.writes(cmd.X, through)
+			r.writes(cmd.Y, into)
+			return
+		}
+		r.writes(cmd.X, into)
+		r.writes(cmd.Y, into)
+	default:
+		r.put(stmt, cmd, into, false)
+	}
+}
+
+// goesTo reports whether a word names a file of the runner's.
+func goesTo(node syntax.Node, file string) bool {
+	if mentions(node, file) {
+		return true
+	}
+	found := false
+	syntax.Walk(node, func(n syntax.Node) bool {
+		if lit, ok := n.(*syntax.Lit); ok && strings.Contains(lit.Value, file) { // env:GITHUB_ENV say
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// put notes what a statement writes.
+func (r *reading) put(stmt *syntax.Stmt, cmd syntax.Command, into []string, randomly bool) {
+	var t taint
+	text := ""
+	if cmd != nil {
+		t, text = r.of(cmd), r.program.sourceOf(cmd)
+	}
+	for _, redirect := range stmt.Redirs {
+		if redirect.Hdoc != nil {
+			t |= r.of(redirect.Hdoc)
+			text += "\n" + r.program.sourceOf(redirect.Hdoc)
+		} else if redirect.Op == syntax.RdrIn || redirect.Op == syntax.WordHdoc {
+			t |= r.of(redirect)
+		}
+	}
+	if strings.Contains(text, "::set-env") {
+		into = append(into, "GITHUB_ENV")
+	}
+	if strings.Contains(text, "::set-output") {
+		into = append(into, "GITHUB_OUTPUT")
+	}
+	var names []string
+	for _, m := range writtenName.FindAllStringSubmatch(text, -1) {
+		names = append(names, m[1])
+	}
+	if len(names) == 0 {
+		names = []string{""}
+	}
+	randomly = randomly || randomEnd.MatchString(text)
+	for _, file := range into {
+		switch file {
+		case "GITHUB_OUTPUT":
+			for _, name := range names {
+				r.outputs[strings.ToLower(name)] |= t
+			}
+		case "GITHUB_ENV":
+			for _, name := range names {
+				r.env[name] |= t
+			}
+			if t&freeText != 0 && !randomly && (t&manyLines != 0 || names[0] == "") {
+				r.becomes("what an outsider wrote goes into GITHUB_ENV, where each of its lines sets a variable")
+			}
+		case "GITHUB_PATH":
+			if t&(freeText|headCode) != 0 {
+				r.becomes("what an outsider wrote goes into GITHUB_PATH, where it decides which programs are run")
+			}
+		}
+	}
+}
