@@ -71,6 +71,17 @@ const workspace = "$GITHUB_WORKSPACE"
 var variables = strings.NewReplacer("${{ github.workspace }}", workspace, "${{github.workspace}}", workspace, "${GITHUB_WORKSPACE}", workspace,
 	"${{ runner.temp }}", "$RUNNER_TEMP", "${{runner.temp}}", "$RUNNER_TEMP", "${RUNNER_TEMP}", "$RUNNER_TEMP")
 
+// leftBefore is what the steps before one fetched.
+func leftBefore(steps []workflow.Step, n int) *leftBehind {
+	var left leftBehind
+	for i := range steps[:n] {
+		if fetchesArtifact(&steps[i]) {
+			left.add(&steps[i])
+		}
+	}
+	return &left
+}
+
 // names reports whether a text names a folder of what was fetched.
 func (l *leftBehind) names(text string) bool {
 	text = variables.Replace(text)
@@ -141,15 +152,12 @@ func (c *checker) runsArtifact(p place, left *leftBehind) bool {
 		}
 		found = left.run(words, within)
 	})
-	for _, stmt := range s.program.file.Stmts {
-		found = found || left.sets(stmt, within)
-	}
 	return found
 }
 
-// asWritten is a word as it is written, without quotes.
-func asWritten(p *program, word *syntax.Word) string {
-	text := strings.NewReplacer(`"`, "", `'`, "").Replace(p.sourceOf(word))
+// asWritten is a word, or a command, as it is written, without quotes.
+func asWritten(p *program, node syntax.Node) string {
+	text := strings.NewReplacer(`"`, "", `'`, "").Replace(p.sourceOf(node))
 	for _, m := range placeholder.FindAllStringSubmatch(text, -1) {
 		for _, e := range p.expressionsIn(m[0]) {
 			text = strings.ReplaceAll(text, m[0], "${{ "+strings.TrimSpace(e.source)+" }}")
@@ -199,28 +207,4 @@ func harmless(name string, rest []string) bool {
 		return slices.Contains([]string{"version", "-v", "--version", "config", "env", "login"}, rest[0])
 	}
 	return false
-}
-
-// sets reports whether what was fetched becomes the environment of later steps.
-func (l *leftBehind) sets(stmt *syntax.Stmt, within bool) bool {
-	found := false
-	syntax.Walk(stmt, func(node syntax.Node) bool {
-		s, ok := node.(*syntax.Stmt)
-		if !ok || s.Cmd == nil {
-			return !found
-		}
-		for _, redirect := range s.Redirs {
-			if redirect.Word == nil || !goesTo(redirect.Word, "GITHUB_ENV") && !goesTo(redirect.Word, "GITHUB_PATH") {
-				continue
-			}
-			calls(s.Cmd, func(call *syntax.CallExpr) {
-				for _, word := range call.Args {
-					found = found || l.names(spelled(word))
-				}
-				found = found || within && readsFiles[nameOf(call)]
-			})
-		}
-		return !found
-	})
-	return found
 }

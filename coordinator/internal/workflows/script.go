@@ -24,7 +24,7 @@ type reading struct {
 	flow    *flow
 	at      place
 	local   map[string]taint // variables of the script itself
-	foreign bool             // what an outsider's run left behind lies in the job's folder
+	left    *leftBehind      // what an outsider's run left behind; nil: nothing
 }
 
 // shellOf is the shell of a run step, "" when nothing names it.
@@ -43,7 +43,10 @@ func (f *flow) readStep(p place) *runScript {
 	p.outer = false
 	text := p.step().Run.Value
 	s := &runScript{program: readScript(text, shellOf(p).Value), env: map[string]taint{}, outputs: map[string]taint{}}
-	r := &reading{runScript: s, flow: f, at: p, local: map[string]taint{}, foreign: f.timeline(p).foreign < p.n}
+	r := &reading{runScript: s, flow: f, at: p, local: map[string]taint{}}
+	if f.timeline(p).foreign < p.n {
+		r.left = leftBefore(p.steps, p.n)
+	}
 	if s.program.file == nil {
 		r.readLoosely()
 		return s
@@ -148,7 +151,7 @@ func (r *reading) of(node syntax.Node) taint {
 				t |= pullID
 				return false
 			}
-			if r.foreign && readsFiles[nameOf(n)] {
+			if r.left != nil && readsFiles[nameOf(n)] && (r.left.anywhere || r.left.names(asWritten(r.program, n))) {
 				t |= anyText | headCode | pullID
 			}
 			for i := range n.Args { // words that belong together: gh pr checkout
@@ -157,7 +160,7 @@ func (r *reading) of(node syntax.Node) taint {
 				}
 			}
 		case *syntax.Redirect:
-			if r.foreign && n.Op == syntax.RdrIn {
+			if r.left != nil && n.Op == syntax.RdrIn && n.Word != nil && (r.left.anywhere || r.left.names(asWritten(r.program, n.Word))) {
 				t |= anyText | headCode | pullID
 			}
 		}

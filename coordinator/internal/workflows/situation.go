@@ -81,7 +81,8 @@ func fromOutside(e workflow.Event) []scenario {
 // fromOwnPull is a pull request between branches of this repository: its code is not
 // reviewed yet either.
 func fromOwnPull(e workflow.Event) []scenario {
-	if e.Name == "pull_request" {
+	switch e.Name {
+	case "pull_request", "pull_request_review", "pull_request_review_comment":
 		return []scenario{{event: e.Name, origin: ownBranch, ref: pullRef(e)}}
 	}
 	return nil
