@@ -71,17 +71,6 @@ const workspace = "$GITHUB_WORKSPACE"
 var variables = strings.NewReplacer("${{ github.workspace }}", workspace, "${{github.workspace}}", workspace, "${GITHUB_WORKSPACE}", workspace,
 	"${{ runner.temp }}", "$RUNNER_TEMP", "${{runner.temp}}", "$RUNNER_TEMP", "${RUNNER_TEMP}", "$RUNNER_TEMP")
 
-// leftBefore is what the steps before one fetched.
-func leftBefore(steps []workflow.Step, n int) *leftBehind {
-	var left leftBehind
-	for i := range steps[:n] {
-		if fetchesArtifact(&steps[i]) {
-			left.add(&steps[i])
-		}
-	}
-	return &left
-}
-
 // names reports whether a text names a folder of what was fetched.
 func (l *leftBehind) names(text string) bool {
 	text = variables.Replace(text)

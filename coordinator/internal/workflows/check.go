@@ -63,24 +63,33 @@ func Check(files []File, o Options) []Finding {
 // CheckContext is Check that ends with its context. The error is then the context's cause, and no finding counts.
 func CheckContext(ctx context.Context, files []File, o Options) ([]Finding, error) {
 	c := newChecker(files, o)
-	for _, judge := range []func(*workflow.File){
-		c.permissions, c.pins, c.images, c.checkouts, c.artifacts, c.injections, c.guards, c.secrets, c.gate,
-	} {
-		for _, file := range c.order {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			judge(file)
-		}
+	if err := c.judge(ctx); err != nil {
+		return nil, err
 	}
-	c.required()
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Rule, b.Rule))
 	})
 	return slices.Compact(c.findings), nil
 }
 
+func (c *checker) judge(ctx context.Context) error {
+	c.ctx = ctx
+	for _, judge := range []func(*workflow.File){
+		c.permissions, c.pins, c.images, c.checkouts, c.artifacts, c.injections, c.guards, c.secrets, c.gate,
+	} {
+		for _, file := range c.order {
+			judge(file)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+		}
+	}
+	c.required()
+	return nil
+}
+
 type checker struct {
+	ctx         context.Context // of the judgement
 	options     Options
 	commands    commands
 	files       map[string]*workflow.File // by base name
@@ -93,15 +102,16 @@ type checker struct {
 	owned       map[situationKey]answer
 	gates       map[*workflow.Job][]*situation
 	gateSteps   map[*workflow.Step]gateStep
+	noGate      map[*workflow.File]string
 	flow        *flow
 	findings    []Finding
 }
 
 func newChecker(files []File, o Options) *checker {
 	c := &checker{
-		options: o, commands: commandsOf(o.Config), files: map[string]*workflow.File{}, expressions: expressions{},
+		ctx: context.Background(), options: o, commands: commandsOf(o.Config), files: map[string]*workflow.File{}, expressions: expressions{},
 		situations: map[situationKey]*situation{}, reached: map[reachKey][]scenario{}, onTheWay: map[reachKey]bool{}, owned: map[situationKey]answer{},
-		gates: map[*workflow.Job][]*situation{}, gateSteps: map[*workflow.Step]gateStep{},
+		gates: map[*workflow.Job][]*situation{}, gateSteps: map[*workflow.Step]gateStep{}, noGate: map[*workflow.File]string{},
 	}
 	actions := map[string]*workflow.Action{}
 	for _, file := range files {

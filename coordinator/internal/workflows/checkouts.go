@@ -33,6 +33,9 @@ func (c *checker) eachStep(file *workflow.File, visit func(p place, why string))
 	seen := map[string]bool{}
 	for i := range file.Jobs {
 		p := inJob(file, &file.Jobs[i])
+		if c.ctx.Err() != nil {
+			return
+		}
 		if alone && !c.hasRights(file, p.job) {
 			continue
 		}

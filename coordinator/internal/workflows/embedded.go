@@ -36,16 +36,3 @@ func untilEnd(text string) (source string, length int) {
 	}
 	return text, len(text)
 }
-
-// replaceEmbeds puts a word in the place of each expression of a text.
-func replaceEmbeds(text string, word func(n int, e pasted) string) string {
-	var b strings.Builder
-	at := 0
-	for n, e := range embeds(text) {
-		b.WriteString(text[at:e.start])
-		b.WriteString(word(n, e))
-		at = e.end
-	}
-	b.WriteString(text[at:])
-	return b.String()
-}

@@ -15,6 +15,9 @@ func (c *checker) gate(file *workflow.File) {
 		job := &file.Jobs[i]
 		p := inJob(file, job)
 		for n := range job.Steps {
+			if c.ctx.Err() != nil {
+				return
+			}
 			p.n = n
 			c.gateOf(p, p)
 			c.flow.inside(p.step().Uses.Value, map[string]bool{}, func(inner place) { c.gateOf(inner, p) })
@@ -34,20 +37,29 @@ func (c *checker) gateOf(p, outer place) {
 	case asked.otherGate != "":
 		c.findAt(p.path, p.step().Run, RuleGate, "let it ask for this repository and what landfall.yaml requires", "%s deploys, and its gate judges something else: %s", p.name(), asked.otherGate)
 	case asked.deploys && !c.gatedWithin(outer) && !c.gatedBefore(outer.file, outer.job):
-		c.findAt(p.path, p.step().Run, RuleGate, gateHint+c.whyNot(outer), "%s deploys, and nothing proves that the gate has passed before", p.name())
+		c.findAt(p.path, p.step().Run, RuleGate, gateHint+c.whyNot(outer.file), "%s deploys, and nothing proves that the gate has passed before", p.name())
 	}
 }
 
-// whyNot tells why the first step that looks like a gate is none, for the hint.
-func (c *checker) whyNot(p place) string {
-	for i := range p.file.Jobs {
-		at := inJob(p.file, &p.file.Jobs[i])
+// whyNot tells why the first step of a file that looks like a gate is none, for the hint.
+func (c *checker) whyNot(file *workflow.File) string {
+	if why, known := c.noGate[file]; known {
+		return why
+	}
+	c.noGate[file] = c.findNoGate(file)
+	return c.noGate[file]
+}
+
+func (c *checker) findNoGate(file *workflow.File) string {
+	for i := range file.Jobs {
+		at := inJob(file, &file.Jobs[i])
 		for n := range at.steps {
 			at.n = n
-			if step := at.step(); step.Run.Written() && c.commands.gate.MatchString(step.Run.Value) {
-				if g := c.gateStep(at); g.fault != "" {
-					return "; the step of job " + at.job.Key.Value + " is no gate: " + g.fault
-				}
+			if step := at.step(); !step.Run.Written() || !c.commands.gate.MatchString(step.Run.Value) {
+				continue
+			}
+			if g := c.gateStep(at); g.fault != "" {
+				return "; the step of job " + at.job.Key.Value + " is no gate: " + g.fault
 			}
 		}
 	}
@@ -75,24 +87,29 @@ func off(t workflow.Text) bool { return !t.Written() || t.Value == "false" }
 
 // gatedBefore reports whether the job is certainly skipped when a gate that comes before it has not passed.
 func (c *checker) gatedBefore(file *workflow.File, job *workflow.Job) bool {
-	if file == nil || len(job.Needs) == 0 {
+	if file == nil {
 		return false
 	}
-	for i := range file.Jobs {
-		if gate := &file.Jobs[i]; gate != job && c.holdsBack(file, gate, job) {
-			return true
+	seen := map[*workflow.Job]bool{job: true}
+	for next := []*workflow.Job{job}; len(next) > 0 && c.ctx.Err() == nil; next = next[1:] {
+		for _, need := range next[0].Needs {
+			before := file.Job(need.Value)
+			if before == nil || seen[before] {
+				continue
+			}
+			if c.holdsBack(file, before, job) {
+				return true
+			}
+			seen[before] = true
+			next = append(next, before)
 		}
 	}
 	return false
 }
 
 func (c *checker) holdsBack(file *workflow.File, gate, job *workflow.Job) bool {
-	for _, s := range c.gateSituations(file, gate) {
-		if !s.skipped(job) {
-			return false
-		}
-	}
-	return len(c.gateSituations(file, gate)) > 0
+	list := c.gateSituations(file, gate)
+	return len(list) > 0 && !slices.ContainsFunc(list, func(s *situation) bool { return !s.skipped(job) })
 }
 
 // gateSituations are all in which a job's gate has not passed, for every event; none when the job has no gate.

@@ -21,6 +21,9 @@ func (c *checker) guards(file *workflow.File) {
 	scenarios := c.reach(file, outsiders)
 	for i := range file.Jobs {
 		job := &file.Jobs[i]
+		if c.ctx.Err() != nil {
+			return
+		}
 		for _, sc := range scenarios {
 			s := c.situation(file, sc)
 			where := c.own(s, job)

@@ -15,6 +15,9 @@ func (c *checker) injections(file *workflow.File) {
 	seen := map[string]bool{}
 	for i := range file.Jobs {
 		p := inJob(file, &file.Jobs[i])
+		if c.ctx.Err() != nil {
+			return
+		}
 		c.inject(p, p.job.Container, "the image of "+p.name())
 		for _, env := range [][]workflow.Pair{file.Env, p.job.Env} {
 			c.injectEnvironment(place{path: p.path, file: file, job: p.job}, env, p.name())

@@ -21,10 +21,10 @@ type runScript struct {
 // reading is a script that is being read.
 type reading struct {
 	*runScript
-	flow    *flow
-	at      place
-	local   map[string]taint // variables of the script itself
-	left    *leftBehind      // what an outsider's run left behind; nil: nothing
+	flow  *flow
+	at    place
+	local map[string]taint // variables of the script itself
+	left  *leftBehind      // what an outsider's run left behind; nil: nothing
 }
 
 // shellOf is the shell of a run step, "" when nothing names it.
@@ -44,9 +44,7 @@ func (f *flow) readStep(p place) *runScript {
 	text := p.step().Run.Value
 	s := &runScript{program: readScript(text, shellOf(p).Value), env: map[string]taint{}, outputs: map[string]taint{}}
 	r := &reading{runScript: s, flow: f, at: p, local: map[string]taint{}}
-	if f.timeline(p).foreign < p.n {
-		r.left = leftBefore(p.steps, p.n)
-	}
+	r.left = f.timeline(p).leftBefore(p)
 	if s.program.file == nil {
 		r.readLoosely()
 		return s

@@ -22,14 +22,28 @@ type program struct {
 // placeholder is the word in an expression's place.
 var placeholder = regexp.MustCompile(`__landfall_([0-9]+)__`)
 
-func placeholderOf(n int) string { return fmt.Sprintf("__landfall_%d__", n) }
+// bareVariable is a variable that the word after it would become a part of.
+var bareVariable = regexp.MustCompile(`\$([A-Za-z_][A-Za-z0-9_]*)$`)
+
+// replaceEmbeds puts a placeholder in the place of each expression of a text.
+func replaceEmbeds(text string) string {
+	var b strings.Builder
+	at := 0
+	for n, e := range embeds(text) {
+		b.WriteString(bareVariable.ReplaceAllString(text[at:e.start], "$${$1}"))
+		fmt.Fprintf(&b, "__landfall_%d__", n)
+		at = e.end
+	}
+	b.WriteString(text[at:])
+	return b.String()
+}
 
 // posix are the shells that are read. Without a name it is bash, where there is one.
 var posix = regexp.MustCompile(`^(?:|bash|sh|(?:/[^\s]*/)?(?:bash|sh|dash)(?:\s.*)?)$`)
 
 func readScript(text, shell string) *program {
 	p := &program{embeds: embeds(text)}
-	p.text = strings.ReplaceAll(replaceEmbeds(text, func(n int, _ pasted) string { return placeholderOf(n) }), "\r\n", "\n")
+	p.text = strings.ReplaceAll(replaceEmbeds(text), "\r\n", "\n")
 	if !posix.MatchString(strings.TrimSpace(shell)) {
 		return p
 	}

@@ -14,7 +14,8 @@ type timeline struct {
 	scripts []*runScript   // of run steps that were looked at
 	done    int            // steps whose writes are in
 	writes  map[string][]noted
-	foreign int // the first step that fetches what an outsider's run left behind; len(steps) when none does
+	fetches []int               // the steps that fetch what an outsider's run left behind
+	left    map[int]*leftBehind // by the number of those before a step
 }
 
 // noted is what a step, and those before it, gave a variable. The name "" stands for any variable.
@@ -29,18 +30,34 @@ func (f *flow) timeline(p place) *timeline {
 	}
 	line := f.timelines[&p.steps[0]]
 	if line == nil {
-		line = &timeline{ids: map[string]int{}, scripts: make([]*runScript, len(p.steps)), writes: map[string][]noted{}, foreign: len(p.steps)}
+		line = &timeline{ids: map[string]int{}, scripts: make([]*runScript, len(p.steps)), writes: map[string][]noted{}, left: map[int]*leftBehind{}}
 		for n := range p.steps {
 			if id := p.steps[n].ID.Value; id != "" {
 				line.ids[strings.ToLower(id)] = n
 			}
-			if line.foreign == len(p.steps) && fetchesArtifact(&p.steps[n]) {
-				line.foreign = n
+			if fetchesArtifact(&p.steps[n]) {
+				line.fetches = append(line.fetches, n)
 			}
 		}
 		f.timelines[&p.steps[0]] = line
 	}
 	return line
+}
+
+// leftBefore is what the steps before one fetched; nil when they fetched nothing.
+func (line *timeline) leftBefore(p place) *leftBehind {
+	count := sort.SearchInts(line.fetches, p.n)
+	if count == 0 {
+		return nil
+	}
+	if line.left[count] == nil {
+		left := &leftBehind{}
+		for _, n := range line.fetches[:count] {
+			left.add(&p.steps[n])
+		}
+		line.left[count] = left
+	}
+	return line.left[count]
 }
 
 // script is what is known of a run step, remembered. Only what stands before the step is asked for.
