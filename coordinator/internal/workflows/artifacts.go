@@ -80,27 +80,27 @@ func (l *leftBehind) names(text string) bool {
 // artifacts looks for steps that run what an outsider's run left behind.
 func (c *checker) artifacts(file *workflow.File) {
 	jobs := map[*workflow.Job]*leftBehind{}
-	c.eachStep(file, func(p place, why string) {
-		if p.job == nil || why == "" {
+	c.eachStep(file, func(p place, job *workflow.Job, why string) {
+		if why == "" {
 			return
 		}
 		step := p.step()
 		if fetchesArtifact(step) {
-			if jobs[p.job] == nil {
-				jobs[p.job] = &leftBehind{}
+			if jobs[job] == nil {
+				jobs[job] = &leftBehind{}
 			}
-			jobs[p.job].add(step)
+			jobs[job].add(step)
 		}
-		left := jobs[p.job]
+		left := jobs[job]
 		if left == nil {
 			return
 		}
 		const says = "job %s runs what another run left behind, and %s gives it secrets"
 		if folder := actionFolder(step.Uses.Value); folder != "" && (left.anywhere || left.names(folder)) {
-			c.find(file, step.Uses, RuleArtifact, artifactHint, says, p.job.Key.Value, why)
+			c.findAt(p.path, step.Uses, RuleArtifact, artifactHint, says, job.Key.Value, why)
 		}
 		if step.Run.Written() && c.runsArtifact(p, left) {
-			c.find(file, step.Run, RuleArtifact, artifactHint, says, p.job.Key.Value, why)
+			c.findAt(p.path, step.Run, RuleArtifact, artifactHint, says, job.Key.Value, why)
 		}
 	})
 }

@@ -13,8 +13,8 @@ const (
 )
 
 // eachStep visits the steps of a job that an outsider may cause to run, and those of the repository's own actions among them,
-// each action once. why says what causes it; of a file that others call it may be unknown.
-func (c *checker) eachStep(file *workflow.File, visit func(p place, why string)) {
+// each action once. job is the one that runs it; why says what causes it, "" when that is not known of a file that others call.
+func (c *checker) eachStep(file *workflow.File, visit func(p place, job *workflow.Job, why string)) {
 	type reach struct {
 		s   *situation
 		why string
@@ -43,8 +43,8 @@ func (c *checker) eachStep(file *workflow.File, visit func(p place, why string))
 			p.n = n
 			for _, way := range ways {
 				if !way.s.skipped(p.job) && !way.s.passesOver(p.job, p.step()) {
-					visit(p, way.why)
-					c.flow.inside(p.step().Uses.Value, seen, func(inner place) { visit(inner, way.why) })
+					visit(p, p.job, way.why)
+					c.flow.inside(p.step().Uses.Value, seen, func(inner place) { visit(inner, p.job, way.why) })
 					break
 				}
 			}
@@ -94,7 +94,7 @@ func (p place) name() string {
 
 // checkouts looks for an outsider's code where the event has this repository's rights.
 func (c *checker) checkouts(file *workflow.File) {
-	c.eachStep(file, func(p place, why string) {
+	c.eachStep(file, func(p place, _ *workflow.Job, why string) {
 		hint, gives := targetHint, why+" gives it secrets"
 		if why == "" {
 			hint, gives = aloneHint, "whoever calls it may give it secrets"

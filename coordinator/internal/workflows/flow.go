@@ -212,10 +212,6 @@ func (f *flow) github(p place, rest []string) taint {
 		if f.pulls(p) {
 			t |= headCode
 		}
-	case "ref", "sha":
-		if f.pulls(p) && p.file.Event("pull_request_target") == nil {
-			t |= uncertain // the merge commit in pull_request, the repository's own in other events
-		}
 	}
 	return t
 }

@@ -36,7 +36,7 @@ func (c *checker) gateOf(p, outer place) {
 		c.findAt(p.path, p.step().Run, RuleGate, "leave --no-gate out", "%s deploys without waiting for the gate", p.name())
 	case asked.otherGate != "":
 		c.findAt(p.path, p.step().Run, RuleGate, "let it ask for this repository and what landfall.yaml requires", "%s deploys, and its gate judges something else: %s", p.name(), asked.otherGate)
-	case asked.deploys && !c.gatedWithin(outer) && !c.gatedBefore(outer.file, outer.job):
+	case asked.deploys && !c.gatedWithin(outer) && !c.gatedBefore(outer.file, outer.job) && !c.gatedByCallers(outer.file, map[*workflow.File]bool{}):
 		c.findAt(p.path, p.step().Run, RuleGate, gateHint+c.whyNot(outer.file), "%s deploys, and nothing proves that the gate has passed before", p.name())
 	}
 }
@@ -107,6 +107,18 @@ func (c *checker) gatedBefore(file *workflow.File, job *workflow.Job) bool {
 	return false
 }
 
+// gatedByCallers reports whether a file is only ever called, and by jobs that a gate holds back.
+func (c *checker) gatedByCallers(file *workflow.File, onTheWay map[*workflow.File]bool) bool {
+	callers := c.callers[file.Base()]
+	if len(callers) == 0 || onTheWay[file] || slices.ContainsFunc(file.On, func(e workflow.Event) bool { return e.Name != "workflow_call" }) {
+		return false
+	}
+	onTheWay[file] = true
+	return !slices.ContainsFunc(callers, func(from caller) bool {
+		return !c.gatedBefore(from.file, from.job) && !c.gatedByCallers(from.file, onTheWay)
+	})
+}
+
 func (c *checker) holdsBack(file *workflow.File, gate, job *workflow.Job) bool {
 	list := c.gateSituations(file, gate)
 	return len(list) > 0 && !slices.ContainsFunc(list, func(s *situation) bool { return !s.skipped(job) })
@@ -132,6 +144,9 @@ func (c *checker) gateSituations(file *workflow.File, gate *workflow.Job) []*sit
 
 // gateStates is how others may see a job whose gate has not passed.
 func (c *checker) gateStates(file *workflow.File, gate *workflow.Job) []gateState {
+	if called := c.files[calledFile(gate.Uses.Value)]; called != nil {
+		return c.calledGateStates(called, gate)
+	}
 	p := inJob(file, gate)
 	var best gateStep
 	for n := range gate.Steps {
@@ -148,6 +163,26 @@ func (c *checker) gateStates(file *workflow.File, gate *workflow.Job) []gateStat
 		return []gateState{{"failure", blocked}, {"failure", late}, {"failure", none}, {"cancelled", none}, {"skipped", none}}
 	}
 	return []gateState{{"success", blocked}, {"success", late}, {"success", none}, {"failure", none}, {"cancelled", none}, {"skipped", none}}
+}
+
+// calledGateStates is how others see a job that calls a file with a gate in it: it fails when one of its jobs does. What the
+// file gives as its outputs is not known.
+func (c *checker) calledGateStates(called *workflow.File, gate *workflow.Job) []gateState {
+	if gate.Matrix.Written {
+		return nil
+	}
+	for i := range called.Jobs {
+		job := &called.Jobs[i]
+		p := inJob(called, job)
+		for n := range job.Steps {
+			p.n = n
+			if job.If.Written() || len(job.Needs) > 0 || job.Matrix.Written || !off(job.ContinueOnError) || !c.gateStep(p).holds() {
+				continue
+			}
+			return []gateState{{"failure", value{}}, {"cancelled", value{}}, {"skipped", value{kind: null}}}
+		}
+	}
+	return nil
 }
 
 // verdictOf is the job's output verdict when the gate gave one, which is not known when it is made of something else.

@@ -96,7 +96,18 @@ func TestCheckoutPatterns(t *testing.T) {
 			"w.yml", jobIn(target, hosted+"steps: [{uses: ./get}]"),
 			"get/action.yml", "inputs: {which: {default: \"${{ github.head_ref }}\"}}\nruns: {using: composite, steps: [{uses: actions/checkout@PIN, with: {ref: \"${{ inputs.which }}\"}}]}"),
 
+		single("through a file", RuleTarget, jobIn(target, hosted+"steps:\n- run: echo "+head+" > sha.txt\n- run: git fetch origin \"$(cat sha.txt)\"")),
+		single("through an artifact of this run", RuleTarget, "on: pull_request_target\npermissions: {}\njobs:\n"+
+			"  b: {runs-on: ubuntu-latest, steps: [{run: 'echo \"$S\" | tee out/sha', env: {S: \""+head+"\"}}, {uses: actions/upload-artifact@PIN, with: {path: out}}]}\n"+
+			"  a: {needs: b, runs-on: ubuntu-latest, steps: [{uses: actions/download-artifact@PIN}, {run: 'git checkout $(< sha)'}]}"),
+		single("ref with the number in a variable", RuleTarget, jobIn("issue_comment", hosted+"steps: [{id: n, uses: x/number@PIN}, {run: 'git pull origin \"pull/$N/head\"', env: {N: \"${{ steps.n.outputs.n }}\"}}]")),
+
 		// What is good.
+		single("own file", "", jobIn(target, hosted+"steps:\n- run: echo main > ref.txt\n- run: git fetch origin \"$(cat ref.txt)\"")),
+		single("artifacts that go round", "", "on: pull_request_target\npermissions: {}\njobs:\n"+
+			"  b: {runs-on: ubuntu-latest, steps: [{uses: actions/download-artifact@PIN}, {run: 'cat x > y'}, {uses: actions/upload-artifact@PIN}]}\n"+
+			"  a: {runs-on: ubuntu-latest, steps: [{uses: actions/download-artifact@PIN}, {run: 'cat y > x; git fetch origin \"$(cat x)\"'}, {uses: actions/upload-artifact@PIN}]}"),
+		single("own branch by ref", "", jobIn("[pull_request, issue_comment]", hosted+"steps: [{uses: actions/checkout@PIN, with: {ref: \"${{ github.ref }}\"}}]")),
 		single("pull_request", "", jobIn("pull_request", hosted+"steps: [{uses: actions/checkout@PIN, with: {ref: \""+head+"\"}}]")),
 		single("base of the pull request", "", jobIn(target, hosted+"steps: [{uses: actions/checkout@PIN, with: {ref: \"${{ github.event.pull_request.base.sha }}\"}}]")),
 		single("own commit", "", jobIn("workflow_run", hosted+"steps: [{uses: actions/checkout@PIN, with: {ref: \"${{ github.sha }}\", repository: \"${{ github.repository }}\"}}]")),
@@ -251,6 +262,7 @@ func TestInjectionPatterns(t *testing.T) {
 			"inner/action.yml", "inputs: {y: {}}\nruns: {using: composite, steps: [{shell: bash, run: 'echo ${{ inputs.y }}'}]}"),
 
 		// What is good.
+		single("right behind a variable", RuleInjection, jobIn("pull_request", hosted+"steps:\n- {id: b, run: 'echo \"n=$REF${{ github.sha }}\" >> $GITHUB_OUTPUT', env: {REF: \"${{ github.head_ref }}\"}}\n- run: echo ${{ steps.b.outputs.n }}")),
 		single("by env", "", jobIn("issues", hosted+"steps: [{run: 'echo \"$T\"', env: {T: \"${{ github.event.issue.title }}\"}}]")),
 		single("by env of the job", "", jobIn("issues", hosted+"env: {T: \"${{ github.event.issue.title }}\"}\nsteps: [{run: 'printf \"%s\\n\" \"$T\" | grep -c x'}]")),
 		single("by env in github-script", "", jobIn("issues", hosted+"steps: [{uses: actions/github-script@PIN, env: {T: \"${{ github.event.issue.title }}\"}, with: {script: core.info(process.env.T)}}]")),

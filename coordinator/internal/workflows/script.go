@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"path"
 	"regexp"
 	"strings"
 
@@ -15,7 +16,8 @@ type runScript struct {
 	taint   taint            // of everything that it names
 	env     map[string]taint // what it writes for later steps, by name; "" any name
 	outputs map[string]taint
-	code    []string // how an outsider's text becomes a part of a program, a sentence's end each
+	files   map[string]taint // what it writes into files, by their names without folders
+	code    []string         // how an outsider's text becomes a part of a program, a sentence's end each
 }
 
 // reading is a script that is being read.
@@ -42,7 +44,7 @@ func shellOf(p place) workflow.Text {
 func (f *flow) readStep(p place) *runScript {
 	p.outer = false
 	text := p.step().Run.Value
-	s := &runScript{program: readScript(text, shellOf(p).Value), env: map[string]taint{}, outputs: map[string]taint{}}
+	s := &runScript{program: readScript(text, shellOf(p).Value), env: map[string]taint{}, outputs: map[string]taint{}, files: map[string]taint{}}
 	r := &reading{runScript: s, flow: f, at: p, local: map[string]taint{}}
 	r.left = f.timeline(p).leftBefore(p)
 	if s.program.file == nil {
@@ -56,7 +58,7 @@ func (f *flow) readStep(p place) *runScript {
 			break
 		}
 	}
-	s.taint = r.of(s.program.file)
+	s.taint = r.of(s.program.file) | said(s.program.commandsOnly())
 	for _, stmt := range s.program.file.Stmts {
 		r.writes(stmt, nil)
 	}
@@ -152,6 +154,11 @@ func (r *reading) of(node syntax.Node) taint {
 			if r.left != nil && readsFiles[nameOf(n)] && (r.left.anywhere || r.left.names(asWritten(r.program, n))) {
 				t |= anyText | headCode | pullID
 			}
+			if readsFiles[nameOf(n)] {
+				for _, word := range n.Args[1:] {
+					t |= r.file(spelled(word))
+				}
+			}
 			for i := range n.Args { // words that belong together: gh pr checkout
 				if i+2 < len(n.Args) && spelled(n.Args[i]) == "gh" {
 					t |= said("gh " + spelled(n.Args[i+1]) + " " + spelled(n.Args[i+2]))
@@ -161,10 +168,22 @@ func (r *reading) of(node syntax.Node) taint {
 			if r.left != nil && n.Op == syntax.RdrIn && n.Word != nil && (r.left.anywhere || r.left.names(asWritten(r.program, n.Word))) {
 				t |= anyText | headCode | pullID
 			}
+			if n.Op == syntax.RdrIn && n.Word != nil {
+				t |= r.file(spelled(n.Word))
+			}
 		}
 		return true
 	})
 	return t
+}
+
+// file is the taint of a file of that name: what the script itself, or a step before it, wrote into it.
+func (r *reading) file(name string) taint {
+	if name == "" || strings.HasPrefix(name, "-") {
+		return 0
+	}
+	name = path.Base(name)
+	return r.files[name] | r.flow.fileBefore(r.at, name)
 }
 
 func asksForNumber(call *syntax.CallExpr) bool {
@@ -252,10 +271,13 @@ var (
 // writes looks for what goes into the runner's files. Within a block whose output goes there, every statement does.
 func (r *reading) writes(stmt *syntax.Stmt, into []string) {
 	for _, redirect := range stmt.Redirs {
-		for _, file := range runnerFiles {
-			if redirect.Word != nil && goesTo(redirect.Word, file) {
-				into = append(into, file)
-			}
+		if redirect.Word == nil || redirect.Op == syntax.RdrIn || redirect.Op == syntax.WordHdoc || redirect.Hdoc != nil {
+			continue
+		}
+		if file := runnersFile(redirect.Word); file != "" {
+			into = append(into, file)
+		} else if name := spelled(redirect.Word); name != "" {
+			into = append(into, ordinary+path.Base(name))
 		}
 	}
 	inner := func(list []*syntax.Stmt) {
@@ -292,10 +314,13 @@ func (r *reading) writes(stmt *syntax.Stmt, into []string) {
 		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
 			through := into
 			calls(cmd.Y, func(call *syntax.CallExpr) {
-				for _, file := range runnerFiles {
-					if nameOf(call) == "tee" && goesTo(call, file) {
-						through = append(through, file)
-					}
+				if nameOf(call) != "tee" {
+					return
+				}
+				if file := runnersFile(call); file != "" {
+					through = append(through, file)
+				} else if name := spelled(call.Args[len(call.Args)-1]); name != "" {
+					through = append(through, ordinary+path.Base(name))
 				}
 			})
 			r.writes(cmd.X, through)
@@ -307,6 +332,19 @@ func (r *reading) writes(stmt *syntax.Stmt, into []string) {
 	default:
 		r.put(stmt, cmd, into, false)
 	}
+}
+
+// ordinary stands before the name of a file that is not the runner's.
+const ordinary = "file:"
+
+// runnersFile is the file of the runner's that a node names, "" for none.
+func runnersFile(node syntax.Node) string {
+	for _, file := range runnerFiles {
+		if goesTo(node, file) {
+			return file
+		}
+	}
+	return ""
 }
 
 // goesTo reports whether a word names a file of the runner's.
@@ -354,6 +392,9 @@ func (r *reading) put(stmt *syntax.Stmt, cmd syntax.Command, into []string, rand
 	}
 	randomly = randomly || randomEnd.MatchString(text)
 	for _, file := range into {
+		if name, ok := strings.CutPrefix(file, ordinary); ok && t != 0 {
+			r.files[name] |= t
+		}
 		switch file {
 		case "GITHUB_OUTPUT":
 			for _, name := range names {

@@ -44,7 +44,7 @@ var sources = sourcesOf(map[taint]string{
 	freeText: `event.issue.title event.pull_request.title event.discussion.title event.workflow_run.display_title
 		event.pull_request.head.repo.homepage event.workflow_run.head_repository.homepage event.forkee.homepage
 		event.pull_request.head.repo.topics.** event.pull_request.auto_merge.commit_title
-		event.comment.path event.changes.** event.check_run.name event.check_run.external_id
+		event.comment.path event.pusher.email event.changes.** event.check_run.name event.check_run.external_id
 		event.client_payload.pull_request.** event.client_payload.issue.** event.client_payload.comment.** event.client_payload.head_ref`,
 	anyText: `event.issue.body event.pull_request.body event.discussion.body event.comment.body event.review.body event.review_comment.body
 		event.answer.body event.old_answer.body event.comment.diff_hunk event.pull_request.auto_merge.commit_message

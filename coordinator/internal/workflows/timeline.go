@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -10,12 +11,14 @@ import (
 
 // timeline is what the steps of a job, or of an action, leave for those after them.
 type timeline struct {
-	ids     map[string]int // of a step by its id
-	scripts []*runScript   // of run steps that were looked at
-	done    int            // steps whose writes are in
-	writes  map[string][]noted
-	fetches []int               // the steps that fetch what an outsider's run left behind
-	left    map[int]*leftBehind // by the number of those before a step
+	ids      map[string]int // of a step by its id
+	scripts  []*runScript   // of run steps that were looked at
+	done     int            // steps whose writes are in
+	writes   map[string][]noted
+	files    map[string][]noted  // as writes, of files
+	download int                 // the first step that fetches an artifact, of this run too
+	fetches  []int               // the steps that fetch what an outsider's run left behind
+	left     map[int]*leftBehind // by the number of those before a step
 }
 
 // noted is what a step, and those before it, gave a variable. The name "" stands for any variable.
@@ -30,10 +33,13 @@ func (f *flow) timeline(p place) *timeline {
 	}
 	line := f.timelines[&p.steps[0]]
 	if line == nil {
-		line = &timeline{ids: map[string]int{}, scripts: make([]*runScript, len(p.steps)), writes: map[string][]noted{}, left: map[int]*leftBehind{}}
+		line = &timeline{ids: map[string]int{}, scripts: make([]*runScript, len(p.steps)), writes: map[string][]noted{}, files: map[string][]noted{}, left: map[int]*leftBehind{}, download: len(p.steps)}
 		for n := range p.steps {
 			if id := p.steps[n].ID.Value; id != "" {
 				line.ids[strings.ToLower(id)] = n
+			}
+			if line.download == len(p.steps) && fetchAction.MatchString(p.steps[n].Uses.Value) {
+				line.download = n
 			}
 			if fetchesArtifact(&p.steps[n]) {
 				line.fetches = append(line.fetches, n)
@@ -77,30 +83,66 @@ func (f *flow) before(p place, name string) (taint, bool) {
 		at.n = line.done
 		line.done++ // first: what the step itself asks for stands before it
 		for written, t := range f.writtenBy(at) {
-			written = strings.ToLower(written)
-			line.writes[written] = line.add(written, noted{at.n, t})
+			add(line.writes, strings.ToLower(written), noted{at.n, t})
+		}
+		if at.step().Run.Written() {
+			for name, t := range f.script(at).files {
+				add(line.files, name, noted{at.n, t})
+			}
 		}
 	}
-	t, found := line.at(strings.ToLower(name), p.n)
-	unnamed, others := line.at("", p.n)
+	t, found := upTo(line.writes[strings.ToLower(name)], p.n)
+	unnamed, others := upTo(line.writes[""], p.n)
 	return t | unnamed, found || others && unnamed&^uncertain != 0
 }
 
-func (line *timeline) add(name string, w noted) []noted {
-	list := line.writes[name]
-	if len(list) > 0 {
+func add(to map[string][]noted, name string, w noted) {
+	if list := to[name]; len(list) > 0 {
 		w.taint |= list[len(list)-1].taint
 	}
-	return append(list, w)
+	to[name] = append(to[name], w)
 }
 
-func (line *timeline) at(name string, n int) (taint, bool) {
-	list := line.writes[name]
+// upTo is what the steps before n wrote.
+func upTo(list []noted, n int) (taint, bool) {
 	i := sort.Search(len(list), func(i int) bool { return list[i].step >= n })
 	if i == 0 {
 		return 0, false
 	}
 	return list[i-1].taint, true
+}
+
+// fileBefore is the taint of a file by the steps before one, and of one that comes from another job as an artifact of this run.
+func (f *flow) fileBefore(p place, name string) taint {
+	f.before(p, "")
+	line := f.timeline(p)
+	t, _ := upTo(line.files[name], p.n)
+	if p.job != nil && line.download < p.n {
+		t |= f.uploaded(p.file, name)
+	}
+	return t
+}
+
+// uploaded is the taint of a file that the jobs of a workflow may keep as an artifact.
+func (f *flow) uploaded(file *workflow.File, name string) taint {
+	key := flowKey{file: file, kind: "file", name: name}
+	if f.following[key] {
+		return 0 // jobs that hand a file on and on: the first of them is looked at already
+	}
+	return f.remember(key, func() taint {
+		var t taint
+		for i := range file.Jobs {
+			other := inJob(file, &file.Jobs[i])
+			if !slices.ContainsFunc(other.steps, func(s workflow.Step) bool { return strings.Contains(s.Uses.Value, "upload-artifact") }) {
+				continue
+			}
+			other.n = len(other.steps)
+			f.before(other, "")
+			written, _ := upTo(f.timeline(other).files[name], other.n)
+			t |= written
+		}
+		return t
+	})
 }
 
 // writtenBy is what a step writes into the environment of later ones.
