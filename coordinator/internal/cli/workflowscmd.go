@@ -251,8 +251,8 @@ func readWorkflows(top string) ([]workflows.File, []finding, error) {
 			files = append(files, workflows.File{Path: name, Content: raw})
 		}
 	}
-	actions, found, err := readActions(root, files)
-	return append(files, actions...), append(findings, found...), err
+	actions, found := readActions(root, files)
+	return append(files, actions...), append(findings, found...), nil
 }
 
 // mostActions bounds how many actions of the repository are looked into.
@@ -260,14 +260,14 @@ const mostActions = 1000
 
 // readActions reads the repository's own actions that workflow files use, and those that they use. One that does not exist is
 // GitHub's to tell: a step may make it.
-func readActions(root *os.Root, files []workflows.File) ([]workflows.File, []finding, error) {
+func readActions(root *os.Root, files []workflows.File) ([]workflows.File, []finding) {
 	var actions []workflows.File
 	var findings []finding
 	seen := map[string]bool{}
 	for {
 		folders := slices.DeleteFunc(workflows.Actions(append(slices.Clone(files), actions...)), func(folder string) bool { return seen[folder] })
 		if len(folders) == 0 || len(seen) > mostActions {
-			return actions, findings, nil
+			return actions, findings
 		}
 		for _, folder := range folders {
 			seen[folder] = true

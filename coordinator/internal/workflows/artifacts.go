@@ -30,7 +30,7 @@ func fetchesArtifact(step *workflow.Step) bool {
 	if fetchScript.MatchString(step.Run.Value) {
 		return true
 	}
-	return slices.ContainsFunc(step.With, func(p workflow.Pair) bool { return isScript(step, p.Key) && fetchScript.MatchString(p.Value.Value) })
+	return slices.ContainsFunc(step.With, func(p workflow.Pair) bool { return isScript(p.Key) && fetchScript.MatchString(p.Value.Value) })
 }
 
 // leftBehind is where what was fetched lies: in folders of its own, or all over the working directory.

@@ -113,20 +113,24 @@ func (c *checker) checkouts(file *workflow.File) {
 
 // takesCode reports whether an input may bring an outsider's code into the job.
 func (c *checker) takesCode(p place, pair workflow.Pair) bool {
-	name, action := plainName(pair.Key), p.step().Uses.Value
-	t := c.flow.text(p, pair.Value.Value)
+	name, action, text := plainName(pair.Key), p.step().Uses.Value, pair.Value.Value
+	taking := takes.MatchString(action)
+	telling := !taking && reports.MatchString(action)
+	t := c.flow.text(p, text)
 	switch {
+	case isScript(pair.Key):
+		return (t|saidToAPI(text))&foreigner != 0 && transfers.MatchString(replaceEmbeds(text))
 	case t == 0:
 		return false
-	case takes.MatchString(action) && (name == "ref" || name == "repository"):
+	case taking && (name == "ref" || name == "repository"):
 		return true // what is not known to be the repository's own is not
-	case isScript(p.step(), pair.Key):
-		return false // a script, which is looked at as one
-	case strings.Contains(pair.Value.Value, "refs/pull/"), refInput.MatchString(name) && !(reports.MatchString(action) && !takes.MatchString(action)):
-		return t&foreigner != 0 && !(name == "pr" || name == "pullrequest") || t&foreigner != 0 && takes.MatchString(action)
-	case commitInput.MatchString(name):
-		return t&(headCode|freeText) != 0 && !(reports.MatchString(action) && !takes.MatchString(action))
-	case idleInput.MatchString(name), reports.MatchString(action):
+	case strings.Contains(text, "refs/pull/"):
+		return true
+	case name == "pr" || name == "pullrequest":
+		return taking && t&foreigner != 0
+	case refInput.MatchString(name), commitInput.MatchString(name):
+		return !telling && t&(headCode|freeText) != 0
+	case idleInput.MatchString(name), telling:
 		return false
 	}
 	return t&headCode != 0

@@ -90,7 +90,7 @@ func (c *checker) gateArguments(p place, program *program, words []*syntax.Word,
 			return "it has the argument " + text
 		case slices.Contains(switches, flag) && name == "run":
 			continue // looked at as such
-		case !gateFlags[flag] && !(name == "run" && runFlags[flag]):
+		case !gateFlags[flag] && (name != "run" || !runFlags[flag]):
 			return "it has --" + flag
 		case !hasValue && i+1 == len(words):
 			return "--" + flag + " has no value"

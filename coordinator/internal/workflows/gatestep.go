@@ -75,10 +75,10 @@ var ownShell = regexp.MustCompile(`^(?:bash|sh)((?:\s+(?:-[euxo]+|--noprofile|--
 // optionsOf reads shell:. Without one it is `bash -e`, with bash it is `bash -eo pipefail`. Source:
 // https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsshell
 func optionsOf(shell string) (shellOptions, string) {
-	switch shell = strings.TrimSpace(shell); {
-	case shell == "", shell == "sh":
+	switch shell = strings.TrimSpace(shell); shell {
+	case "", "sh":
 		return shellOptions{}, ""
-	case shell == "bash":
+	case "bash":
 		return shellOptions{pipefail: true}, ""
 	}
 	if m := ownShell.FindStringSubmatch(shell); m != nil {

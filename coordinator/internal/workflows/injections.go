@@ -41,7 +41,7 @@ func (c *checker) injectStep(p place) {
 	c.inject(p, step.Shell, "the shell of "+p.name())
 	c.injectEnvironment(p, step.Env, p.name())
 	for _, pair := range step.With {
-		if isScript(step, pair.Key) && actionFolder(step.Uses.Value) == "" {
+		if isScript(pair.Key) && actionFolder(step.Uses.Value) == "" {
 			c.inject(p, pair.Value, "the input "+pair.Key+" of "+p.name())
 		}
 	}

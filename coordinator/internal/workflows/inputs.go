@@ -3,8 +3,6 @@ package workflows
 import (
 	"regexp"
 	"strings"
-
-	"ataraxis.dev/landfall/shared/workflow"
 )
 
 // plainName is the name of an input without its punctuation: git-ref, git_ref and gitRef are one.
@@ -15,7 +13,7 @@ func plainName(name string) string {
 // scriptInput are inputs of actions that are programs: script of actions/github-script, inlineScript of azure/cli.
 var scriptInput = regexp.MustCompile(`(?:script|scripts|command|commands|cmd|cmds)$|^(?:run|runs|shell|exec|execute|eval|code|entrypoint|args|prerun|postrun|before|after|powershell|bash|python|js|javascript|expression|query|sql)$`)
 
-func isScript(_ *workflow.Step, input string) bool { return scriptInput.MatchString(plainName(input)) }
+func isScript(input string) bool { return scriptInput.MatchString(plainName(input)) }
 
 // payload are the ways by which a script of actions/github-script has what an outsider wrote.
 var (
@@ -40,9 +38,9 @@ func saidToAPI(text string) taint {
 var (
 	// refInput choose code, whatever the action is.
 	refInput = regexp.MustCompile(`^(?:ref|refs|repository|repo|branch|revision|rev|treeish|gitref|headref|head|headbranch|headrepository|headrepo|checkoutref|sourceref|sourcebranch|` +
-		`remote|url|giturl|repourl|repositoryurl|cloneurl|clone|source|src|context|buildcontext|committish|commitish|versionspec|target|targetref|refname|pr|pullrequest)$`)
+		`remote|url|giturl|repourl|repositoryurl|cloneurl|clone|source|src|context|buildcontext|committish|commitish|versionspec|target|targetref|refname)$`)
 	// idleInput only name things, or are told to people.
-	idleInput = regexp.MustCompile(`(?:number|id|ids|token|key|keys|name|title|body|message|comment|text|label|labels|tag|tags|status|state|state|description|summary|content|color|` +
+	idleInput = regexp.MustCompile(`(?:number|id|ids|token|key|keys|name|title|body|message|comment|text|label|labels|tag|tags|status|state|description|summary|content|color|` +
 		`channel|payload|reviewers|assignees|milestone|environment|artifact|user|username|author|prefix|suffix|cachefrom|cacheto|output|outputs|notes|reactions|reaction|template|vars|env)$|` +
 		`^(?:issue|pr|pullrequest|prnumber|overridebranch|overridecommit|overridepr|autologindomain|reporter|data|html|markdown|log|args)$`)
 	commitInput = regexp.MustCompile(`^(?:sha|sha1|commit|commitsha|commithash|headsha|githash|gitsha|hash|commitid)$`)

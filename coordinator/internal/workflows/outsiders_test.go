@@ -102,7 +102,11 @@ func TestCheckoutPatterns(t *testing.T) {
 			"  a: {needs: b, runs-on: ubuntu-latest, steps: [{uses: actions/download-artifact@PIN}, {run: 'git checkout $(< sha)'}]}"),
 		single("ref with the number in a variable", RuleTarget, jobIn("issue_comment", hosted+"steps: [{id: n, uses: x/number@PIN}, {run: 'git pull origin \"pull/$N/head\"', env: {N: \"${{ steps.n.outputs.n }}\"}}]")),
 
+		single("in github-script", RuleTarget, jobIn(target, hosted+"steps: [{uses: actions/github-script@PIN, with: {script: \"await exec.exec('git', ['fetch', 'origin', context.payload.pull_request.head.sha])\"}}]")),
+		single("over ssh by an action", RuleTarget, jobIn("issue_comment", hosted+"steps: [{uses: appleboy/ssh-action@PIN, with: {script: \"git fetch origin pull/${{ github.event.issue.number }}/head\"}}]")),
+
 		// What is good.
+		single("address of a preview", "", jobIn(target, hosted+"steps: [{uses: x/wait-for@PIN, with: {url: \"https://pr-${{ github.event.number }}.example.org\", branch: \"preview-${{ github.event.number }}\"}}]")),
 		single("own file", "", jobIn(target, hosted+"steps:\n- run: echo main > ref.txt\n- run: git fetch origin \"$(cat ref.txt)\"")),
 		single("artifacts that go round", "", "on: pull_request_target\npermissions: {}\njobs:\n"+
 			"  b: {runs-on: ubuntu-latest, steps: [{uses: actions/download-artifact@PIN}, {run: 'cat x > y'}, {uses: actions/upload-artifact@PIN}]}\n"+

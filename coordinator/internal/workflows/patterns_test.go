@@ -68,7 +68,7 @@ var gatePatterns = func() []pattern {
 	step := func(name, rule, keys string) pattern {
 		return job(name, rule, "    steps:\n      - "+strings.ReplaceAll(keys, "\n", "\n        "))
 	}
-	whole := func(name, rule, text string) pattern { return single(name, rule, text) }
+	whole := single
 	good := []pattern{
 		run("alone", "", "landfall-coordinator ci-gate"),
 		run("with a folder", "", "/opt/landfall/bin/landfall-coordinator ci-gate"),

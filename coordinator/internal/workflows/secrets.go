@@ -7,7 +7,7 @@ import (
 	"ataraxis.dev/landfall/shared/workflow"
 )
 
-const secretHint = "let the job run for push only, or move what needs the secret to a job of its own"
+const reviewHint = "let the job run for push only, or move what needs the secret to a job of its own"
 
 // secrets looks for secrets within reach of a pull request's code on an own runner, where what it leaves behind outlives the
 // job; and for jobs that are given every secret there is.
@@ -18,7 +18,7 @@ func (c *checker) secrets(file *workflow.File) {
 		job := &file.Jobs[i]
 		at := firstOf(secretOf(job), ofAll)
 		if where := c.unreviewed(file, job, scenarios, at != ofAll); at.Written() && where != "" {
-			c.find(file, at, RuleSecrets, secretHint, "job %s gives a secret to %s", job.Key.Value, where)
+			c.find(file, at, RuleSecrets, reviewHint, "job %s gives a secret to %s", job.Key.Value, where)
 			continue
 		}
 		if at := everySecret(job.Scalars); at.Written() {

@@ -56,7 +56,7 @@ func readScript(text, shell string) *program {
 
 // sourceOf is the text of a node.
 func (p *program) sourceOf(node syntax.Node) string {
-	start, end := int(node.Pos().Offset()), int(node.End().Offset()) //nolint:gosec // within a text of 1 MiB
+	start, end := int(node.Pos().Offset()), int(node.End().Offset())
 	if start > end || end > len(p.text) {
 		return ""
 	}
@@ -188,7 +188,7 @@ func (p *program) commandsOnly() string {
 	text := []byte(p.text)
 	syntax.Walk(p.file, func(node syntax.Node) bool {
 		if comment, ok := node.(*syntax.Comment); ok {
-			for i := comment.Pos().Offset(); i < comment.End().Offset() && int(i) < len(text); i++ { //nolint:gosec // within the text
+			for i := comment.Pos().Offset(); i < comment.End().Offset() && int(i) < len(text); i++ {
 				text[i] = ' '
 			}
 		}

@@ -203,7 +203,7 @@ func (f *flow) outputOf(p place, name string) taint {
 	t := uncertain
 	for _, pair := range step.With {
 		t |= f.text(p, pair.Value.Value)
-		if isScript(step, pair.Key) {
+		if isScript(pair.Key) {
 			t |= saidToAPI(pair.Value.Value)
 		}
 	}
