@@ -87,3 +87,32 @@ func TestCheckReadsWithinBounds(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckLooksIntoActions: an action of the repository is judged where it is used, and one that it uses in turn.
+func TestCheckLooksIntoActions(t *testing.T) {
+	bare(t)
+	t.Setenv("GITHUB_ACTIONS", "")
+	root := t.TempDir()
+	config, _, _ := strings.Cut(goodTree, "workflows:\n")
+	for name, text := range map[string]string{
+		"landfall.yaml": strings.Replace(config, "ci: {required: [lint.yml]}\n", "", 1),
+		".github/workflows/a.yml": "on: issues\npermissions: {}\njobs: {a: {runs-on: ubuntu-latest, steps: [{uses: ./outer, with: {x: \"${{ github.event.issue.title }}\"}}, " +
+			"{uses: ./missing}, {uses: ./../elsewhere}]}}\n",
+		"outer/action.yml":         "inputs: {x: {}}\nruns: {using: composite, steps: [{uses: ./inner, with: {y: \"${{ inputs.x }}\"}}]}\n",
+		"inner/action.yaml":        "inputs: {y: {}}\nruns: {using: composite, steps: [{shell: bash, run: 'echo ${{ inputs.y }}'}]}\n",
+		"../elsewhere/action.yaml": "canary",
+	} {
+		path := filepath.Join(root, "tree", name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(filepath.Join(root, "tree"))
+	o := landfall(t, "workflows", "check")
+	if o.code != 2 || !strings.Contains(o.out, "inner/action.yaml:2:50: script-injection") || strings.Contains(o.out+o.err, "canary") || strings.Count(o.out, "\n") != 1 {
+		t.Errorf("code %d\n%s%s", o.code, o.out, o.err)
+	}
+}

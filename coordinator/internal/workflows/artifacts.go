@@ -99,10 +99,51 @@ func (c *checker) artifacts(file *workflow.File) {
 		if folder := actionFolder(step.Uses.Value); folder != "" && (left.anywhere || left.names(folder)) {
 			c.findAt(p.path, step.Uses, RuleArtifact, artifactHint, says, job.Key.Value, why)
 		}
+		for _, pair := range step.With {
+			if isScript(pair.Key) && left.requiredBy(pair.Value.Value) {
+				c.findAt(p.path, pair.Value, RuleArtifact, artifactHint, says, job.Key.Value, why)
+			}
+		}
 		if step.Run.Written() && c.runsArtifact(p, left) {
 			c.findAt(p.path, step.Run, RuleArtifact, artifactHint, says, job.Key.Value, why)
 		}
 	})
+}
+
+var loads = regexp.MustCompile(`\b(?:require|import|exec|execSync|execFile|spawn|spawnSync|fork|source|bash|sh|python3?|node)\b`)
+
+// requiredBy reports whether the script of an action runs what was fetched.
+func (l *leftBehind) requiredBy(text string) bool {
+	for line := range strings.Lines(text) {
+		if loads.MatchString(line) && (l.names(line) || l.anywhere && strings.Contains(line, "./")) {
+			return true
+		}
+	}
+	return false
+}
+
+// with is what was fetched, known by the variables of a script that name it as well.
+func (l *leftBehind) with(program *program) *leftBehind {
+	more := &leftBehind{anywhere: l.anywhere, folders: slices.Clone(l.folders)}
+	note := func(name string, values ...*syntax.Word) {
+		for _, value := range values {
+			if value != nil && more.names(asWritten(program, value)) {
+				more.folders = append(more.folders, "$"+name, "${"+name)
+			}
+		}
+	}
+	syntax.Walk(program.file, func(node syntax.Node) bool {
+		switch n := node.(type) {
+		case *syntax.Assign:
+			if n.Name != nil {
+				note(n.Name.Value, n.Value)
+			}
+		case *syntax.WordIter:
+			note(n.Name.Value, n.Items...)
+		}
+		return true
+	})
+	return more
 }
 
 // builders are programs that run what they find in the working directory.
@@ -121,6 +162,7 @@ func (c *checker) runsArtifact(p place, left *leftBehind) bool {
 		return (within || left.names(text)) && loose.MatchString(text)
 	}
 	found := false
+	left = left.with(s.program)
 	calls(s.program.file, func(call *syntax.CallExpr) {
 		if len(call.Args) == 0 || found {
 			return
@@ -130,6 +172,11 @@ func (c *checker) runsArtifact(p place, left *leftBehind) bool {
 			words[i] = asWritten(s.program, word)
 		}
 		switch words[0] {
+		case "find":
+			if i := slices.IndexFunc(words, func(w string) bool { return strings.HasPrefix(w, "-exec") }); i >= 0 && i+1 < len(words) {
+				found = (within || slices.ContainsFunc(words, left.names)) && (isInterpreter(path.Base(words[i+1])) || words[i+1] == "{}" || words[i+1] == "chmod")
+			}
+			return
 		case "cd", "pushd":
 			within = within || len(words) > 1 && left.names(words[1])
 			return
@@ -137,6 +184,10 @@ func (c *checker) runsArtifact(p place, left *leftBehind) bool {
 			for len(words) > 1 && (words[0] == "sudo" || words[0] == "env" || words[0] == "exec" || words[0] == "command" || words[0] == "time" || words[0] == "nohup" ||
 				words[0] == "timeout" || words[0] == "xargs" || strings.HasPrefix(words[0], "-") || strings.Contains(words[0], "=")) {
 				words = words[1:]
+			}
+			if asWritten(s.program, call.Args[0]) == "xargs" && isInterpreter(path.Base(words[0])) && (within || left.names(text)) {
+				found = true
+				return
 			}
 		}
 		found = left.run(words, within)

@@ -103,6 +103,7 @@ type checker struct {
 	gates       map[*workflow.Job][]*situation
 	gateSteps   map[*workflow.Step]gateStep
 	noGate      map[*workflow.File]string
+	spelled     map[*workflow.Job]map[string]string
 	flow        *flow
 	findings    []Finding
 }
@@ -112,6 +113,7 @@ func newChecker(files []File, o Options) *checker {
 		ctx: context.Background(), options: o, commands: commandsOf(o.Config), files: map[string]*workflow.File{}, expressions: expressions{},
 		situations: map[situationKey]*situation{}, reached: map[reachKey][]scenario{}, onTheWay: map[reachKey]bool{}, owned: map[situationKey]answer{},
 		gates: map[*workflow.Job][]*situation{}, gateSteps: map[*workflow.Step]gateStep{}, noGate: map[*workflow.File]string{},
+		spelled: map[*workflow.Job]map[string]string{},
 	}
 	actions := map[string]*workflow.Action{}
 	for _, file := range files {

@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 
+	"mvdan.cc/sh/v3/syntax"
+
 	"ataraxis.dev/landfall/shared/workflow"
 )
 
@@ -153,10 +155,46 @@ func (c *checker) fetches(p place) bool {
 	}
 	text := strings.ReplaceAll(s.program.text, "\\\n", " ")
 	if s.program.file != nil {
-		text = s.program.commandsOnly()
+		text = s.program.commandsOnly() + c.resolvedCommands(p, s.program)
 	}
-	if transfers.MatchString(text) {
+	if s.fetches || transfers.MatchString(text) {
 		return true
 	}
 	return s.taint&(headCode|freeText) != 0 && installs.MatchString(text)
+}
+
+// resolvedCommands is every command on a line of its own, with the variables that are spelled out put in.
+func (c *checker) resolvedCommands(p place, program *program) string {
+	var b strings.Builder
+	values := c.spelledValues(p, program)
+	calls(program.file, func(call *syntax.CallExpr) {
+		b.WriteByte('\n')
+		for _, word := range call.Args {
+			b.WriteString(strings.ReplaceAll(resolved(program, word, values), "\n", " ") + " ")
+		}
+	})
+	return b.String()
+}
+
+var (
+	packageTool = regexp.MustCompile(`^(?:npm|pnpm|yarn|npx|bun|bunx|pip3?|pipx|uv|uvx|go|cargo|gem|nix|deno|docker|podman|buildah|helm|kubectl|terraform|composer|git|hub)$`)
+	takingVerb  = regexp.MustCompile(`^(?:install|i|add|build|exec|create|dlx|x|get|clone|apply|init|tool|remote)$`)
+)
+
+// takesAddress reports whether a package tool is given what outsiders wrote as what it takes, not as the value of an option.
+func (r *reading) takesAddress(call *syntax.CallExpr) bool {
+	name := nameOf(call)
+	if !packageTool.MatchString(name) || len(call.Args) < 2 {
+		return false
+	}
+	verb := name == "npx" || name == "bunx" || name == "uvx"
+	for i, word := range call.Args[1:] {
+		text := spelled(word)
+		option := strings.HasPrefix(spelled(call.Args[i]), "-")
+		if verb && text == "" && !option && r.of(word)&(headCode|freeText) != 0 {
+			return true
+		}
+		verb = verb || takingVerb.MatchString(text)
+	}
+	return false
 }

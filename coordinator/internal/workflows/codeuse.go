@@ -30,11 +30,11 @@ func (r *reading) becomesCode() {
 func (r *reading) written(node syntax.Node) bool {
 	found := false
 	syntax.Walk(node, func(n syntax.Node) bool {
-		if p, ok := n.(*syntax.ParamExp); ok && p.Param != nil && !p.Length && r.variable(p.Param.Value)&freeText != 0 && p.Param.Value != "GITHUB_EVENT_PATH" {
+		if p, ok := n.(*syntax.ParamExp); ok && p.Param != nil && !p.Length && r.variable(p.Param.Value)&pasteable != 0 && p.Param.Value != "GITHUB_EVENT_PATH" {
 			found = true
 		}
 		if c, ok := n.(*syntax.CmdSubst); ok {
-			found = found || r.of(c)&freeText != 0
+			found = found || r.of(c)&pasteable != 0
 			return false
 		}
 		return !found
@@ -87,7 +87,7 @@ func baseOf(text string) string { return text[strings.LastIndexByte(text, '/')+1
 
 // pipes looks for an outsider's text that is piped into a shell.
 func (r *reading) pipes(pipe *syntax.BinaryCmd) {
-	if name := readsProgram(pipe.Y); name != "" && r.of(pipe.X)&freeText != 0 {
+	if name := readsProgram(pipe.Y); name != "" && r.of(pipe.X)&pasteable != 0 {
 		r.becomes(name + " reads what an outsider wrote as its program")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"ataraxis.dev/landfall/shared/pipeline"
+	"ataraxis.dev/landfall/shared/workflow"
 )
 
 // commands finds the coordinator's commands. It knows the program by its own name and by that which landfall.yaml gives it.
@@ -77,7 +78,7 @@ func (c *checker) commandsOfText(text string, a *asked) {
 	a.ungated = a.ungated || c.commands.run.MatchString(text) && strings.Contains(text, "--no-gate")
 }
 
-func (c *checker) commandsOfCall(p place, program *program, call *syntax.CallExpr, values map[string]string, a *asked) {
+func (c *checker) commandsOfCall(p place, program *program, call *syntax.CallExpr, values spelledOut, a *asked) {
 	var words []string
 	for i, word := range call.Args {
 		text := resolved(program, word, values)
@@ -95,7 +96,9 @@ func (c *checker) commandsOfCall(p place, program *program, call *syntax.CallExp
 			continue
 		}
 		rest := words[i+1:]
-		a.deploys = a.deploys || slices.Contains(rest, "deploy") && !slices.Contains([]string{"echo", "printf"}, nameOf(call))
+		if name := nameOf(call); name != "echo" && name != "printf" {
+			a.deploys = a.deploys || slices.Contains(rest, "deploy") || computedCommand(rest) || name == "xargs" && strings.Contains(program.text, "deploy")
+		}
 		if slices.Contains(rest, "run") && nameOf(call) != "echo" && nameOf(call) != "printf" {
 			a.ungated = a.ungated || slices.ContainsFunc(rest, func(w string) bool { return strings.HasPrefix(w, "--no-gate") && w != "--no-gate=false" })
 			if at := slices.IndexFunc(call.Args, func(w *syntax.Word) bool { return c.commands.isProgram(resolved(program, w, values)) }); at >= 0 {
@@ -106,6 +109,20 @@ func (c *checker) commandsOfCall(p place, program *program, call *syntax.CallExp
 		}
 		return
 	}
+}
+
+// computedCommand reports whether the coordinator is asked for a command that the file does not spell out.
+func computedCommand(words []string) bool {
+	for i := 0; i < len(words); i++ {
+		flag, isFlag := strings.CutPrefix(words[i], "-")
+		if !isFlag {
+			return words[i] == "" || placeholder.MatchString(words[i])
+		}
+		if gateFlags[strings.TrimPrefix(flag, "-")] {
+			i++ // its value
+		}
+	}
+	return false
 }
 
 // unquoted reports whether the shell splits what it replaces in a word.
@@ -119,17 +136,38 @@ func unquoted(word *syntax.Word) bool {
 	})
 }
 
-// spelledValues are the variables of which the file spells the value out: those of env: and of the script itself.
-func (c *checker) spelledValues(p place, program *program) map[string]string {
-	values := map[string]string{}
-	for _, level := range environments(p) {
-		for _, pair := range level {
-			values[pair.Key] = pair.Value.Value
+// spelledOut are variables of which the file spells the value out.
+type spelledOut struct {
+	near   map[string]string // of the script and its step
+	around map[string]string // of the job and the workflow
+}
+
+func (s spelledOut) value(name string) string {
+	if value, ok := s.near[name]; ok {
+		return value
+	}
+	return s.around[name]
+}
+
+// spelledValues are the variables of env: and of the script itself.
+func (c *checker) spelledValues(p place, program *program) spelledOut {
+	values := spelledOut{near: map[string]string{}, around: c.spelled[p.job]}
+	levels := environments(p)
+	if values.around == nil {
+		values.around = map[string]string{}
+		for _, level := range [][]workflow.Pair{levels[2], levels[1]} {
+			for _, pair := range level {
+				values.around[pair.Key] = pair.Value.Value
+			}
 		}
+		c.spelled[p.job] = values.around
+	}
+	for _, pair := range levels[0] {
+		values.near[pair.Key] = pair.Value.Value
 	}
 	syntax.Walk(program.file, func(node syntax.Node) bool {
 		if a, ok := node.(*syntax.Assign); ok && a.Name != nil && a.Value != nil {
-			values[a.Name.Value] = resolved(program, a.Value, values)
+			values.near[a.Name.Value] = resolved(program, a.Value, values)
 		}
 		return true
 	})
@@ -139,7 +177,7 @@ func (c *checker) spelledValues(p place, program *program) map[string]string {
 var envName = regexp.MustCompile(`^\s*env\.([A-Za-z_][A-Za-z0-9_]*)\s*$`)
 
 // resolved is a word with the variables that are known put in.
-func resolved(program *program, word *syntax.Word, values map[string]string) string {
+func resolved(program *program, word *syntax.Word, values spelledOut) string {
 	var b strings.Builder
 	syntax.Walk(word, func(node syntax.Node) bool {
 		switch n := node.(type) {
@@ -147,7 +185,7 @@ func resolved(program *program, word *syntax.Word, values map[string]string) str
 			text := unescaped(n.Value)
 			for _, e := range program.expressionsIn(text) {
 				if m := envName.FindStringSubmatch(e.source); m != nil {
-					text = placeholder.ReplaceAllLiteralString(text, values[m[1]])
+					text = placeholder.ReplaceAllLiteralString(text, values.value(m[1]))
 				}
 			}
 			b.WriteString(text)
@@ -155,7 +193,7 @@ func resolved(program *program, word *syntax.Word, values map[string]string) str
 			b.WriteString(n.Value)
 		case *syntax.ParamExp:
 			if n.Param != nil {
-				b.WriteString(values[n.Param.Value])
+				b.WriteString(values.value(n.Param.Value))
 			}
 			return false
 		case *syntax.CmdSubst, *syntax.ProcSubst, *syntax.ArithmExp:

@@ -308,9 +308,9 @@ func declaration(inputs []workflow.Input, name string) (workflow.Input, bool) {
 
 func (f *flow) needOutput(p place, rest []string) taint {
 	switch {
-	case p.file == nil || p.job == nil || len(rest) == 0:
+	case p.file == nil || p.job == nil:
 		return uncertain
-	case len(rest) == 1 || rest[0] == "": // all of them, as JSON
+	case len(rest) < 2 || rest[0] == "": // all of them, as JSON
 		var t taint
 		for _, need := range p.job.Needs {
 			t |= f.jobOutput(p.file, p.file.Job(need.Value), "")
@@ -347,11 +347,11 @@ func (f *flow) jobOutput(file *workflow.File, job *workflow.Job, name string) ta
 }
 
 func (f *flow) stepOutput(p place, rest []string) taint {
-	if len(p.steps) == 0 || len(rest) == 0 {
+	if len(p.steps) == 0 {
 		return uncertain
 	}
 	p.outer = false
-	if len(rest) == 1 || rest[0] == "" {
+	if len(rest) < 2 || rest[0] == "" {
 		var t taint
 		for p.n--; p.n >= 0; p.n-- {
 			t |= f.outputOf(p, "")

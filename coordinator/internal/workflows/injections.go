@@ -70,7 +70,7 @@ func (c *checker) inject(p place, text workflow.Text, into string) {
 		return
 	}
 	for _, e := range embeds(text.Value) {
-		if c.flow.expression(p, e.source)&freeText == 0 {
+		if c.flow.expression(p, e.source)&pasteable == 0 {
 			continue
 		}
 		what := strings.Join(strings.Fields(e.source), " ")

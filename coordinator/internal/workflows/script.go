@@ -17,6 +17,7 @@ type runScript struct {
 	env     map[string]taint // what it writes for later steps, by name; "" any name
 	outputs map[string]taint
 	files   map[string]taint // what it writes into files, by their names without folders
+	fetches bool             // a tool is given an address of an outsider's as what it takes
 	code    []string         // how an outsider's text becomes a part of a program, a sentence's end each
 }
 
@@ -63,6 +64,7 @@ func (f *flow) readStep(p place) *runScript {
 		r.writes(stmt, nil)
 	}
 	r.becomesCode()
+	calls(s.program.file, func(call *syntax.CallExpr) { s.fetches = s.fetches || r.takesAddress(call) })
 	return s
 }
 
@@ -83,7 +85,7 @@ func (r *reading) readLoosely() {
 		}
 	}
 	for _, m := range invoked.FindAllStringSubmatch(text, -1) {
-		if r.variable(m[1])&freeText != 0 {
+		if r.variable(m[1])&pasteable != 0 {
 			r.becomes("$" + m[1] + " is run as a program")
 		}
 	}
@@ -159,6 +161,7 @@ func (r *reading) of(node syntax.Node) taint {
 					t |= r.file(spelled(word))
 				}
 			}
+			t |= r.tells(n)
 			for i := range n.Args { // words that belong together: gh pr checkout
 				if i+2 < len(n.Args) && spelled(n.Args[i]) == "gh" {
 					t |= said("gh " + spelled(n.Args[i+1]) + " " + spelled(n.Args[i+2]))
@@ -175,6 +178,30 @@ func (r *reading) of(node syntax.Node) taint {
 		return true
 	})
 	return t
+}
+
+// Commands that print what stands in commits, in pull requests and in issues.
+var (
+	history   = regexp.MustCompile(`^git\s+(?:-\S+\s+)*(?:log|show|shortlog|whatchanged)\b`)
+	onlyID    = regexp.MustCompile(`(?:--format|--pretty)[= ](?:format:|tformat:)?(?:%(?:H|h|T|t|P|p|ct|at|cI|aI|cd|ad|cs|as|n)|[-_:./ 0-9])+(?:\s|$)`)
+	fileNames = regexp.MustCompile(`^git\s+(?:-\S+\s+)*(?:diff|diff-tree)\b.*--name-(?:only|status)`)
+	askedHub  = regexp.MustCompile(`^gh\s+(?:pr|issue|run|api|search|release)\b.*\b(?:title|body|displayTitle|message|messageHeadline|comments)\b`)
+)
+
+// tells is the taint of what a command prints, as far as outsiders have written it.
+func (r *reading) tells(call *syntax.CallExpr) taint {
+	name := nameOf(call)
+	if name != "git" && name != "gh" {
+		return 0
+	}
+	text := strings.Join(strings.Fields(asWritten(r.program, call)), " ")
+	switch {
+	case history.MatchString(text) && !onlyID.MatchString(text), fileNames.MatchString(text):
+		return ofCommit | manyLines
+	case askedHub.MatchString(text):
+		return ofCommit | manyLines
+	}
+	return 0
 }
 
 // file is the taint of a file of that name: what the script itself, or a step before it, wrote into it.
@@ -404,7 +431,7 @@ func (r *reading) put(stmt *syntax.Stmt, cmd syntax.Command, into []string, rand
 			for _, name := range names {
 				r.env[name] |= t
 			}
-			if t&freeText != 0 && !randomly && (t&manyLines != 0 || names[0] == "") {
+			if t&pasteable != 0 && !randomly && (t&manyLines != 0 || names[0] == "") {
 				r.becomes("what an outsider wrote goes into GITHUB_ENV, where each of its lines sets a variable")
 			}
 		case "GITHUB_PATH":

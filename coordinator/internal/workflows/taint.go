@@ -16,7 +16,11 @@ const (
 	headCode                    // names an outsider's commit, branch or repository
 	pullID                      // the number of a pull request, by which its code can be fetched
 	uncertain                   // nobody can tell
+	ofCommit                    // as freeText, of commits that are in the repository already: what is fetched by it is its own
 )
+
+// pasteable are the characters that make another program of one that they are pasted into.
+const pasteable = freeText | ofCommit
 
 const (
 	anyText   = freeText | manyLines

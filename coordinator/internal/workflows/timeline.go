@@ -217,6 +217,9 @@ func (f *flow) environment(p place, name string) taint {
 }
 
 func (f *flow) variable(p place, name string) (t taint, found bool) {
+	if name == "" {
+		return f.everyVariable(p), true
+	}
 	if step := p.step(); step != nil && !p.outer {
 		within := p
 		within.outer = true
@@ -251,6 +254,36 @@ func (f *flow) variable(p place, name string) (t taint, found bool) {
 		return f.remembered(within, name, func() (taint, bool) { return f.declared(within, p.file.Env, name) })
 	}
 	return 0, false
+}
+
+// everyVariable is the taint of all that an environment holds.
+func (f *flow) everyVariable(p place) taint {
+	return f.remember(flowKey{file: p.file, folder: p.folder, job: p.job, kind: "every"}, func() taint {
+		var t taint
+		if p.action != nil {
+			for _, user := range f.uses[p.folder] {
+				t |= f.everyVariable(user)
+			}
+		}
+		for _, level := range environments(p) {
+			for _, pair := range level {
+				t |= f.text(place{path: p.path, file: p.file, action: p.action, folder: p.folder, job: p.job}, pair.Value.Value)
+			}
+		}
+		whole := p
+		whole.n = len(p.steps)
+		f.before(whole, "-")
+		for _, list := range f.timeline(p).writes {
+			t |= list[len(list)-1].taint
+		}
+		for i := range p.steps {
+			whole.n, whole.outer = i, true
+			for _, pair := range p.steps[i].Env {
+				t |= f.text(whole, pair.Value.Value)
+			}
+		}
+		return t
+	})
 }
 
 func (f *flow) remembered(p place, name string, ask func() (taint, bool)) (taint, bool) {
