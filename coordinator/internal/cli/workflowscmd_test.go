@@ -112,7 +112,7 @@ func TestCheckLooksIntoActions(t *testing.T) {
 	}
 	t.Chdir(filepath.Join(root, "tree"))
 	o := landfall(t, "workflows", "check")
-	if o.code != 2 || !strings.Contains(o.out, "inner/action.yaml:2:50: script-injection") || strings.Contains(o.out+o.err, "canary") || strings.Count(o.out, "\n") != 1 {
+	if o.code != 2 || !strings.Contains(o.out, "inner/action.yaml:2:53: script-injection") || strings.Contains(o.out+o.err, "canary") || strings.Count(o.out, "\n") != 1 {
 		t.Errorf("code %d\n%s%s", o.code, o.out, o.err)
 	}
 }

@@ -111,8 +111,17 @@ func (c *checker) commandsOfCall(p place, program *program, call *syntax.CallExp
 	}
 }
 
+// others are the coordinator's commands that deploy nothing.
+var others = []string{
+	"ci-gate", "detect-changes", "plan", "verify", "rollback", "notify", "status", "history", "show", "attach", "probe", "cancel", "pause", "resume",
+	"unblock", "init", "check", "workflows", "identity", "version", "help", "completion",
+}
+
 // computedCommand reports whether the coordinator is asked for a command that the file does not spell out.
 func computedCommand(words []string) bool {
+	if slices.ContainsFunc(words, func(w string) bool { return slices.Contains(others, w) }) {
+		return false
+	}
 	for i := 0; i < len(words); i++ {
 		flag, isFlag := strings.CutPrefix(words[i], "-")
 		if !isFlag {

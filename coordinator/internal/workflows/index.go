@@ -121,10 +121,9 @@ func (c *checker) reach(file *workflow.File, by cause) []scenario {
 		}
 	}
 	for _, event := range file.On {
-		if event.Name != "workflow_call" {
-			add(by.scenarios(event))
-			continue
-		}
+		add(by.scenarios(event))
+	}
+	if file.Event("workflow_call") != nil {
 		for _, from := range c.callers[file.Base()] {
 			for _, sc := range c.reach(from.file, by) {
 				if !seen[sc] && !c.situation(from.file, sc).skipped(from.job) {

@@ -47,6 +47,7 @@ func TestMorePatterns(t *testing.T) {
 		single("own commit by env as an expression", "", g("    env: {SHA: \"${{ github.sha }}\"}\n    steps: [{run: 'landfall-coordinator ci-gate --sha ${{ env.SHA }}'}]")),
 		single("with a time and a name", "", g("    steps: [{timeout-minutes: 50, id: gate, name: x, run: landfall-coordinator ci-gate}]")),
 		single("in a group of the log", "", g("    steps: [{run: \"echo '::group::gate'\\nlandfall-coordinator ci-gate\"}]")),
+		single("looks with options in a variable", "", deploy("{run: 'landfall-coordinator $OPTIONS status'}")),
 		single("looks by an address in a variable", "", deploy("{run: 'landfall-coordinator --agent \"$AGENT\" status'}")),
 
 		single("expression into GITHUB_ENV", RuleTarget, jobIn(target, hosted+"steps:\n- run: echo \"REF=${{ github.event.pull_request.head.sha }}\" >> $GITHUB_ENV\n- {uses: actions/checkout@PIN, with: {ref: \"${{ env.REF }}\"}}")),
