@@ -149,3 +149,37 @@ func TestJudgementEndsWithItsContext(t *testing.T) {
 		t.Errorf("%v, %v", found, err)
 	}
 }
+
+// TestHostileScripts: scripts that open whatever a shell can open, as often as a file has room for it, end neither the program
+// nor its patience.
+func TestHostileScripts(t *testing.T) {
+	for _, opened := range []string{
+		"(", "$(", "{ ", "if ", "while ", "! ", "$((", "${x:-", "a | ", "a && ", "\"$(", "[[ (", "f() ", "`\\", "1?", "-", "a;", "cat <<E\n$x\nE\n", "a=$a$b ", "x=$(echo $x)\n", "if a; then b; el", "<(", "case a in (", "$[",
+	} {
+		for _, before := range []string{"", "echo $((", "[[ "} {
+			for _, size := range []int{maxScript - 1000, 200_000} {
+				if size > maxScript && before != "" {
+					continue // not parsed
+				}
+				script := before + strings.Repeat(opened, size/len(opened))
+				checked(t, []File{{Folder + "/a.yml", []byte(scriptIn("pull_request_target", "env: {x: \"${{ github.head_ref }}\"}\n", script))}})
+			}
+		}
+	}
+}
+
+// FuzzScript looks for panics, and for scripts whose reading changes nothing.
+func FuzzScript(f *testing.F) {
+	for _, seed := range []string{"landfall-coordinator ci-gate || true", "echo \"${{ github.head_ref }}\"", "x=$(cat <<E\n$y\nE\n)", "a | while read b; do eval $b; done", "echo $X${{ env.X }}"} {
+		f.Add(seed, "")
+		f.Add(seed, "bash")
+	}
+	f.Fuzz(func(t *testing.T, script, shell string) {
+		p := readScript(script, shell)
+		if len(p.embeds) != len(placeholder.FindAllString(p.text, -1))-len(placeholder.FindAllString(script, -1)) && !strings.Contains(script, "__landfall_") {
+			t.Errorf("%q: %d expressions", p.text, len(p.embeds))
+		}
+		file := strings.NewReplacer("\\", "\\\\", "\"", "\\\"", "\n", "\\n", "\r", "\\r", "\x00", "").Replace(strings.ToValidUTF8(script, ""))
+		Check([]File{{Folder + "/a.yml", []byte("on: [pull_request_target, push]\npermissions: {}\njobs: {a: {runs-on: x, env: {X: \"${{ github.head_ref }}\"}, steps: [{id: a, run: \"" + file + "\"}, {run: \"" + file + "\"}, {run: landfall-coordinator deploy}]}}")}}, Options{})
+	})
+}

@@ -44,7 +44,7 @@ var posix = regexp.MustCompile(`^(?:|bash|sh|(?:/[^\s]*/)?(?:bash|sh|dash)(?:\s.
 func readScript(text, shell string) *program {
 	p := &program{embeds: embeds(text)}
 	p.text = strings.ReplaceAll(replaceEmbeds(text), "\r\n", "\n")
-	if !posix.MatchString(strings.TrimSpace(shell)) {
+	if !posix.MatchString(strings.TrimSpace(shell)) || tooDeep(p.text) {
 		return p
 	}
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash), syntax.KeepComments(true)).Parse(strings.NewReader(p.text), "")
@@ -52,6 +52,25 @@ func readScript(text, shell string) *program {
 		p.file = file
 	}
 	return p
+}
+
+// The bounds of what is parsed. The parser calls itself for everything that is opened and has no bound of its own, and a stack
+// that overflows ends the program. The longest scripts that people write have a tenth of this.
+const (
+	maxScript = 32 << 10
+	maxOpened = 2000
+)
+
+// tooDeep reports whether a script is too long, or opens too much, to be parsed.
+func tooDeep(text string) bool {
+	opened := 0
+	for i := range len(text) {
+		switch text[i] {
+		case '(', '{', '`', '?', '!', '[':
+			opened++
+		}
+	}
+	return len(text) > maxScript || opened > maxOpened
 }
 
 // sourceOf is the text of a node.
