@@ -110,16 +110,22 @@ func (c *checker) artifacts(file *workflow.File) {
 	})
 }
 
-var loads = regexp.MustCompile(`\b(?:require|import|exec|execSync|execFile|spawn|spawnSync|fork|source|bash|sh|python3?|node)\b`)
+// Ways of a script of an action to run what lies in a file.
+var (
+	required = regexp.MustCompile("\\b(?:require|import)\\s*\\(\\s*['\"`]([^'\"`]*)['\"`]")
+	started  = regexp.MustCompile(`\b(?:exec|execSync|execFile|execFileSync|spawn|spawnSync|fork|source|bash|sh|python3?|node)\b\s*[^\w\s]?.*`)
+)
 
 // requiredBy reports whether the script of an action runs what was fetched.
 func (l *leftBehind) requiredBy(text string) bool {
-	for line := range strings.Lines(text) {
-		if loads.MatchString(line) && (l.names(line) || l.anywhere && strings.Contains(line, "./")) {
+	for _, m := range required.FindAllStringSubmatch(text, -1) {
+		if l.names(m[1]) || l.anywhere && strings.HasPrefix(m[1], ".") || l.anywhere && strings.Contains(m[1], "github.workspace") {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(started.FindAllString(text, -1), func(line string) bool {
+		return l.names(line) || l.anywhere && strings.Contains(line, "./")
+	})
 }
 
 // with is what was fetched, known by the variables of a script that name it as well.

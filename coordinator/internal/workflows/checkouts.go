@@ -1,10 +1,7 @@
 package workflows
 
 import (
-	"regexp"
 	"strings"
-
-	"mvdan.cc/sh/v3/syntax"
 
 	"ataraxis.dev/landfall/shared/workflow"
 )
@@ -136,65 +133,4 @@ func (c *checker) takesCode(p place, pair workflow.Pair) bool {
 		return false
 	}
 	return t&headCode != 0
-}
-
-// transfers are commands that bring code from elsewhere, or another commit into the working tree.
-var transfers = regexp.MustCompile(`\bgit\b[^\n;|&]*?\b(?:fetch|clone|checkout|switch|pull|worktree|merge|cherry-pick|reset|am|apply|remote|submodule|rebase|restore|archive|read-tree|checkout-index|bundle)\b|` +
-	`\bgh\s+(?:pr\s+checkout|repo\s+clone|pr\s+diff|repo\s+sync)|\bgh\s+api\b[^\n]*(?:tarball|zipball|contents|git/)|\bhub\s+(?:checkout|clone|merge|am|apply)|` +
-	`\b(?:svn|hg|jj|degit|git-clone)\b|` +
-	`(?i)(?:\bcurl|\bwget|\baria2c|\bfetch|\bhttps?|Invoke-WebRequest|Invoke-RestMethod|\biwr|\birm)\b[^\n]*(?:tarball|zipball|archive|codeload|\braw\b|raw\.githubusercontent|\.tar|\.tgz|\.zip|\.patch|\.diff|\.sh\b|/contents/|\s-[a-zA-Z]*[oO]\b|--output|--remote-name|\s-OutFile|[^-]>|\|)`)
-
-// installs are package tools with an address of code among their arguments.
-var installs = regexp.MustCompile(`\b(?:npm|pnpm|yarn|npx|bunx?|pip3?|pipx|uvx?|go|cargo|gem|nix|deno|docker|podman|buildah|helm|kubectl|kustomize|terraform|composer|make|dotnet|rsync|scp)\b[^\n]*(?:git\+|github:|://|\.git\b|@["']?\$|#["']?\$|@["']?__landfall|#["']?__landfall|--git)`)
-
-// fetches reports whether a script brings an outsider's code into the job.
-func (c *checker) fetches(p place) bool {
-	s := c.flow.script(p)
-	if s.taint&foreigner == 0 {
-		return false
-	}
-	text := strings.ReplaceAll(s.program.text, "\\\n", " ")
-	if s.program.file != nil {
-		text = s.program.commandsOnly() + c.resolvedCommands(p, s.program)
-	}
-	if s.fetches || transfers.MatchString(text) {
-		return true
-	}
-	return s.taint&(headCode|freeText) != 0 && installs.MatchString(text)
-}
-
-// resolvedCommands is every command on a line of its own, with the variables that are spelled out put in.
-func (c *checker) resolvedCommands(p place, program *program) string {
-	var b strings.Builder
-	values := c.spelledValues(p, program)
-	calls(program.file, func(call *syntax.CallExpr) {
-		b.WriteByte('\n')
-		for _, word := range call.Args {
-			b.WriteString(strings.ReplaceAll(resolved(program, word, values), "\n", " ") + " ")
-		}
-	})
-	return b.String()
-}
-
-var (
-	packageTool = regexp.MustCompile(`^(?:npm|pnpm|yarn|npx|bun|bunx|pip3?|pipx|uv|uvx|go|cargo|gem|nix|deno|docker|podman|buildah|helm|kubectl|terraform|composer|git|hub)$`)
-	takingVerb  = regexp.MustCompile(`^(?:install|i|add|build|exec|create|dlx|x|get|clone|apply|init|tool|remote)$`)
-)
-
-// takesAddress reports whether a package tool is given what outsiders wrote as what it takes, not as the value of an option.
-func (r *reading) takesAddress(call *syntax.CallExpr) bool {
-	name := nameOf(call)
-	if !packageTool.MatchString(name) || len(call.Args) < 2 {
-		return false
-	}
-	verb := name == "npx" || name == "bunx" || name == "uvx"
-	for i, word := range call.Args[1:] {
-		text := spelled(word)
-		option := strings.HasPrefix(spelled(call.Args[i]), "-")
-		if verb && text == "" && !option && r.of(word)&(headCode|freeText) != 0 {
-			return true
-		}
-		verb = verb || takingVerb.MatchString(text)
-	}
-	return false
 }

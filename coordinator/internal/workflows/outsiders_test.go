@@ -107,6 +107,11 @@ func TestCheckoutPatterns(t *testing.T) {
 
 		// What is good.
 		single("address of a preview", "", jobIn(target, hosted+"steps: [{uses: x/wait-for@PIN, with: {url: \"https://pr-${{ github.event.number }}.example.org\", branch: \"preview-${{ github.event.number }}\"}}]")),
+		single("tells a hook of the title", "", scriptIn("issues", "env: {T: \"${{ github.event.issue.title }}\"}\n", `jq -n --arg t "$T" '{text: $t}' | curl -sSf -X POST -d @- "$HOOK" -o /dev/null | cat`)),
+		single("a branch for an issue", "", scriptIn("issues", "env: {N: \"${{ github.event.issue.number }}\", T: \"${{ github.event.issue.title }}\"}\n", "git fetch origin main\ngit checkout -b \"issue-$N\" origin/main\ngit commit --allow-empty -m \"$T\"\ngit push origin \"issue-$N\"")),
+		single("names of the files of a pull request", "", scriptIn(target, "env: {N: \"${{ github.event.number }}\"}\n", `gh pr diff "$N" --name-only | grep -q '^docs/'`)),
+		single("merges by the API", "", scriptIn(target, "env: {U: \"${{ github.event.pull_request.html_url }}\"}\n", `gh pr merge --auto --squash "$U"`)),
+		single("asks the API about the issue", "", scriptIn("issue_comment", "env: {N: \"${{ github.event.issue.number }}\"}\n", `curl -sf -H "Authorization: Bearer $GITHUB_TOKEN" "https://api.github.com/repos/$GITHUB_REPOSITORY/issues/$N" -o issue.json`)),
 		single("own file", "", jobIn(target, hosted+"steps:\n- run: echo main > ref.txt\n- run: git fetch origin \"$(cat ref.txt)\"")),
 		single("artifacts that go round", "", "on: pull_request_target\npermissions: {}\njobs:\n"+
 			"  b: {runs-on: ubuntu-latest, steps: [{uses: actions/download-artifact@PIN}, {run: 'cat x > y'}, {uses: actions/upload-artifact@PIN}]}\n"+
@@ -332,6 +337,7 @@ func TestArtifactPatterns(t *testing.T) {
 		single("by github-script", RuleArtifact, jobIn("workflow_run", hosted+"steps: [{uses: actions/github-script@PIN, with: {script: 'github.rest.actions.downloadArtifact({})'}}, {run: unzip x.zip && ./x}]")),
 		single("after a comment", RuleArtifact, jobIn("issue_comment", hosted+"steps: [{uses: dawidd6/action-download-artifact@PIN, with: {path: out}}, {run: bash out/x}]")),
 
+		single("reads a number by github-script", "", jobIn("workflow_run", hosted+"steps:\n- {uses: actions/github-script@PIN, with: {script: 'const d = await github.rest.actions.downloadArtifact({}); require(\"fs\").writeFileSync(\"${{ github.workspace }}/pr.zip\", Buffer.from(d.data))'}}\n- run: unzip pr.zip\n- {uses: actions/github-script@PIN, with: {script: 'const n = Number(require(\"fs\").readFileSync(\"./NR\")); await github.rest.issues.createComment({issue_number: n})'}}")),
 		job("reads it", "", "out", "- run: cat out/coverage.txt >> \"$GITHUB_STEP_SUMMARY\""),
 		job("own code beside it", "", "out", "- uses: actions/checkout@PIN\n- run: npm ci && node scripts/report.js"),
 		job("sends it on", "", "out", "- run: curl --fail --data-binary @out/report.json https://example.org/in"),

@@ -17,7 +17,7 @@ type runScript struct {
 	env     map[string]taint // what it writes for later steps, by name; "" any name
 	outputs map[string]taint
 	files   map[string]taint // what it writes into files, by their names without folders
-	fetches bool             // a tool is given an address of an outsider's as what it takes
+	fetches bool             // it brings code into the job that outsiders chose
 	code    []string         // how an outsider's text becomes a part of a program, a sentence's end each
 }
 
@@ -64,7 +64,9 @@ func (f *flow) readStep(p place) *runScript {
 		r.writes(stmt, nil)
 	}
 	r.becomesCode()
-	calls(s.program.file, func(call *syntax.CallExpr) { s.fetches = s.fetches || r.takesAddress(call) })
+	if s.taint&foreigner != 0 {
+		r.fetchesCode(f.check.spelledValues(p, s.program))
+	}
 	return s
 }
 
