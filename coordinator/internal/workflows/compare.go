@@ -101,7 +101,11 @@ func replace(tree *os.Root, name string, content []byte) (err error) {
 		return err
 	}
 	temporary := path.Join(path.Dir(name), "."+path.Base(name)+".landfall")
-	file, err := tree.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	// One that is left over, or was put there, is not written into: it may be a FIFO or a link.
+	if err := tree.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := tree.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
