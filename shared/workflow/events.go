@@ -1,6 +1,8 @@
 package workflow
 
 import (
+	"strings"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -17,6 +19,12 @@ func (r *reader) file(root *yaml.Node, file *File) {
 			file.Permissions = r.permissions(p)
 		case "concurrency":
 			file.Concurrency = r.concurrency(p.value)
+		case "env":
+			file.Env = r.mapping(p.value, "env")
+			r.scalars(p.value, 0, &file.Scalars)
+		case "defaults":
+			file.Defaults = r.defaults(p.value)
+			r.scalars(p.value, 0, &file.Scalars)
 		case "jobs":
 			jobs = p.value
 		}
@@ -33,7 +41,9 @@ func (r *reader) file(root *yaml.Node, file *File) {
 		r.fail(root, "the key jobs is missing")
 		return
 	}
+	file.index = map[string]int{}
 	for _, p := range r.pairs(jobs, "jobs") {
+		file.index[strings.ToLower(p.key.Value)] = len(file.Jobs)
 		file.Jobs = append(file.Jobs, r.job(p))
 	}
 }
@@ -80,12 +90,11 @@ func (r *reader) event(node *yaml.Node, event *Event) {
 		case "types":
 			event.Types = values(r.texts(p.value, what))
 		case "inputs":
-			if isNull(p.value) {
-				continue
+			if !isNull(p.value) {
+				event.Inputs = r.inputs(p.value, what)
 			}
-			for _, input := range r.pairs(p.value, what) {
-				event.Inputs = append(event.Inputs, input.key.Value)
-			}
+		case "outputs":
+			event.Outputs = r.outputs(p.value, what)
 		}
 	}
 	for _, both := range []struct {
@@ -153,4 +162,70 @@ func (r *reader) concurrency(node *yaml.Node) *Concurrency {
 		}
 	}
 	return got
+}
+
+// inputs reads the inputs of a workflow or an action.
+func (r *reader) inputs(node *yaml.Node, what string) []Input {
+	var list []Input
+	for _, p := range r.pairs(node, what) {
+		input := Input{Name: p.key.Value}
+		for _, part := range r.loose(p.value, what) {
+			switch part.key.Value {
+			case "type":
+				input.Type = part.value.Value
+			case "default":
+				input.Default = placed(part.value)
+			}
+		}
+		list = append(list, input)
+	}
+	return list
+}
+
+// outputs reads names with a value: each, as reusable workflows and actions have them.
+func (r *reader) outputs(node *yaml.Node, what string) []Pair {
+	var list []Pair
+	for _, p := range r.loose(node, what) {
+		for _, part := range r.loose(p.value, what) {
+			if part.key.Value == "value" {
+				list = append(list, Pair{Key: p.key.Value, Value: placed(part.value)})
+			}
+		}
+	}
+	return list
+}
+
+// defaults reads run: of defaults:.
+func (r *reader) defaults(node *yaml.Node) Defaults {
+	var got Defaults
+	for _, p := range r.loose(node, "defaults") {
+		if p.key.Value != "run" {
+			continue
+		}
+		for _, part := range r.loose(p.value, "defaults.run") {
+			switch part.key.Value {
+			case "shell":
+				got.Shell = placed(part.value)
+			case "working-directory":
+				got.WorkingDirectory = placed(part.value)
+			}
+		}
+	}
+	return got
+}
+
+// loose lists a mapping; anything else is empty, and its mistakes are GitHub's to tell.
+func (r *reader) loose(node *yaml.Node, what string) []pair {
+	if node = deref(node); node == nil || node.Kind != yaml.MappingNode {
+		return nil
+	}
+	return r.pairs(node, what)
+}
+
+// placed is a scalar with its place, not written when it is none.
+func placed(node *yaml.Node) Text {
+	if node = deref(node); isNull(node) || node.Kind != yaml.ScalarNode {
+		return Text{}
+	}
+	return Text{Value: node.Value, Line: node.Line, Column: node.Column}
 }

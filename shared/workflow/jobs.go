@@ -32,6 +32,20 @@ func (r *reader) job(entry pair) Job {
 			job.ContinueOnError = r.text(p.value, at)
 		case "uses":
 			job.Uses = r.text(p.value, at)
+		case "with":
+			job.With = r.mapping(p.value, at)
+		case "env":
+			job.Env = r.mapping(p.value, at)
+		case "defaults":
+			job.Defaults = r.defaults(p.value)
+		case "outputs":
+			job.Outputs = r.mapping(p.value, at)
+		case "container":
+			job.Container = r.image(p.value, at)
+		case "services":
+			for _, service := range r.loose(p.value, at) {
+				job.Services = append(job.Services, r.image(service.value, at))
+			}
 		case "secrets":
 			job.Secrets = Text{Value: p.value.Value, Line: p.value.Line, Column: p.value.Column}
 		case "strategy":
@@ -73,12 +87,23 @@ func (r *reader) environment(node *yaml.Node, what string) Text {
 	return Text{}
 }
 
+// image reads a container: an image, or a mapping with one.
+func (r *reader) image(node *yaml.Node, what string) Text {
+	for _, p := range r.loose(node, what) {
+		if p.key.Value == "image" {
+			return placed(p.value)
+		}
+	}
+	return placed(node)
+}
+
 func (r *reader) strategy(node *yaml.Node, what string, m *Matrix) {
 	if isNull(node) {
 		return
 	}
 	if node.Kind != yaml.MappingNode {
 		*m = Matrix{Written: true, Dynamic: true}
+		r.computed(m, node)
 		return
 	}
 	for _, p := range r.pairs(node, what) {
@@ -92,6 +117,7 @@ func (r *reader) matrix(node *yaml.Node, what string, m *Matrix) {
 	m.Written = true
 	if isNull(node) || node.Kind != yaml.MappingNode {
 		m.Dynamic = true
+		r.computed(m, node)
 		return
 	}
 	m.Values, m.Open = map[string][]string{}, map[string]bool{}
@@ -100,32 +126,47 @@ func (r *reader) matrix(node *yaml.Node, what string, m *Matrix) {
 		case key == "exclude": // takes combinations away, adds none
 		case key == "include" && p.value.Kind != yaml.SequenceNode:
 			m.Dynamic = true
+			r.computed(m, p.value)
 		case key == "include":
 			for _, entry := range p.value.Content {
 				if deref(entry).Kind != yaml.MappingNode {
 					m.Dynamic = true
+					r.computed(m, deref(entry))
 					continue
 				}
 				for _, included := range r.pairs(entry, what+".include") {
-					m.add(included.key.Value, included.value)
+					r.add(m, included.key.Value, included.value)
 				}
 			}
 		case p.value.Kind != yaml.SequenceNode:
 			m.Open[key] = true
+			r.computed(m, p.value)
 		default:
 			for _, entry := range p.value.Content {
-				m.add(key, deref(entry))
+				r.add(m, key, deref(entry))
 			}
 		}
 	}
 }
 
-func (m *Matrix) add(key string, node *yaml.Node) {
+func (r *reader) add(m *Matrix, key string, node *yaml.Node) {
 	if node == nil || node.Kind != yaml.ScalarNode || strings.Contains(node.Value, "${{") {
 		m.Open[key] = true
+		r.computed(m, node)
 		return
 	}
 	m.Values[key] = append(m.Values[key], node.Value)
+}
+
+// computed keeps the expressions below a value of the matrix, however deep they stand.
+func (r *reader) computed(m *Matrix, node *yaml.Node) {
+	var below []Text
+	r.scalars(node, 0, &below)
+	for _, text := range below {
+		if strings.Contains(text.Value, "${{") {
+			m.Expressions = append(m.Expressions, text)
+		}
+	}
 }
 
 func (r *reader) steps(node *yaml.Node, what string) []Step {
@@ -160,6 +201,8 @@ func (r *reader) step(node *yaml.Node, what string) Step {
 			step.Run = r.text(p.value, at)
 		case "shell":
 			step.Shell = r.text(p.value, at)
+		case "working-directory":
+			step.WorkingDirectory = r.text(p.value, at)
 		case "continue-on-error":
 			step.ContinueOnError = r.text(p.value, at)
 		case "with":
@@ -173,8 +216,11 @@ func (r *reader) step(node *yaml.Node, what string) Step {
 
 // mapping reads keys with scalars; one expression may stand for all of it.
 func (r *reader) mapping(node *yaml.Node, what string) []Pair {
-	if isNull(node) || node.Kind == yaml.ScalarNode {
+	switch {
+	case isNull(node):
 		return nil
+	case node.Kind == yaml.ScalarNode:
+		return []Pair{{Value: placed(node)}}
 	}
 	var list []Pair
 	for _, p := range r.pairs(node, what) {

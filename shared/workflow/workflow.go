@@ -2,12 +2,14 @@
 //
 // It promises to take every file that GitHub takes, to keep the place of everything it
 // reads, and to leave out only what decides neither question. It judges nothing but
-// whether a push starts a file. Start reading at [Parse], then [File.StartsOnPush].
+// whether a push starts a file. Start reading at [Parse], then [File.StartsOnPush];
+// [ParseAction] reads the actions of the repository itself, whose steps run in the same jobs.
 package workflow
 
 import (
 	"path"
 	"slices"
+	"strings"
 )
 
 // File is one workflow file.
@@ -18,7 +20,13 @@ type File struct {
 	OnAt        Text         // the key on:, without a value
 	Permissions *Permissions // nil: not written, the repository's default counts
 	Concurrency *Concurrency // nil: not written
+	Env         []Pair       // of every job
+	Defaults    Defaults     // of every job
 	Jobs        []Job        // in the order of the file
+	// Scalars is every value of env: and defaults:, in the order of the file.
+	Scalars []Text
+
+	index map[string]int // of a job by its key in lower case
 }
 
 // Base is the file's name without folders, by which the API knows it: lint.yml.
@@ -34,12 +42,10 @@ func (f *File) Event(name string) *Event {
 	return nil
 }
 
-// Job is the job of a key, nil when there is none.
+// Job is the job of a key, whatever its case, nil when there is none.
 func (f *File) Job(key string) *Job {
-	for i := range f.Jobs {
-		if f.Jobs[i].Key.Value == key {
-			return &f.Jobs[i]
-		}
+	if i, ok := f.index[strings.ToLower(key)]; ok {
+		return &f.Jobs[i]
 	}
 	return nil
 }
@@ -63,8 +69,19 @@ type Event struct {
 	Branches, BranchesIgnore, Tags, TagsIgnore, Paths, PathsIgnore Filter
 	Types                                                          []string // activity types; none: GitHub's default
 	Crons                                                          []Text   // of schedule
-	Inputs                                                         []string // names of workflow_dispatch or workflow_call, in order
+	Inputs                                                         []Input  // of workflow_dispatch or workflow_call, in order
+	Outputs                                                        []Pair   // of workflow_call: names and what they are made of
 }
+
+// Input is an input of a workflow or an action.
+type Input struct {
+	Name    string
+	Type    string // string, boolean, number, choice, environment; "" is a string
+	Default Text
+}
+
+// Defaults are the defaults: of run steps.
+type Defaults struct{ Shell, WorkingDirectory Text }
 
 // Filter is a list of patterns. Written with no patterns it matches nothing.
 type Filter struct {
@@ -106,9 +123,15 @@ type Job struct {
 	Environment     Text // its name
 	Timeout         Text // timeout-minutes
 	ContinueOnError Text
-	Uses            Text // a reusable workflow; such a job has neither runs-on nor steps
-	Secrets         Text // "inherit", or where a list of them begins
+	Uses            Text   // a reusable workflow; such a job has neither runs-on nor steps
+	With            []Pair // inputs of the reusable workflow
+	Secrets         Text   // "inherit", or where a list of them begins
 	Matrix          Matrix
+	Env             []Pair
+	Defaults        Defaults
+	Container       Text   // its image
+	Services        []Text // their images
+	Outputs         []Pair
 	Steps           []Step
 	// Scalars is every value below the job, in the order of the file: where expressions
 	// may stand.
@@ -129,6 +152,8 @@ type Matrix struct {
 	Values  map[string][]string
 	Open    map[string]bool
 	Dynamic bool // the whole matrix or its include comes from an expression
+	// Expressions are the values that hold one.
+	Expressions []Text
 }
 
 // Key is what matrix.key may be; known is false when the file does not tell.
@@ -141,10 +166,10 @@ func (m Matrix) Key(key string) (values []string, known bool) {
 
 // Step is one entry of steps:.
 type Step struct {
-	ID, Name, If, Uses, Run, Shell Text
-	ContinueOnError                Text
-	With, Env                      []Pair // in the order of the file
-	Line, Column                   int
+	ID, Name, If, Uses, Run, Shell    Text
+	WorkingDirectory, ContinueOnError Text
+	With, Env                         []Pair // in the order of the file
+	Line, Column                      int
 }
 
 // Input is the value of a key of with:, not written when it has none.
@@ -157,7 +182,7 @@ func (s *Step) Input(key string) Text {
 	return Text{}
 }
 
-// Pair is a key with its value.
+// Pair is a key with its value. A key of "" stands for all of them: an expression makes the mapping.
 type Pair struct {
 	Key   string
 	Value Text

@@ -58,7 +58,7 @@ func TestParseDeploy(t *testing.T) {
 	if at := push.Paths.Patterns[3]; at != (workflow.Text{Value: "!**/*.md", Line: 9, Column: 9}) {
 		t.Errorf("pattern: %+v", at)
 	}
-	if diff := cmp.Diff([]string{"sha"}, file.Event("workflow_dispatch").Inputs); diff != "" {
+	if diff := cmp.Diff([]workflow.Input{{Name: "sha", Type: "string"}}, file.Event("workflow_dispatch").Inputs); diff != "" {
 		t.Error(diff)
 	}
 	if file.Concurrency.Group.Value != "deploy-production" || file.Concurrency.Cancel.Value != "false" {
@@ -275,4 +275,93 @@ func FuzzParse(f *testing.F) {
 			t.Error("no reason")
 		}
 	})
+}
+
+func TestParseEnvironments(t *testing.T) {
+	file := parse(t, `on:
+  workflow_call:
+    inputs: {ref: {type: string, default: main}, deep: {type: number}, bare: }
+    outputs: {sha: {value: "${{ jobs.a.outputs.sha }}"}}
+env: {A: 1, B: "${{ secrets.X }}"}
+defaults: {run: {shell: bash, working-directory: x}}
+jobs:
+  a:
+    runs-on: x
+    env: "${{ fromJSON(vars.E) }}"
+    defaults: {run: {shell: sh}}
+    container: node:20
+    services: {db: {image: postgres:16}, cache: redis, none: }
+    outputs: {sha: "${{ steps.s.outputs.sha }}"}
+    strategy: {matrix: {v: [1, "${{ github.sha }}"], w: "${{ fromJSON(inputs.w) }}", include: [{v: 2, u: {z: "${{ inputs.u }}"}}]}}
+    steps: [{run: x, working-directory: y}]
+  B: {uses: ./x.yml, with: {ref: "${{ github.head_ref }}"}, container: {image: "alpine@sha256:0", options: -x}}
+`)
+	values := func(pairs []workflow.Pair) (list []string) {
+		for _, p := range pairs {
+			list = append(list, p.Key+"="+p.Value.Value)
+		}
+		return list
+	}
+	texts := func(list []workflow.Text) (values []string) {
+		for _, text := range list {
+			values = append(values, text.Value)
+		}
+		return values
+	}
+	a, b := file.Job("A"), file.Job("b")
+	call := file.Event("workflow_call")
+	for _, c := range []struct {
+		name      string
+		want, got any
+	}{
+		{"inputs", []string{"ref string main", "deep number ", "bare  "}, func() (list []string) {
+			for _, i := range call.Inputs {
+				list = append(list, i.Name+" "+i.Type+" "+i.Default.Value)
+			}
+			return list
+		}()},
+		{"outputs of the file", []string{"sha=${{ jobs.a.outputs.sha }}"}, values(call.Outputs)},
+		{"env of the file", []string{"A=1", "B=${{ secrets.X }}"}, values(file.Env)},
+		{"values of the file", []string{"1", "${{ secrets.X }}", "bash", "x"}, texts(file.Scalars)},
+		{"defaults of the file", "bash x", file.Defaults.Shell.Value + " " + file.Defaults.WorkingDirectory.Value},
+		{"env of the job", []string{"=${{ fromJSON(vars.E) }}"}, values(a.Env)},
+		{"defaults of the job", "sh", a.Defaults.Shell.Value},
+		{"container", "node:20", a.Container.Value},
+		{"container with options", "alpine@sha256:0", b.Container.Value},
+		{"services", []string{"postgres:16", "redis", ""}, texts(a.Services)},
+		{"outputs", []string{"sha=${{ steps.s.outputs.sha }}"}, values(a.Outputs)},
+		{"with", []string{"ref=${{ github.head_ref }}"}, values(b.With)},
+		{"expressions of the matrix", []string{"${{ github.sha }}", "${{ fromJSON(inputs.w) }}", "${{ inputs.u }}"}, texts(a.Matrix.Expressions)},
+		{"working directory", "y", a.Steps[0].WorkingDirectory.Value},
+	} {
+		if diff := cmp.Diff(c.want, c.got); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+}
+
+func TestParseAction(t *testing.T) {
+	action, err := workflow.ParseAction("x/action.yml", []byte(`name: x
+inputs: {title: {required: true}, ref: {default: "${{ github.ref }}"}}
+outputs: {out: {value: "${{ steps.a.outputs.b }}"}}
+runs:
+  using: composite
+  steps: [{id: a, run: "echo ${{ inputs.title }}", shell: bash, env: {A: b}}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(action.Inputs) != 2 || action.Inputs[1].Default.Value != "${{ github.ref }}" || action.Using.Value != "composite" ||
+		len(action.Steps) != 1 || action.Steps[0].Run.Line != 6 || len(action.Outputs) != 1 {
+		t.Errorf("%+v", action)
+	}
+	docker, err := workflow.ParseAction("action.yml", []byte("runs: {using: docker, image: 'docker://x:1', args: [a, '${{ inputs.x }}']}"))
+	if err != nil || docker.Image.Value != "docker://x:1" || len(docker.Scalars) != 4 {
+		t.Errorf("%+v, %v", docker, err)
+	}
+	for text, want := range map[string]string{"name: x": "the key runs is missing", "[]": "must be a mapping", "runs: {steps: x}": "must be a list", "a: [": "YAML"} {
+		if _, err := workflow.ParseAction("action.yml", []byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
 }

@@ -1,16 +1,13 @@
 // Package workflowcommand writes the commands that an Actions runner reads in the log of a job.
 //
-// It promises that what others named can be part of a command's text and never a command:
-// the escapes are those of the runner's own toolkit
-// (https://github.com/actions/toolkit, packages/core/src/command.ts). Start reading at [Annotation].
+// It promises that what others named can be part of a command's text and never a command: the escapes are those of the
+// runner's own toolkit (https://github.com/actions/toolkit, packages/core/src/command.ts), and through a [Writer] nothing
+// becomes a command by accident, whoever writes to it. Start reading at [Annotation], then [Writer].
 package workflowcommand
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"strings"
-	"unicode"
 )
 
 // AnnotationLimit is the number of error, and of warning, annotations that GitHub keeps of a step
@@ -62,50 +59,3 @@ var (
 func Escape(text string) string { return messageEscapes.Replace(BreakMarks(text)) }
 
 func escapeProperty(text string) string { return propertyEscapes.Replace(BreakMarks(text)) }
-
-// Inert makes a line that is no command of ours one that the runner takes for text. The runner looks for :: at the
-// beginning of a line without its white space; it and the log's viewer look for ##[ everywhere.
-func Inert(line string) string {
-	if before, _, ok := strings.Cut(line, "::"); ok && !strings.ContainsFunc(before, isWord) {
-		line = "| " + line
-	}
-	return BreakMarks(line)
-}
-
-func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
-
-// Writer passes lines on to another writer, each [Inert]. Flush passes on what has no line's end yet.
-type Writer struct {
-	To      io.Writer
-	pending []byte
-}
-
-// Write implements io.Writer.
-func (w *Writer) Write(p []byte) (int, error) {
-	w.pending = append(w.pending, p...)
-	for {
-		end := bytes.IndexByte(w.pending, '\n')
-		if end < 0 {
-			return len(p), nil
-		}
-		line := string(w.pending[:end])
-		w.pending = w.pending[end+1:]
-		if _, err := io.WriteString(w.To, Inert(line)+"\n"); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// Flush implements the end of the stream.
-func (w *Writer) Flush() error {
-	line := string(w.pending)
-	w.pending = nil
-	if line == "" {
-		return nil
-	}
-	_, err := io.WriteString(w.To, Inert(line))
-	return err
-}
-
-// BreakMarks makes ##[group] and its like inert, which the log's viewer acts on wherever they stand.
-func BreakMarks(text string) string { return strings.ReplaceAll(text, "##[", "## [") }

@@ -1,8 +1,9 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
 	"os"
-	"path/filepath"
 
 	"ataraxis.dev/landfall/shared/composefile"
 	"ataraxis.dev/landfall/shared/fault"
@@ -16,16 +17,21 @@ func checkCompose(w tree) ([]finding, error) {
 		services []string
 		known    bool
 	}
+	root, err := os.OpenRoot(w.root)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "COMPOSE_READ", "open the repository")
+	}
+	defer func() { _ = root.Close() }() // it was only read
 	stacks := map[string]stack{}
 	var findings []finding
 	for name, config := range w.config.Stacks {
 		s := stack{known: len(config.Files) > 0}
 		for _, file := range config.Files {
-			parsed, err := readCompose(w.root, file)
+			parsed, err := readCompose(root, file)
 			if err != nil {
 				s.known = false
 				found := problems(err, "compose")
-				if found == nil && !os.IsNotExist(err) { // a missing one was found before
+				if found == nil && !errors.Is(err, fs.ErrNotExist) { // a missing one was found before
 					return nil, fault.Wrap(err, fault.Invalid, "COMPOSE_READ", "read the compose files of stack %s", name)
 				}
 				findings = append(findings, found...)
@@ -38,7 +44,7 @@ func checkCompose(w tree) ([]finding, error) {
 		}
 		stacks[name] = s
 	}
-	err := pipeline.CheckServices(w.config, func(name string) ([]string, bool) { return stacks[name].services, stacks[name].known })
+	err = pipeline.CheckServices(w.config, func(name string) ([]string, bool) { return stacks[name].services, stacks[name].known })
 	found := problems(err, "landfall.yaml")
 	if err != nil && found == nil {
 		return nil, err
@@ -46,8 +52,10 @@ func checkCompose(w tree) ([]finding, error) {
 	return append(findings, found...), nil
 }
 
-func readCompose(root, file string) (composefile.File, error) {
-	raw, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(file)))
+// readCompose reads a compose file of a tree. It may be a link within the tree, as Compose would follow it; of one that leads
+// out the host has another file than the one that is looked at here.
+func readCompose(root *os.Root, file string) (composefile.File, error) {
+	raw, err := readText(root, file)
 	if err != nil {
 		return composefile.File{}, err
 	}

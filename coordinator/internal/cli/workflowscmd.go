@@ -2,19 +2,23 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"ataraxis.dev/landfall/coordinator/internal/workflows"
+	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/pipeline"
+	"ataraxis.dev/landfall/shared/strictyaml"
 )
 
 func newWorkflowsCommand(g *globals) *cobra.Command {
@@ -108,6 +112,7 @@ func newWorkflowsCheckCommand(g *globals) *cobra.Command {
 
 // tree is a working tree with its landfall.yaml as it lies there, committed or not.
 type tree struct {
+	ctx    context.Context // ends the work on it; nil: nothing does
 	root   string
 	path   string // of landfall.yaml, from the root
 	config *pipeline.Config
@@ -119,12 +124,39 @@ func (g *globals) openTree(ctx context.Context) (tree, error) {
 	if err != nil {
 		return w, err
 	}
-	raw, err := os.ReadFile(filepath.Join(w.root, filepath.FromSlash(w.path)))
+	raw, err := w.readConfig()
 	if err != nil {
-		return w, fault.Wrap(err, fault.Invalid, "CONFIG_MISSING", "read the configuration")
+		return w, err
 	}
 	w.config, err = pipeline.Parse(w.path, raw)
 	return w, err
+}
+
+// readConfig reads landfall.yaml. As a link it is refused: a deploy reads it from the commit, where a link is none of its own text.
+func (w tree) readConfig() ([]byte, error) {
+	root, err := os.OpenRoot(w.root)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "CONFIG_MISSING", "open the repository")
+	}
+	defer func() { _ = root.Close() }() // it was only read
+	if info, err := root.Lstat(filepath.FromSlash(w.path)); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return nil, strictyaml.Problems{{File: w.path, Line: 1, Column: 1, Message: "it is a link, and no deploy follows it"}}.Err()
+	}
+	raw, err := readText(root, w.path)
+	if err != nil && fault.ReasonOf(err) == "" {
+		err = fault.Wrap(err, fault.Invalid, "CONFIG_MISSING", "read the configuration")
+	}
+	return raw, err
+}
+
+// readText reads a YAML file of a tree. What is no regular file within it, or larger than any YAML that is read here, is a
+// problem of that file.
+func readText(root *os.Root, name string) ([]byte, error) {
+	raw, err := boundedfile.ReadIn(root, name, strictyaml.MaxBytes)
+	if boundedfile.Refused(err) {
+		return nil, strictyaml.Problems{{File: name, Line: 1, Column: 1, Message: err.Error()}}.Err()
+	}
+	return raw, err
 }
 
 // findTree finds the working tree around landfall.yaml; without git its folder is the root.
@@ -133,7 +165,7 @@ func (g *globals) findTree(ctx context.Context) (tree, error) {
 	if err != nil {
 		return tree{}, err
 	}
-	w := tree{root: filepath.Dir(file)}
+	w := tree{ctx: ctx, root: filepath.Dir(file)}
 	repo, err := git.Find(ctx, w.root, git.Options{})
 	switch {
 	case err == nil:
@@ -142,6 +174,11 @@ func (g *globals) findTree(ctx context.Context) (tree, error) {
 		return w, err
 	}
 	rel, err := filepath.Rel(w.root, file)
+	if err == nil && !filepath.IsLocal(rel) { // git names its folder without the links on the way to it
+		if folder, resolveErr := filepath.EvalSymlinks(filepath.Dir(file)); resolveErr == nil {
+			rel, err = filepath.Rel(w.root, filepath.Join(folder, filepath.Base(file)))
+		}
+	}
 	if err != nil {
 		return w, fault.Wrap(err, fault.Internal, "CONFIG_PATH", "place %s in %s", file, w.root)
 	}
@@ -151,12 +188,19 @@ func (g *globals) findTree(ctx context.Context) (tree, error) {
 
 // checkWorkflows judges the workflow files of a tree, and whether those that are rendered are up to date.
 func (g *globals) checkWorkflows(w tree) ([]finding, error) {
-	files, err := readWorkflows(w.root)
+	files, findings, err := readWorkflows(w.root)
 	if err != nil {
 		return nil, err
 	}
-	var findings []finding
-	for _, f := range workflows.Check(files, workflows.Options{Config: w.config, Repository: g.repository}) {
+	ctx := w.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	found, err := workflows.CheckContext(ctx, files, workflows.Options{Config: w.config, Repository: g.repository, At: w.path})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range found {
 		findings = append(findings, finding{path: f.Path, line: f.Line, column: f.Column, rule: f.Rule, message: f.Message, hint: f.Hint})
 	}
 	if w.config == nil || w.config.Workflows == nil {
@@ -179,23 +223,69 @@ func (g *globals) checkWorkflows(w tree) ([]finding, error) {
 	return findings, nil
 }
 
-// readWorkflows reads every workflow file below root, as GitHub would find them.
-func readWorkflows(root string) ([]workflows.File, error) {
-	folder := filepath.Join(root, filepath.FromSlash(workflows.Folder))
-	entries, err := os.ReadDir(folder)
-	if err != nil && !os.IsNotExist(err) {
-		return nil, fault.Wrap(err, fault.Invalid, "WORKFLOW_READ", "read %s", folder)
+// readWorkflows reads every workflow file below root, as GitHub would find them. What cannot be read safely is a finding.
+func readWorkflows(top string) ([]workflows.File, []finding, error) {
+	root, err := os.OpenRoot(top)
+	if err != nil {
+		return nil, nil, fault.Wrap(err, fault.Invalid, "WORKFLOW_READ", "open the repository")
+	}
+	defer func() { _ = root.Close() }() // it was only read
+	entries, err := fs.ReadDir(root.FS(), workflows.Folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, fault.Wrap(err, fault.Invalid, "WORKFLOW_READ", "read %s", workflows.Folder)
 	}
 	var files []workflows.File
+	var findings []finding
 	for _, e := range entries {
 		if ext := path.Ext(e.Name()); e.IsDir() || (ext != ".yml" && ext != ".yaml") {
 			continue
 		}
-		raw, err := os.ReadFile(filepath.Join(folder, e.Name()))
-		if err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "WORKFLOW_READ", "read a workflow file")
+		name := path.Join(workflows.Folder, e.Name())
+		raw, err := readText(root, name)
+		switch found := problems(err, workflows.RuleSyntax); {
+		case found != nil:
+			findings = append(findings, found...)
+		case err != nil:
+			return nil, nil, fault.Wrap(err, fault.Invalid, "WORKFLOW_READ", "read a workflow file")
+		default:
+			files = append(files, workflows.File{Path: name, Content: raw})
 		}
-		files = append(files, workflows.File{Path: strings.TrimPrefix(workflows.Folder+"/"+e.Name(), "/"), Content: raw})
 	}
-	return files, nil
+	actions, found := readActions(root, files)
+	return append(files, actions...), append(findings, found...), nil
+}
+
+// mostActions bounds how many actions of the repository are looked into.
+const mostActions = 1000
+
+// readActions reads the repository's own actions that workflow files use, and those that they use. One that does not exist is
+// GitHub's to tell: a step may make it.
+func readActions(root *os.Root, files []workflows.File) ([]workflows.File, []finding) {
+	var actions []workflows.File
+	var findings []finding
+	seen := map[string]bool{}
+	for {
+		folders := slices.DeleteFunc(workflows.Actions(append(slices.Clone(files), actions...)), func(folder string) bool { return seen[folder] })
+		if len(folders) == 0 || len(seen) > mostActions {
+			return actions, findings
+		}
+		for _, folder := range folders {
+			seen[folder] = true
+			for _, base := range []string{"action.yml", "action.yaml"} {
+				name := path.Join(folder, base)
+				raw, err := readText(root, name)
+				if found := problems(err, workflows.RuleSyntax); found != nil {
+					findings = append(findings, found...)
+					break
+				}
+				if err == nil {
+					actions = append(actions, workflows.File{Path: name, Content: raw})
+					break
+				}
+				if !errors.Is(err, fs.ErrNotExist) {
+					break // outside of the tree
+				}
+			}
+		}
+	}
 }

@@ -115,9 +115,17 @@ func (o Options) withDefaults() Options {
 }
 
 // New makes the renderer of a mode on w, which nobody else may write to until Close.
-// Auto and unknown modes are shown plain.
+// Auto and unknown modes are shown plain. Inside a job of GitHub Actions, which the environment tells, what others named
+// gives the runner no command in any mode.
 func New(mode Mode, w io.Writer, o Options) Renderer {
 	o = o.withDefaults()
+	if o.GetEnv("GITHUB_ACTIONS") == "true" {
+		return newInJob(mode, w, o)
+	}
+	return newOn(mode, w, o)
+}
+
+func newOn(mode Mode, w io.Writer, o Options) Renderer {
 	switch mode {
 	case TTY:
 		return newTTY(w, o)

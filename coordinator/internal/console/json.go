@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/workflowcommand"
 )
 
 // WriteJSON writes m as one object on one line: fields by their names in the protocol,
@@ -42,7 +43,8 @@ func marshal(m proto.Message) ([]byte, error) {
 }
 
 // escapeUnprintable writes characters that a terminal would act on, or that reorder text,
-// as JSON escapes: the value stays, the effect goes. They occur in strings only.
+// as JSON escapes: the value stays, the effect goes. They occur in strings only. So do the marks that a runner acts on: the
+// object may be read by a job's next command, and shown there.
 func escapeUnprintable(object []byte) []byte {
 	var b bytes.Buffer
 	for len(object) > 0 {
@@ -57,7 +59,7 @@ func escapeUnprintable(object []byte) []byte {
 		}
 		object = object[n:]
 	}
-	return b.Bytes()
+	return []byte(workflowcommand.BreakMarksInJSON(b.String()))
 }
 
 // jsonLines shows one object a line, for machines.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
@@ -52,7 +53,12 @@ func Write(root string, o Options) (Result, error) {
 		}
 		o.Project = filepath.Base(absolute)
 	}
-	result, err := Draft(os.DirFS(root), o)
+	tree, err := os.OpenRoot(root)
+	if err != nil {
+		return Result{}, fault.Wrap(err, fault.Invalid, "TREE_UNREADABLE", "open the repository")
+	}
+	defer func() { _ = tree.Close() }() // it was only read
+	result, err := Draft(boundedfile.FS(tree, maxBytes), o)
 	if err != nil {
 		return Result{}, err
 	}

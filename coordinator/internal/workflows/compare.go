@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 
+	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/strictyaml"
 )
@@ -42,7 +43,7 @@ func Compare(root string, files []File, force bool) ([]Change, error) {
 	var problems strictyaml.Problems
 	changes := make([]Change, 0, len(files))
 	for _, file := range files {
-		before, err := tree.ReadFile(file.Path)
+		before, err := boundedfile.ReadIn(tree, file.Path, strictyaml.MaxBytes)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			changes = append(changes, Change{Path: file.Path, After: file.Content})
@@ -100,7 +101,11 @@ func replace(tree *os.Root, name string, content []byte) (err error) {
 		return err
 	}
 	temporary := path.Join(path.Dir(name), "."+path.Base(name)+".landfall")
-	file, err := tree.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	// One that is left over, or was put there, is not written into: it may be a FIFO or a link.
+	if err := tree.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	file, err := tree.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}

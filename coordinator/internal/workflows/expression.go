@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -30,10 +31,13 @@ type (
 		operator    string
 		left, right expression
 	}
+	// opaque is a part of what is computed, of which nothing is certain: fromJSON(x).a, github.event[env.NAME].
+	opaque struct{ parts []expression }
 )
 
 func (c constant) eval(*situation) value      { return c.value }
 func (p contextPath) eval(s *situation) value { return s.lookup(p.elements) }
+func (opaque) eval(*situation) value          { return value{} }
 func (n negation) eval(s *situation) value    { return not(n.operand.eval(s)) }
 
 func (b binary) eval(s *situation) value {
@@ -131,11 +135,9 @@ func usesStatus(e expression) bool {
 		case "always", "success", "failure", "cancelled":
 			return true
 		}
-		for _, a := range e.args {
-			if usesStatus(a) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(e.args, usesStatus)
+	case opaque:
+		return slices.ContainsFunc(e.parts, usesStatus)
 	}
 	return false
 }
@@ -266,7 +268,7 @@ func (p *expressionParser) named(name string) (expression, error) {
 			}
 			elements = append(elements, index)
 		case e != nil && len(elements) > 1:
-			return constant{value{}}, nil // a part of what a function gave
+			return opaque{[]expression{e}}, nil // a part of what a function gave
 		case e != nil:
 			return e, nil
 		default:

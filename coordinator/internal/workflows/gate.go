@@ -1,157 +1,206 @@
 package workflows
 
 import (
-	"fmt"
-	"path"
-	"regexp"
 	"slices"
 	"strings"
 
-	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/workflow"
 )
 
-// commands finds the coordinator's commands in a run: of a step. It knows the program by
-// its own name and by that which landfall.yaml gives it; one behind a variable is not seen.
-type commands struct{ deploy, run, gate *regexp.Regexp }
-
-func commandsOf(config *pipeline.Config) commands {
-	program := `landfall-coordinator`
-	if config != nil && config.Workflows != nil && config.Workflows.Coordinator.Command != "" {
-		co := config.Workflows.Coordinator
-		program = fmt.Sprintf(`(?:%s|%s|%s)`, program, regexp.QuoteMeta(path.Base(co.Command)), regexp.QuoteMeta(programOf(co)))
-	}
-	command := func(names string) *regexp.Regexp {
-		return regexp.MustCompile(program + `['"]?\s+(?:-\S+\s+(?:[^-\s]\S*\s+)?)*?` + names + `(?:\s|$)`)
-	}
-	return commands{deploy: command(`deploy`), run: command(`run`), gate: command(`(?:ci-gate|run)`)}
-}
-
-// joined is a step's script with its continued lines put together.
-func joined(step workflow.Step) string { return strings.ReplaceAll(step.Run.Value, "\\\n", " ") }
-
-var noGate = regexp.MustCompile(`--no-gate\b`)
+const gateHint = "let it need a job that runs landfall-coordinator ci-gate and nothing else, without always(), !cancelled() or continue-on-error"
 
 // gate looks for jobs that deploy although the gate did not pass.
 func (c *checker) gate(file *workflow.File) {
-	const hint = "let it need a job that runs landfall-coordinator ci-gate, without always(), !cancelled() or continue-on-error"
 	for i := range file.Jobs {
 		job := &file.Jobs[i]
-		for n, step := range job.Steps {
-			switch {
-			case c.commands.run.MatchString(joined(step)) && noGate.MatchString(joined(step)):
-				c.find(file, step.Run, RuleGate, "leave --no-gate out", "job %s deploys without waiting for the gate", job.Key.Value)
-			case c.commands.deploy.MatchString(joined(step)) && !c.gatedWithin(job.Steps[:n], step) && !c.gatedBefore(file, job):
-				c.find(file, step.Run, RuleGate, hint, "job %s deploys, and nothing proves that the gate has passed before", job.Key.Value)
+		p := inJob(file, job)
+		for n := range job.Steps {
+			if c.ctx.Err() != nil {
+				return
 			}
+			p.n = n
+			c.gateOf(p, p)
+			c.flow.inside(p.step().Uses.Value, map[string]bool{}, func(inner place) { c.gateOf(inner, p) })
 		}
 	}
 }
 
-// gatedWithin reports whether the gate is an earlier step of the same job, whose failure
-// ends the job.
-func (c *checker) gatedWithin(before []workflow.Step, step workflow.Step) bool {
-	return !step.If.Written() && slices.ContainsFunc(before, c.isGate)
+// gateOf looks at a step that may deploy; outer is the step of the job that it belongs to, itself or one that uses an action.
+func (c *checker) gateOf(p, outer place) {
+	if !p.step().Run.Written() {
+		return
+	}
+	asked := c.commandsIn(p)
+	switch {
+	case asked.ungated:
+		c.findAt(p.path, p.step().Run, RuleGate, "leave --no-gate out", "%s deploys without waiting for the gate", p.name())
+	case asked.otherGate != "":
+		c.findAt(p.path, p.step().Run, RuleGate, "let it ask for this repository and what landfall.yaml requires", "%s deploys, and its gate judges something else: %s", p.name(), asked.otherGate)
+	case asked.deploys && !c.gatedWithin(outer) && !c.gatedBefore(outer.file, outer.job) && !c.gatedByCallers(outer.file, map[*workflow.File]bool{}):
+		c.findAt(p.path, p.step().Run, RuleGate, gateHint+c.whyNot(outer.file), "%s deploys, and nothing proves that the gate has passed before", p.name())
+	}
 }
 
-func (c *checker) isGate(step workflow.Step) bool {
-	return c.commands.gate.MatchString(joined(step)) && !step.If.Written() && off(step.ContinueOnError)
+// whyNot tells why the first step of a file that looks like a gate is none, for the hint.
+func (c *checker) whyNot(file *workflow.File) string {
+	if why, known := c.noGate[file]; known {
+		return why
+	}
+	c.noGate[file] = c.findNoGate(file)
+	return c.noGate[file]
+}
+
+func (c *checker) findNoGate(file *workflow.File) string {
+	for i := range file.Jobs {
+		at := inJob(file, &file.Jobs[i])
+		for n := range at.steps {
+			at.n = n
+			if step := at.step(); !step.Run.Written() || !c.commands.gate.MatchString(step.Run.Value) {
+				continue
+			}
+			if g := c.gateStep(at); g.fault != "" {
+				return "; the step of job " + at.job.Key.Value + " is no gate: " + g.fault
+			}
+		}
+	}
+	return ""
+}
+
+// gatedWithin reports whether the gate is an earlier step of the same job, whose failure ends the job.
+func (c *checker) gatedWithin(p place) bool {
+	if condition := p.step().If; condition.Written() {
+		if e, err := c.expressions.condition(condition.Value); err != nil || usesStatus(e) {
+			return false
+		}
+	}
+	before := p
+	for before.n = 0; before.n < p.n; before.n++ {
+		if c.gateStep(before).holds() {
+			return true
+		}
+	}
+	return false
 }
 
 // off reports whether a switch is certainly not set.
 func off(t workflow.Text) bool { return !t.Written() || t.Value == "false" }
 
-// gatedBefore reports whether the job is certainly skipped when a gate that comes before
-// it has blocked.
+// gatedBefore reports whether the job is certainly skipped when a gate that comes before it has not passed.
 func (c *checker) gatedBefore(file *workflow.File, job *workflow.Job) bool {
-	for i := range file.Jobs {
-		gate := &file.Jobs[i]
-		if gate == job || !slices.ContainsFunc(gate.Steps, func(s workflow.Step) bool { return c.commands.gate.MatchString(s.Run.Value) }) {
-			continue
+	if file == nil {
+		return false
+	}
+	seen := map[*workflow.Job]bool{job: true}
+	for next := []*workflow.Job{job}; len(next) > 0 && c.ctx.Err() == nil; next = next[1:] {
+		for _, need := range next[0].Needs {
+			before := file.Job(need.Value)
+			if before == nil || seen[before] {
+				continue
+			}
+			if c.holdsBack(file, before, job) {
+				return true
+			}
+			seen[before] = true
+			next = append(next, before)
 		}
-		result := "failure"
-		if !slices.ContainsFunc(gate.Steps, c.isGate) || !off(gate.ContinueOnError) {
-			result = "success" // it says blocked, and goes on
-		}
-		held := true
+	}
+	return false
+}
+
+// gatedByCallers reports whether a file is only ever called, and by jobs that a gate holds back.
+func (c *checker) gatedByCallers(file *workflow.File, onTheWay map[*workflow.File]bool) bool {
+	callers := c.callers[file.Base()]
+	if len(callers) == 0 || onTheWay[file] || slices.ContainsFunc(file.On, func(e workflow.Event) bool { return e.Name != "workflow_call" }) {
+		return false
+	}
+	onTheWay[file] = true
+	return !slices.ContainsFunc(callers, func(from caller) bool {
+		return !c.gatedBefore(from.file, from.job) && !c.gatedByCallers(from.file, onTheWay)
+	})
+}
+
+func (c *checker) holdsBack(file *workflow.File, gate, job *workflow.Job) bool {
+	list := c.gateSituations(file, gate)
+	return len(list) > 0 && !slices.ContainsFunc(list, func(s *situation) bool { return !s.skipped(job) })
+}
+
+// gateSituations are all in which a job's gate has not passed, for every event; none when the job has no gate.
+func (c *checker) gateSituations(file *workflow.File, gate *workflow.Job) []*situation {
+	if known, ok := c.gates[gate]; ok {
+		return known
+	}
+	var list []*situation
+	for _, state := range c.gateStates(file, gate) {
 		for _, event := range file.On {
 			s := newSituation(file, scenario{event: event.Name}, c.options.Repository)
-			s.failed = map[string]gateState{gate.Key.Value: {result}}
-			held = held && s.skipped(job)
-		}
-		if held {
-			return true
+			s.expression = c.expressions
+			s.failed = map[string]gateState{strings.ToLower(gate.Key.Value): state}
+			list = append(list, s)
 		}
 	}
-	return false
+	c.gates[gate] = list
+	return list
 }
 
-// required looks at the workflows that the gate waits for.
-func (c *checker) required() {
-	config := c.options.Config
-	if config == nil {
-		return
+// gateStates is how others may see a job whose gate has not passed.
+func (c *checker) gateStates(file *workflow.File, gate *workflow.Job) []gateState {
+	if called := c.files[calledFile(gate.Uses.Value)]; called != nil {
+		return c.calledGateStates(called, gate)
 	}
-	for _, name := range config.CI.Required {
-		file := c.files[name]
-		if file == nil {
-			if !slices.ContainsFunc(c.findings, func(f Finding) bool { return f.Path == inFolder(name) }) {
-				c.findings = append(c.findings, Finding{
-					inFolder(name), 1, 1, RuleRequired, "ci.required names this file, but it does not exist",
-					"add it, or take it out of ci.required in landfall.yaml",
-				})
+	p := inJob(file, gate)
+	var best gateStep
+	for n := range gate.Steps {
+		p.n = n
+		if g := c.gateStep(p); g.judges && (!best.judges || g.holds()) {
+			best = g
+		}
+	}
+	if !best.judges {
+		return nil
+	}
+	blocked, late, none := c.verdictOf(gate, best, "blocked"), c.verdictOf(gate, best, "timeout"), c.verdictOf(gate, best, "")
+	if best.holds() && off(gate.ContinueOnError) && !gate.Matrix.Written {
+		return []gateState{{"failure", blocked}, {"failure", late}, {"failure", none}, {"cancelled", none}, {"skipped", none}}
+	}
+	return []gateState{{"success", blocked}, {"success", late}, {"success", none}, {"failure", none}, {"cancelled", none}, {"skipped", none}}
+}
+
+// calledGateStates is how others see a job that calls a file with a gate in it: it fails when one of its jobs does. What the
+// file gives as its outputs is not known.
+func (c *checker) calledGateStates(called *workflow.File, gate *workflow.Job) []gateState {
+	if gate.Matrix.Written {
+		return nil
+	}
+	for i := range called.Jobs {
+		job := &called.Jobs[i]
+		p := inJob(called, job)
+		for n := range job.Steps {
+			p.n = n
+			if job.If.Written() || len(job.Needs) > 0 || job.Matrix.Written || !off(job.ContinueOnError) || !c.gateStep(p).holds() {
+				continue
 			}
+			return []gateState{{"failure", value{}}, {"cancelled", value{}}, {"skipped", value{kind: null}}}
+		}
+	}
+	return nil
+}
+
+// verdictOf is the job's output verdict when the gate gave one, which is not known when it is made of something else.
+func (c *checker) verdictOf(gate *workflow.Job, g gateStep, verdict string) value {
+	for _, pair := range gate.Outputs {
+		if pair.Key != "" && !strings.EqualFold(pair.Key, "verdict") {
 			continue
 		}
-		if answer := pushedTo(file, config.Branch); answer.Outcome != workflow.Starts {
-			c.find(file, file.OnAt, RuleRequired, "let a push to "+config.Branch+" start it, or take it out of ci.required in landfall.yaml",
-				"ci.required names this file, but no push to %s starts it: %s", config.Branch, answer.Reason)
-			continue
+		e, err := c.expressions.condition(pair.Value.Value)
+		path, ok := e.(contextPath)
+		if err != nil || !ok || g.id == "" || gate.Matrix.Written ||
+			!slices.Equal(path.elements, []string{"steps", strings.ToLower(g.id), "outputs", "verdict"}) {
+			return value{}
 		}
-		c.cancels(file, file.Concurrency, config.Branch)
-		for _, job := range file.Jobs {
-			c.cancels(file, job.Concurrency, config.Branch)
-		}
+		break
 	}
-}
-
-// pushedTo is what a push to a branch does when every path matches.
-func pushedTo(file *workflow.File, branch string) workflow.Answer {
-	all := *file
-	all.On = slices.Clone(file.On)
-	for i := range all.On {
-		all.On[i].Paths, all.On[i].PathsIgnore = workflow.Filter{}, workflow.Filter{}
+	if verdict == "" {
+		return value{kind: null}
 	}
-	return all.StartsOnPush(branch, nil)
-}
-
-// cancels looks for runs of a commit that the next push cancels.
-func (c *checker) cancels(file *workflow.File, con *workflow.Concurrency, branch string) {
-	if con == nil || !con.Cancel.Written() {
-		return
-	}
-	s := newSituation(file, scenario{event: "push", ref: "refs/heads/" + branch}, c.options.Repository)
-	if strings.EqualFold(con.Cancel.Value, "false") {
-		return
-	}
-	if e, err := condition(con.Cancel.Value); err == nil && e.eval(s).isFalse() {
-		return
-	}
-	if perCommit(s, con.Group.Value) {
-		return
-	}
-	c.find(file, con.Cancel, RuleRequired, "key the group by github.sha on push, or cancel for pull requests only",
-		"the next push to %s cancels this run, and the gate of its commit can never pass", branch)
-}
-
-var embedded = regexp.MustCompile(`\$\{\{(.*?)\}\}`)
-
-// perCommit reports whether a text is certainly another one for every commit.
-func perCommit(s *situation, group string) bool {
-	for _, m := range embedded.FindAllStringSubmatch(group, -1) {
-		if e, err := parseExpression(m[1]); err == nil && e.eval(s).kind == commit {
-			return true
-		}
-	}
-	return false
+	return aText(verdict)
 }

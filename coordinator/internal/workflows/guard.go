@@ -18,11 +18,14 @@ const guardHint = "add `if: github.event_name != 'pull_request' || github.event.
 
 // guards looks for jobs on own runners that an outsider may reach.
 func (c *checker) guards(file *workflow.File) {
-	scenarios := c.reach(file, fromOutside, 0)
+	scenarios := c.reach(file, outsiders)
 	for i := range file.Jobs {
 		job := &file.Jobs[i]
+		if c.ctx.Err() != nil {
+			return
+		}
 		for _, sc := range scenarios {
-			s := newSituation(file, sc, c.options.Repository)
+			s := c.situation(file, sc)
 			where := c.own(s, job)
 			if where == "" || s.skipped(job) {
 				continue
@@ -44,72 +47,6 @@ func firstOf(texts ...workflow.Text) workflow.Text {
 		}
 	}
 	return workflow.Text{}
-}
-
-// secrets looks for secrets within reach of a pull request's code on an own runner, where
-// what it leaves behind outlives the job.
-func (c *checker) secrets(file *workflow.File) {
-	scenarios := c.reach(file, fromOwnPull, 0)
-	for i := range file.Jobs {
-		job := &file.Jobs[i]
-		at := secretOf(job)
-		if !at.Written() {
-			continue
-		}
-		for _, sc := range scenarios {
-			s := newSituation(file, sc, c.options.Repository)
-			if c.own(s, job) != "" && !s.skipped(job) {
-				c.find(file, at, RuleSecrets, "let the job run for push only, or move what needs the secret to a job of its own",
-					"job %s gives a secret to the unreviewed code of a pull request on an own runner", job.Key.Value)
-				break
-			}
-		}
-	}
-}
-
-var secretUse = regexp.MustCompile(`(?i)\bsecrets\b(?:\s*\.\s*([a-z0-9_-]+))?`)
-
-// secretOf is where a job names a secret besides GITHUB_TOKEN.
-func secretOf(job *workflow.Job) workflow.Text {
-	if strings.EqualFold(job.Secrets.Value, "inherit") {
-		return job.Secrets
-	}
-	for _, scalar := range job.Scalars {
-		for _, m := range secretUse.FindAllStringSubmatch(scalar.Value, -1) {
-			if strings.Contains(scalar.Value, "${{") && !strings.EqualFold(m[1], "GITHUB_TOKEN") {
-				return scalar
-			}
-		}
-	}
-	return workflow.Text{}
-}
-
-// reach lists the scenarios that start a file, through workflows that call it as well.
-func (c *checker) reach(file *workflow.File, of func(workflow.Event) []scenario, depth int) []scenario {
-	if depth > 10 { // GitHub's own limit of nesting; deeper is a circle
-		return of(workflow.Event{Name: "pull_request"})
-	}
-	var list []scenario
-	for _, event := range file.On {
-		if event.Name != "workflow_call" {
-			list = append(list, of(event)...)
-			continue
-		}
-		for _, caller := range c.order {
-			for i := range caller.Jobs {
-				job := &caller.Jobs[i]
-				if job.Uses.Value != "./"+inFolder(file.Base()) {
-					continue
-				}
-				for _, sc := range c.reach(caller, of, depth+1) {
-					if !newSituation(caller, sc, c.options.Repository).skipped(job) {
-						list = append(list, sc)
-					}
-				}
-			}
-		}
-	}
-	return list
 }
 
 // own says why a job may run on an own runner, "" when it certainly does not.

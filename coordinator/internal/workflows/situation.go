@@ -62,7 +62,7 @@ func pullRef(event workflow.Event) string {
 func fromOutside(e workflow.Event) []scenario {
 	event := e.Name
 	switch {
-	case slices.Contains(trusted, event):
+	case event == "workflow_call", slices.Contains(trusted, event): // who may call is asked of those that do
 		return nil
 	case event == "pull_request":
 		return []scenario{{event: event, origin: fork, ref: pullRef(e)}, {event: event, origin: deletedFork, ref: pullRef(e)}}
@@ -81,45 +81,83 @@ func fromOutside(e workflow.Event) []scenario {
 // fromOwnPull is a pull request between branches of this repository: its code is not
 // reviewed yet either.
 func fromOwnPull(e workflow.Event) []scenario {
-	if e.Name == "pull_request" {
+	switch e.Name {
+	case "pull_request", "pull_request_review", "pull_request_review_comment":
 		return []scenario{{event: e.Name, origin: ownBranch, ref: pullRef(e)}}
 	}
 	return nil
 }
 
-// situation is one workflow file in one scenario.
+// situation is one workflow file in one scenario. What it found out about a job it remembers, so that a file is judged in a
+// time that grows with its size, however often its jobs need one another.
 type situation struct {
 	scenario
 	file       *workflow.File
 	repository string               // owner/name; "" when unknown
-	failed     map[string]gateState // jobs that are taken to have failed
-	job        *workflow.Job        // the one whose condition is evaluated
-	visiting   map[string]bool
+	failed     map[string]gateState // jobs that are taken not to have passed, by their key in lower case
+	expression expressions
+	job        *workflow.Job // the one whose condition is evaluated
+	skips      map[*workflow.Job]answer
+	hinders    map[*workflow.Job]answer
+	depth      int
+	work       int // conditions that were evaluated
+}
+
+// answer is what is remembered of a question about a job. The zero value: it was not asked yet.
+type answer int
+
+const (
+	asking answer = iota + 1 // the question is being answered; who asks again is in a circle, which GitHub refuses
+	no
+	yes
+)
+
+func answerOf(b bool) answer {
+	if b {
+		return yes
+	}
+	return no
 }
 
 // gateState is how a job that does not pass is seen by those that need it.
-type gateState struct{ result string }
+type gateState struct {
+	result  string
+	verdict value // its output of that name
+}
+
+// maxNeeds bounds how far needs are followed. What is further away counts as running.
+const maxNeeds = 5000
 
 func newSituation(file *workflow.File, s scenario, repository string) *situation {
-	return &situation{scenario: s, file: file, repository: repository, visiting: map[string]bool{}}
+	return &situation{
+		scenario: s, file: file, repository: repository, expression: expressions{},
+		skips: map[*workflow.Job]answer{}, hinders: map[*workflow.Job]answer{},
+	}
 }
 
 // skipped reports whether a job certainly does not run.
 func (s *situation) skipped(job *workflow.Job) bool {
-	if s.visiting[job.Key.Value] || len(s.visiting) > maxDepth {
-		return false // a circle, which GitHub refuses
+	if known := s.skips[job]; known != 0 || s.depth > maxNeeds {
+		return known == yes
 	}
-	s.visiting[job.Key.Value] = true
+	s.skips[job] = asking
 	before := s.job
 	s.job = job
-	defer func() {
-		delete(s.visiting, job.Key.Value)
-		s.job = before
-	}()
-	if !job.If.Written() {
+	s.depth++
+	result := s.certainlyFalse(job.If)
+	s.depth--
+	s.job = before
+	s.skips[job] = answerOf(result)
+	return result
+}
+
+// certainlyFalse reports whether the if: of a job or a step, of the job that is looked at, is false in any case.
+func (s *situation) certainlyFalse(condition workflow.Text) bool {
+	s.work++
+	if !condition.Written() {
 		return s.success().isFalse()
 	}
-	e, err := condition(job.If.Value)
+	e, err := s.expression.condition(condition.Value)
 	if err != nil {
 		return false
 	}
@@ -130,28 +168,41 @@ func (s *situation) skipped(job *workflow.Job) bool {
 	return result.isFalse()
 }
 
+// passesOver reports whether a step of a job that runs is certainly passed over.
+func (s *situation) passesOver(job *workflow.Job, step *workflow.Step) bool {
+	if !step.If.Written() {
+		return false
+	}
+	before := s.job
+	s.job = job
+	defer func() { s.job = before }()
+	return s.certainlyFalse(step.If)
+}
+
 // success is false when something that the job needs, however indirectly, is skipped or failed.
 func (s *situation) success() value {
-	if s.job != nil && s.hindered(s.job, 0) {
+	if s.job != nil && s.hindered(s.job) {
 		return aBool(false)
 	}
 	return value{}
 }
 
-func (s *situation) hindered(job *workflow.Job, depth int) bool {
-	if depth > maxDepth {
-		return false
+func (s *situation) hindered(job *workflow.Job) bool {
+	if known := s.hinders[job]; known != 0 || s.depth > maxNeeds {
+		return known == yes
 	}
-	for _, need := range job.Needs {
+	s.hinders[job] = asking
+	s.depth++
+	defer func() { s.depth-- }()
+	result := slices.ContainsFunc(job.Needs, func(need workflow.Text) bool {
+		if state, broken := s.failed[strings.ToLower(need.Value)]; broken && state.result != "success" {
+			return true
+		}
 		needed := s.file.Job(need.Value)
-		if state, broken := s.failed[need.Value]; broken && state.result != "success" {
-			return true
-		}
-		if needed != nil && (s.skipped(needed) || s.hindered(needed, depth+1)) {
-			return true
-		}
-	}
-	return false
+		return needed != nil && (s.skipped(needed) || s.hindered(needed))
+	})
+	s.hinders[job] = answerOf(result)
+	return result
 }
 
 // lookup is what is known of a context.
@@ -217,22 +268,20 @@ func (s *situation) repositoryOf(rest string) value {
 }
 
 func (s *situation) need(key string, rest []string) value {
-	state, broken := s.failed[key]
+	state, broken := s.failed[strings.ToLower(key)]
 	switch {
 	case broken && rest[0] == "result":
 		return aText(state.result)
 	case broken && len(rest) == 2 && rest[0] == "outputs" && rest[1] == "verdict":
-		return aText("blocked")
+		return state.verdict
 	case broken:
 		return value{}
 	}
-	for i := range s.file.Jobs {
-		if job := &s.file.Jobs[i]; strings.EqualFold(job.Key.Value, key) && s.skipped(job) {
-			if rest[0] == "result" {
-				return aText("skipped")
-			}
-			return value{kind: null}
+	if job := s.file.Job(key); job != nil && s.skipped(job) {
+		if rest[0] == "result" {
+			return aText("skipped")
 		}
+		return value{kind: null}
 	}
 	return value{}
 }

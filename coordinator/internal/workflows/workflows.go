@@ -3,8 +3,11 @@
 // Rendering is pure and gives the same bytes for the same configuration. What a person
 // wrote around the marked regions of a rendered file is kept byte for byte, and never
 // weakens what stands inside: a file where it would is refused. [Check] is on the safe
-// side: what it cannot prove to be guarded is a finding. Start reading at [Render], then
-// [Compare]; for the other half at [Check].
+// side: what it cannot prove to be guarded, gated, or this repository's own is a finding. It
+// judges who may start a job (situation), what outsiders set (flow), what a script does with
+// it by the shell's own grammar (program), and whether a step is a gate (gateStep); each
+// answer is remembered, so that the work grows with the files and not with the paths in
+// them. Start reading at [Render], then [Compare]; for the other half at [Check].
 package workflows
 
 import "path"
