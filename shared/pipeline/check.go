@@ -21,6 +21,7 @@ var (
 var reservedFlags = []string{
 	"any_deploy", "base_sha", "head_sha", "files_changed", "insertions", "deletions", "commits", "unclaimed", "unclaimed_count", "everything_reason",
 	"verdict", "reason", "sha", "operation", "state", "pre_deploy_sha", "superseded", "superseded_by", "notification", "message_id",
+	"summary", "any_deploy_reason",
 }
 
 // ReservedFlag reports whether a flag cannot have a name because an output has it.
