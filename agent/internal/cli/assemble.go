@@ -17,6 +17,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/journal"
 	"ataraxis.dev/landfall/agent/internal/orphans"
 	"ataraxis.dev/landfall/agent/internal/probe"
+	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/agent/internal/script"
 	"ataraxis.dev/landfall/agent/internal/server"
 	"ataraxis.dev/landfall/shared/git"
@@ -57,6 +58,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		return nil, err
 	}
 	a := &agent{}
+	secrets := redact.New(c.Checkout, c.StateDir)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -78,7 +80,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,
 		}, log),
 		Prober: prober, Gauge: gauge,
-		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal,
+		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets,
 	}, flow.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
 		KeepVersions: c.Limits.KeepVersions, Config: c.Config,
@@ -87,7 +89,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		Engine: a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
 		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     gauge.Left,
-		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(),
+		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
 	}, log)
 	return a, nil
 }

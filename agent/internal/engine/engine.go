@@ -25,6 +25,7 @@ type Engine struct {
 	records ports.Records
 	orphans ports.Orphans
 	kinds   map[operation.Kind]Kind
+	redact  ports.Redactor // never nil
 	log     hclog.Logger
 
 	shutdown context.Context // ends when we must end; not the same as cancelling the work
@@ -45,7 +46,12 @@ var ErrShutdown = errors.New("the agent is stopping")
 // New makes an engine for the kinds of operations that it is to know. It starts nothing; see [Engine.Start].
 func New(p ports.Ports, log hclog.Logger, kinds map[operation.Kind]Kind) *Engine {
 	ctx, stop := context.WithCancelCause(context.Background())
+	redact := p.Redactor
+	if redact == nil {
+		redact = nothingSecret{}
+	}
 	return &Engine{
+		redact:  redact,
 		journal: p.Journal, records: p.Records, orphans: p.Orphans, kinds: kinds, log: log.Named("engine"),
 		shutdown: ctx, stop: stop,
 		busy: func() {}, changed: newBroadcast(),

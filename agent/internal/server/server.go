@@ -53,6 +53,7 @@ type Config struct {
 	Branch    string
 	PauseTTL  time.Duration
 	Creds     credentials.TransportCredentials // mutual TLS
+	Redact    func(text string) string         // takes secrets out of what leaves the agent; nil takes nothing out
 }
 
 // Tree is what diagnostics read of the checkout.
@@ -77,6 +78,7 @@ type Server struct {
 	checkout  string
 	branch    string
 	pauseTTL  time.Duration
+	redact    func(string) string
 	started   time.Time
 	log       hclog.Logger
 
@@ -95,10 +97,13 @@ func New(c Config, log hclog.Logger) *Server {
 		started: time.Now(), log: log.Named("server"), health: health.NewServer(),
 		seenCheckout: latest.New[seenTree](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
 	}
+	if s.redact = c.Redact; s.redact == nil {
+		s.redact = func(text string) string { return text }
+	}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(c.Creds),
-		grpc.ChainUnaryInterceptor(rpcerr.UnaryServer, s.unaryGuard),
-		grpc.ChainStreamInterceptor(rpcerr.StreamServer, s.streamGuard),
+		grpc.ChainUnaryInterceptor(s.redactUnary, rpcerr.UnaryServer, s.unaryGuard),
+		grpc.ChainStreamInterceptor(s.redactStream, rpcerr.StreamServer, s.streamGuard),
 		grpc.KeepaliveParams(identity.KeepaliveServer()),
 		grpc.KeepaliveEnforcementPolicy(identity.KeepaliveEnforcement()),
 		grpc.MaxRecvMsgSize(maxReceive), grpc.MaxSendMsgSize(maxSend), grpc.MaxConcurrentStreams(maxStreams),
