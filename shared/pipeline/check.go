@@ -132,6 +132,8 @@ func (c *checker) environment(p place, values map[string]string) {
 	for name, value := range values {
 		if !variablePattern.MatchString(name) {
 			c.failKey(p.in(name), "%q is not a valid environment variable name", name)
+		} else if why := steers(name); why != "" {
+			c.failKey(p.in(name), "%s %s: it is the host's to set, not the repository's", name, why)
 		}
 		c.variables(p.in(name), value)
 	}
