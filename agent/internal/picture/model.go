@@ -29,6 +29,7 @@ type Spec struct {
 	Networks      []string // full names
 	Places        []string // what its mounts show of the checkout, as paths relative to it
 	Missing       []string // files of its configs and secrets that are nowhere
+	Power         Power    // what it may do to the host
 }
 
 // NetworkSpec is the definition of a network.
