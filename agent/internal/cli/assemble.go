@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"errors"
 	"path/filepath"
@@ -12,10 +10,13 @@ import (
 
 	"ataraxis.dev/landfall/agent/internal/checkout"
 	"ataraxis.dev/landfall/agent/internal/compose"
+	"ataraxis.dev/landfall/agent/internal/flow"
 	"ataraxis.dev/landfall/agent/internal/host"
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
 	"ataraxis.dev/landfall/agent/internal/journal"
 	"ataraxis.dev/landfall/agent/internal/orphans"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/agent/internal/probe"
 	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/agent/internal/script"
@@ -70,8 +71,13 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if a.compose, err = runtime(c, tree.Owner(), log); err != nil {
 		return nil, err
 	}
+	a.compose.Teach(secrets)
 	prober := probe.New(a.compose, c.Deadlines.Probe)
 	gauge := host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
+	var signatures ports.Signatures
+	if s := c.RequireSigned; s != nil {
+		signatures = tree.Signatures(s.AllowedSigners, s.Every)
+	}
 	a.engine = flow.New(ports.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
 		Runtime: a.compose, Restorer: a.compose, Inspector: a.compose,
@@ -80,10 +86,10 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,
 		}, log),
 		Prober: prober, Gauge: gauge,
-		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets,
+		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets, Signatures: signatures,
 	}, flow.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
-		KeepVersions: c.Limits.KeepVersions, Config: c.Config,
+		KeepVersions: c.Limits.KeepVersions, Config: c.Config, Services: policy(c),
 	}, log)
 	a.server = server.New(server.Config{
 		Engine: a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
@@ -92,6 +98,18 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
 	}, log)
 	return a, nil
+}
+
+// policy is what compose files may do to this host.
+func policy(c hostconfig.Config) picture.Policy {
+	p := c.Policy
+	return picture.Policy{
+		Privileged: picture.Answer(p.Privileged), HostNamespaces: picture.Answer(p.HostNamespaces), DockerSocket: picture.Answer(p.DockerSocket),
+		CapAdd: picture.Answer(p.CapAdd), Devices: picture.Answer(p.Devices),
+		MountsOutside: picture.Answer(p.Mounts), MountRoots: p.MountRoots,
+		ImagesWithoutDigest: picture.Answer(p.ImagesWithoutDigest), OtherRegistries: picture.Answer(p.OtherRegistries), Registries: p.Registries,
+		Never: []string{c.Identity, c.StateDir, filepath.Dir(c.Socket)}, Except: p.Except,
+	}
 }
 
 // close closes what is open, the engine first: it still writes to the journal.

@@ -22,6 +22,9 @@ func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree strin
 	var models []picture.Model
 	by := map[string]picture.Model{}
 	for _, stack := range plan.Stacks {
+		if err := checkSources(stack.Name, readSources(tree{c.dir, sideTree}, stack, plan.Environment)); err != nil {
+			return nil, err
+		}
 		if err := c.linkUntracked(sideTree, stack); err != nil {
 			return nil, err
 		}

@@ -171,7 +171,16 @@ func (d *deployment) render(ctx context.Context, out ports.Output) (string, erro
 	if err != nil {
 		return "", err
 	}
-	d.models, err = d.ports.Runtime.Prove(ctx, d.plan, tree, out)
+	if d.models, err = d.ports.Runtime.Prove(ctx, d.plan, tree, out); err != nil {
+		return "", err
+	}
+	refusals, warnings := d.policy.Services.Check(d.models, d.ports.Trees.Dirs())
+	if err := (picture.Findings{Refusals: refusals}).Err(); err != nil {
+		return "", err
+	}
+	if err := d.tell(warnings, nil); err != nil {
+		return "", err
+	}
 	return fmt.Sprintf("%d stacks, %d services", len(d.models), len(picture.Keys(d.models))), err
 }
 

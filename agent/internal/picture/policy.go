@@ -91,11 +91,14 @@ func (p Policy) rules(s Spec, dirs []string) []broken {
 // sockets are paths by which a container rules the engine, and so the host.
 var sockets = []string{"/var/run/docker.sock", "/run/docker.sock", "/var/run/docker", "/run/docker", "/run/containerd/containerd.sock", "/run/containerd"}
 
+// everybodys are folders that hold everything; monitors mount them, and they are judged as any other mount.
+var everybodys = []string{"/", "/etc", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/usr", "/var", "/var/lib", "/var/run"}
+
 func (p Policy) mount(source string, dirs []string) []broken {
 	source = path.Clean(source)
 	for _, never := range p.Never {
-		if within(source, never) || within(never, source) {
-			return []broken{{"mounts", Refuse, "mounts " + source + ", and with it " + never + ", which is Landfall's own"}}
+		if within(source, never) || within(never, source) && !slices.Contains(everybodys, source) {
+			return []broken{{"mounts", Refuse, "mounts " + source + ", which is Landfall's own"}}
 		}
 	}
 	switch {

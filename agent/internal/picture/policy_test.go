@@ -33,8 +33,9 @@ func TestPolicy(t *testing.T) {
 		"out of the checkout again": {strict, "app", mounts("/srv/shop/../../etc"), "mounts /etc", ""},
 		"the time zone":             {strict, "app", mounts("/etc/localtime"), "", ""},
 		"state, by default":         {Policy{Never: strict.Never}, "app", mounts("/var/lib/landfall/side"), "Landfall's own", ""},
-		"what holds the state":      {Policy{Never: strict.Never}, "app", mounts("/var/lib"), "Landfall's own", ""},
-		"the whole host":            {Policy{Never: strict.Never}, "app", mounts("/"), "Landfall's own", ""},
+		"the folder of its own":     {Policy{Never: []string{"/etc/landfall/identity"}}, "app", mounts("/etc/landfall"), "Landfall's own", ""},
+		"a monitor, by default":     {Policy{Never: strict.Never}, "app", mounts("/"), "", ""}, // node-exporter and its like need it
+		"a monitor":                 {strict, "app", mounts("/"), "outside the roots", ""},
 		"anything, by default":      {Policy{}, "app", Spec{Configured: "x", Power: Power{Privileged: true, Sources: []string{"/etc", "/run/docker.sock"}}}, "", ""},
 		"no digest":                 {strict, "app", Spec{Configured: "postgres:16"}, "", "no digest"},
 		"digest":                    {strict, "app", Spec{Configured: "ghcr.io/a/b@sha256:0123"}, "", ""},
