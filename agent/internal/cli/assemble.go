@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"path/filepath"
 	"time"
@@ -21,6 +22,8 @@ import (
 	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/agent/internal/script"
 	"ataraxis.dev/landfall/agent/internal/server"
+	"ataraxis.dev/landfall/shared/audit"
+	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/identity"
 	"ataraxis.dev/landfall/shared/process"
@@ -96,8 +99,19 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     gauge.Left,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
+		Trail: a.journal, Sign: func(c audit.Checkpoint) (audit.Checkpoint, error) { return sign(source.Identity(), c) },
 	}, log)
 	return a, nil
+}
+
+// sign signs what stands for entries of the audit trail that are cut off.
+func sign(i *identity.Identity, c audit.Checkpoint) (audit.Checkpoint, error) {
+	key, ok := i.Certificate.PrivateKey.(crypto.Signer)
+	if !ok {
+		return c, fault.New(fault.Internal, "NO_SIGNER", "the agent's key cannot sign")
+	}
+	c.Certificate = i.Leaf.Raw
+	return c.Sign(key)
 }
 
 // policy is what compose files may do to this host.
