@@ -65,7 +65,8 @@ func TestTheTrailTellsWhoDidWhat(t *testing.T) {
 		t.Fatal(err)
 	}
 	denied := b.converse(observer)
-	denied.deploy("c1", b.deploying(b.Head()))
+	refusedTarget := b.Head()
+	denied.deploy("c1", b.deploying(refusedTarget))
 	requireStatus(t, denied.end(), codes.PermissionDenied, "ROLE_NOT_ALLOWED")
 	id := b.verifyingDeploy(operator, b.next(1))
 
@@ -80,7 +81,7 @@ func TestTheTrailTellsWhoDidWhat(t *testing.T) {
 		}
 	}
 	if !slices.ContainsFunc(trail.lines(), func(l string) bool {
-		return strings.HasPrefix(l, "observer/test deploy "+b.Head()) && strings.HasSuffix(l, " refused ROLE_NOT_ALLOWED")
+		return strings.HasPrefix(l, "observer/test deploy "+refusedTarget) && strings.HasSuffix(l, " refused ROLE_NOT_ALLOWED")
 	}) {
 		t.Errorf("the refused deploy is missing:\n%s", strings.Join(trail.lines(), "\n"))
 	}
