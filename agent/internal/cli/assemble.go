@@ -41,10 +41,11 @@ type agent struct {
 }
 
 // tree opens the checkout.
-func tree(ctx context.Context, c hostconfig.Config, log hclog.Logger) (*checkout.Checkout, error) {
+func tree(ctx context.Context, c hostconfig.Config, learn func(string, []string), log hclog.Logger) (*checkout.Checkout, error) {
 	return checkout.Open(ctx, checkout.Settings{
 		Dir: c.Checkout, Remote: c.Remote, Branch: c.Branch, Config: c.Config, SideDir: filepath.Join(c.StateDir, "side"),
-		Git: git.Options{FetchDeadline: c.Deadlines.Fetch, NoProgress: c.Deadlines.NoProgress},
+		Git:   git.Options{FetchDeadline: c.Deadlines.Fetch, NoProgress: c.Deadlines.NoProgress},
+		Learn: learn,
 	}, log)
 }
 
@@ -56,13 +57,13 @@ func runtime(c hostconfig.Config, owner *process.Owner, log hclog.Logger) (*comp
 }
 
 // assemble opens everything the agent needs. On an error nothing stays open.
-func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source, log hclog.Logger) (_ *agent, err error) {
-	tree, err := tree(ctx, c, log)
+func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source, secrets *redact.Redactor, log hclog.Logger) (_ *agent, err error) {
+	secrets.Publish([]string{c.Checkout, c.StateDir})
+	tree, err := tree(ctx, c, secrets.Learn, log)
 	if err != nil {
 		return nil, err
 	}
 	a := &agent{}
-	secrets := redact.New(c.Checkout, c.StateDir)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
