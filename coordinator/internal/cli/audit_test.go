@@ -85,16 +85,36 @@ func TestVerifyNamesTheFirstBrokenLink(t *testing.T) {
 		tamper func(c *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry
 		broken uint64 // 0 when all holds
 	}{
-		"whole":         {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { return e }, 0},
-		"who":           {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { e[3].Who = "operator/other"; return e }, 44},
-		"where from":    {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { e[3].From = "x"; return e }, 44},
-		"when":          {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { e[3].EntryTime = timestamppb.Now(); return e }, 44},
-		"result":        {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { e[9].Result = "refused"; return e }, 50},
-		"count":         {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { e[0].Count = 7; return e }, 41},
-		"one removed":   {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { return slices.Delete(e, 4, 5) }, 46},
+		"whole": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { return e }, 0},
+		"who": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
+			e[3].Who = "operator/other"
+			return e
+		}, 44},
+		"where from": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
+			e[3].From = "x"
+			return e
+		}, 44},
+		"when": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
+			e[3].EntryTime = timestamppb.Now()
+			return e
+		}, 44},
+		"result": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
+			e[9].Result = "refused"
+			return e
+		}, 50},
+		"count": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
+			e[0].Count = 7
+			return e
+		}, 41},
+		"one removed": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
+			return slices.Delete(e, 4, 5)
+		}, 46},
 		"first removed": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { return e[1:] }, 42},
 		"last removed":  {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { return e[:9] }, 50},
-		"two swapped":   {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry { e[5], e[6] = e[6], e[5]; return e }, 47},
+		"two swapped": {func(_ *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
+			e[5], e[6] = e[6], e[5]
+			return e
+		}, 47},
 		"written anew": {func(c *landfallv1.AuditCheckpoint, _ []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
 			return trailOf(audit.Checkpoint{Sequence: c.GetSequence(), Hash: c.GetHash()}, 10)
 		}, 41},
