@@ -57,6 +57,7 @@ type Compose struct {
 
 	mu          sync.Mutex
 	secretFiles map[string]knownFile
+	hidden      map[string]bool // values that are secrets by their name
 	models      map[string]cachedModel
 	last        map[string]*latest.Value[picture.Model] // by stack, as last rendered; see Diagnostics
 	projects    map[string]*sync.Mutex                  // stacks may share a compose project: one change of a project at a time
@@ -76,7 +77,7 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 	}
 	return &Compose{
 		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"),
-		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{}, secretFiles: map[string]knownFile{},
+		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{}, secretFiles: map[string]knownFile{}, hidden: map[string]bool{},
 	}, nil
 }
 

@@ -272,6 +272,7 @@ func (c *Compose) model(ctx context.Context, plan *pipeline.Plan, stack pipeline
 
 // Models implements ports.Runtime. Those that render are returned beside the error of those that do not.
 func (c *Compose) Models(ctx context.Context, plan *pipeline.Plan) ([]picture.Model, error) {
+	c.publishPlan(plan)
 	var models []picture.Model
 	var errs []error
 	for _, stack := range plan.Stacks {

@@ -19,6 +19,7 @@ func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree strin
 	if _, _, err := c.Version(ctx); err != nil {
 		return nil, err
 	}
+	c.publishPlan(plan)
 	var models []picture.Model
 	by := map[string]picture.Model{}
 	for _, stack := range plan.Stacks {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,13 +53,51 @@ func (c *Compose) learnStack(stack pipeline.Stack, env map[string]string, dir st
 		first := readSources(t, stack, known)
 		for _, f := range first.envFiles {
 			c.learnEnvFile(f)
-			maps.Copy(known, assignments(f))
+			set := assignments(f)
+			c.hide(set)
+			maps.Copy(known, set)
 		}
 		for _, f := range readSources(t, stack, known).envFiles { // names that are written with variables
 			c.learnEnvFile(f)
 		}
 	}
 	c.learnProxies()
+}
+
+// hide remembers values of variables that are secrets by their name: no name that holds one is published, whatever it names.
+func (c *Compose) hide(set map[string]string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key, value := range set {
+		if redact.Sounds(key) && redact.Secret(key, value) {
+			c.hidden[value] = true
+		}
+	}
+}
+
+// publish says that names are no secrets, apart from those that hold one.
+func (c *Compose) publish(names []string) {
+	c.mu.Lock()
+	names = slices.DeleteFunc(names, func(name string) bool {
+		for value := range c.hidden {
+			if strings.Contains(name, value) {
+				return true
+			}
+		}
+		return false
+	})
+	c.mu.Unlock()
+	c.secrets.Publish(names)
+}
+
+// publishPlan says that what landfall.yaml says is no secret: it is in the repository.
+func (c *Compose) publishPlan(plan *pipeline.Plan) {
+	if c.secrets == nil {
+		return
+	}
+	if raw, err := json.Marshal(plan); err == nil {
+		c.secrets.Publish([]string{string(raw)})
+	}
 }
 
 // assignments are the plain NAME=value lines of an environment file: names of files may be written with them.
@@ -177,7 +216,7 @@ func (c *Compose) learnRendered(r rendered, stack, dir string) {
 	for _, v := range r.Volumes {
 		public = append(public, v.Name)
 	}
-	c.secrets.Publish(public)
+	c.publish(public)
 	c.secrets.Learn("stack "+stack+" in "+dir, values)
 	for _, s := range r.Secrets {
 		if s.File == "" {
