@@ -70,11 +70,11 @@ func (b *restoration) takeBack(ctx context.Context) error {
 			if err := b.awaitEngine(ctx); err != nil {
 				return "", err
 			}
-			r := picture.Restore{Before: *b.before, Touched: b.touched}
 			now, err := b.ports.Restorer.Look(ctx, b.before.Projects, slices.Sorted(maps.Keys(b.before.Refs)), false)
 			if err != nil {
 				return "", err
 			}
+			r := picture.Restore{Before: *b.before, Began: now, Touched: b.touched}
 			if r.Gone, err = b.ports.Restorer.Gone(ctx, b.before.Images()); err != nil {
 				return "", err
 			}
@@ -195,23 +195,14 @@ func (b *restoration) carry(ctx context.Context, r picture.Restore, out ports.Ou
 	b.gone = r.Gone
 	deeds := r.Deeds(now)
 	b.did = len(deeds) > 0
-	if err := b.rebuild(ctx, r, deeds, out); err != nil {
-		return "", err
-	}
-	for _, d := range deeds {
-		out(operation.Stdout, d.String(), false)
-	}
-	if err := b.batches(ctx, r, r.Batches(deeds), out); err != nil {
-		if fault.KindOf(err) != fault.Failed {
+	for more := deeds; len(more) > 0; deeds = append(deeds, more...) {
+		if err := b.deeds(ctx, r, more, out); err != nil {
 			return "", err
 		}
-		out(operation.Stderr, err.Error(), false)
-		if err := b.oneByOne(ctx, r, out); err != nil {
+		if now, err = b.look(ctx); err != nil {
 			return "", err
 		}
-	}
-	if now, err = b.look(ctx); err != nil {
-		return "", err
+		more = r.Further(now, deeds)
 	}
 	if err := b.ports.Restorer.Rename(ctx, r.Meanings(now), out); err != nil {
 		return "", err
@@ -220,6 +211,22 @@ func (b *restoration) carry(ctx context.Context, r picture.Restore, out ports.Ou
 		return "", fault.New(fault.Degraded, notRestored, "what runs is not what ran: %s", strings.Join(wrong, "; "))
 	}
 	return deedsDone(deeds), nil
+}
+
+// deeds does deeds, in as few calls as go, and where that fails one after the other.
+func (b *restoration) deeds(ctx context.Context, r picture.Restore, deeds []picture.Deed, out ports.Output) error {
+	if err := b.rebuild(ctx, r, deeds, out); err != nil {
+		return err
+	}
+	for _, d := range deeds {
+		out(operation.Stdout, d.String(), false)
+	}
+	err := b.batches(ctx, r, r.Batches(deeds), out)
+	if err == nil || fault.KindOf(err) != fault.Failed {
+		return err
+	}
+	out(operation.Stderr, err.Error(), false)
+	return b.oneByOne(ctx, r, out)
 }
 
 // rebuild makes images again that are gone.
@@ -263,9 +270,9 @@ func (b *restoration) oneByOne(ctx context.Context, r picture.Restore, out ports
 		return err
 	}
 	var errs []error
-	for _, d := range r.Deeds(now) {
-		if err := b.batches(ctx, r, r.Batches([]picture.Deed{d}), out); err != nil {
-			errs = append(errs, fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "service %s", d.Key))
+	for _, apart := range r.Apart(r.Deeds(now)) {
+		if err := b.batches(ctx, r, r.Batches(apart), out); err != nil {
+			errs = append(errs, fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "service %s", keysOf(apart)))
 		}
 	}
 	return errors.Join(errs...)
@@ -331,6 +338,14 @@ func deedsDone(deeds []picture.Deed) string {
 		return "nothing to bring back"
 	}
 	return strings.Join(parts, "; ")
+}
+
+func keysOf(deeds []picture.Deed) string {
+	var keys []picture.Key
+	for _, d := range deeds {
+		keys = append(keys, d.Key)
+	}
+	return keyList(keys)
 }
 
 func keyList(keys []picture.Key) string {

@@ -177,7 +177,7 @@ func (f *fleet) makeNetworks(m composed, names []string) error {
 				}
 			}
 			for _, c := range f.containers {
-				if slices.ContainsFunc(c.Networks, func(a picture.Attachment) bool { return a.Network == name }) {
+				if c.Running() && slices.ContainsFunc(c.Networks, func(a picture.Attachment) bool { return a.Network == name }) {
 					return fault.New(fault.Failed, "UP_FAILED", "network %s has active endpoints", name)
 				}
 			}

@@ -33,14 +33,14 @@ type Spec struct {
 
 // NetworkSpec is the definition of a network.
 type NetworkSpec struct {
-	External   bool
-	Driver     string
-	Options    map[string]string
-	Labels     map[string]string
-	Subnets    []string // sorted
-	Internal   bool
-	Attachable bool
-	IPv6       bool
+	External   bool              `json:"external,omitempty"`
+	Driver     string            `json:"driver,omitempty"`
+	Options    map[string]string `json:"options,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Subnets    []string          `json:"subnets,omitempty"` // sorted
+	Internal   bool              `json:"internal,omitempty"`
+	Attachable bool              `json:"attachable,omitempty"`
+	IPv6       bool              `json:"ipv6,omitempty"`
 }
 
 // VolumeSpec is the definition of a volume.

@@ -181,7 +181,7 @@ func (p Proof) networks() (refused, warned []Finding) {
 			if differs == "" {
 				continue
 			}
-			on := p.attached(name)
+			on := p.Now.attached(name)
 			left, touched := p.notUpped(m, name, on)
 			switch {
 			case !touched:
@@ -196,13 +196,6 @@ func (p Proof) networks() (refused, warned []Finding) {
 		}
 	}
 	return refused, warned
-}
-
-// attached lists the containers that are in a network.
-func (p Proof) attached(network string) []Container {
-	return slices.DeleteFunc(slices.Concat(p.Now.Containers, p.Now.Elsewhere), func(c Container) bool {
-		return !slices.ContainsFunc(c.Networks, func(a Attachment) bool { return a.Network == network })
-	})
 }
 
 // notUpped lists who of those in a network the first up that has to do with it does not bring up; touched is false where there is none.

@@ -17,7 +17,7 @@ func (r Restore) Meanings(now Picture) map[string]string {
 	moved := map[string]string{}
 	for _, ref := range slices.Sorted(maps.Keys(r.Before.Refs)) {
 		id := r.Before.Refs[ref]
-		if taggable(ref) && now.Refs[ref] != id && !slices.Contains(r.Gone, id) && r.goesBy(ref) {
+		if taggable(ref) && now.Refs[ref] != id && !slices.Contains(r.Gone, id) && (r.goesBy(ref) || r.madeBy(ref, now)) {
 			moved[ref] = id
 		}
 	}
@@ -39,6 +39,11 @@ func (r Restore) goesBy(ref string) bool {
 		}
 	}
 	return false
+}
+
+// madeBy reports whether going back has made a container from a name: then it has moved the name, too.
+func (r Restore) madeBy(ref string, now Picture) bool {
+	return slices.ContainsFunc(now.Containers, func(c Container) bool { return c.ImageRef == ref && !r.Began.Has(c.ID) })
 }
 
 // Refs lists the names of the images that models are made from, each once, sorted.
