@@ -408,9 +408,20 @@ func TestWrongFindsEverything(t *testing.T) {
 					p.Containers = append(p.Containers, extra)
 					return c.Service != "hand"
 				},
-				"down":    func(_ *Picture, c *Container) bool { ran := c.Running() || c.Succeeded(); c.State, c.ExitCode = "exited", 1; return ran },
-				"up":      func(_ *Picture, c *Container) bool { ran := c.Running() || c.Succeeded(); c.State = "running"; return !ran },
-				"network": func(_ *Picture, c *Container) bool { c.Networks = append(c.Networks, Attachment{Network: "zz"}); return true },
+				"down": func(_ *Picture, c *Container) bool {
+					ran := c.Running() || c.Succeeded()
+					c.State, c.ExitCode = "exited", 1
+					return ran
+				},
+				"up": func(_ *Picture, c *Container) bool {
+					ran := c.Running() || c.Succeeded()
+					c.State = "running"
+					return !ran
+				},
+				"network": func(_ *Picture, c *Container) bool {
+					c.Networks = append(c.Networks, Attachment{Network: "zz"})
+					return true
+				},
 				"alias": func(_ *Picture, c *Container) bool {
 					if len(c.Networks) == 0 {
 						return false

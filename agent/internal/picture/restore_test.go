@@ -294,7 +294,9 @@ func restores() map[string]way {
 		},
 		"sharer by the name of a container that nobody looks after, which is gone": {
 			models: core("side"), before: boxes(box("side", "s1", in("x1"))), now: boxes(box("side", "s1", in("x1"))),
-			other: func(before, _ *Picture) { *before = before.elsewhere(Container{ID: "x1", Name: "vpn", State: "running", Started: began}) },
+			other: func(before, _ *Picture) {
+				*before = before.elsewhere(Container{ID: "x1", Name: "vpn", State: "running", Started: began})
+			},
 			deeds: []string{"recreate side x1"}, wrong: []string{"shop/side shares the network namespace of container x1, which is gone"},
 		},
 		"sharer by the name of a container that nobody looks after, which was started again": {
@@ -426,13 +428,13 @@ func TestMeanings(t *testing.T) {
 		made    []Container       // that going back has made
 		want    map[string]string
 	}{
-		"as they were":                               {touched: everything},
-		"what was built goes back":                   {touched: touchedApp, refs: map[string]string{"shop/app": "sha256:new"}, want: map[string]string{"shop/app": "sha256:app-1"}},
-		"a name that means nothing now":              {touched: touchedApp, refs: map[string]string{"shop/app": ""}, want: map[string]string{"shop/app": "sha256:app-1"}},
-		"what a person pulled of another name stays": {touched: touchedApp, refs: map[string]string{"postgres:16": "sha256:newer"}},
-		"nothing was touched":                        {refs: map[string]string{"shop/app": "sha256:new", "postgres:16": "sha256:newer"}},
-		"an image that is gone":                      {touched: everything, gone: []string{"sha256:app-1"}, refs: map[string]string{"shop/app": "sha256:new"}},
-		"a digest is not a name":                     {touched: everything, refs: map[string]string{"postgres@sha256:0": "sha256:x", "sha256:77": "sha256:x"}},
+		"as they were":                                {touched: everything},
+		"what was built goes back":                    {touched: touchedApp, refs: map[string]string{"shop/app": "sha256:new"}, want: map[string]string{"shop/app": "sha256:app-1"}},
+		"a name that means nothing now":               {touched: touchedApp, refs: map[string]string{"shop/app": ""}, want: map[string]string{"shop/app": "sha256:app-1"}},
+		"what a person pulled of another name stays":  {touched: touchedApp, refs: map[string]string{"postgres:16": "sha256:newer"}},
+		"nothing was touched":                         {refs: map[string]string{"shop/app": "sha256:new", "postgres:16": "sha256:newer"}},
+		"an image that is gone":                       {touched: everything, gone: []string{"sha256:app-1"}, refs: map[string]string{"shop/app": "sha256:new"}},
+		"a digest is not a name":                      {touched: everything, refs: map[string]string{"postgres@sha256:0": "sha256:x", "sha256:77": "sha256:x"}},
 		"a name that meant nothing keeps its meaning": {touched: everything, refs: map[string]string{"shop/new": "sha256:new"}},
 		"a name that going back moved": {
 			refs: map[string]string{"shop/app": "sha256:other"}, made: boxes(box("app", "a9", ref("shop/app"))), want: map[string]string{"shop/app": "sha256:app-1"},
