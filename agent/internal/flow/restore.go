@@ -47,6 +47,12 @@ func (b *restoration) all(ctx context.Context, touched bool) error {
 	if err := b.persist(ctx, b.check); err != nil {
 		return err
 	}
+	// What was not as it should be then is brought back like that, also where the operation speaks of it.
+	for _, e := range picture.Excused(b.models, *b.before, nil) {
+		if !picture.Forgives(b.excused, e.Key) {
+			b.excused = append(slices.Clone(b.excused), e)
+		}
+	}
 	if err := b.reset(ctx); err != nil {
 		return err
 	}
@@ -62,10 +68,16 @@ func (b *restoration) all(ctx context.Context, touched bool) error {
 
 // takeBack is the way back where neither a container nor the database was touched: the checkout, and the names of images.
 func (b *restoration) takeBack(ctx context.Context) error {
-	if err := b.reset(ctx); err != nil {
+	moved, err := b.moved(ctx)
+	if err != nil {
 		return err
 	}
-	err := b.persist(ctx, func(ctx context.Context) error {
+	if moved {
+		if err := b.reset(ctx); err != nil {
+			return err
+		}
+	}
+	err = b.persist(ctx, func(ctx context.Context) error {
 		return b.Step(ctx, "rollback/images", "give the names of images back", func(ctx context.Context, out ports.Output) (string, error) {
 			if err := b.awaitEngine(ctx); err != nil {
 				return "", err
@@ -84,6 +96,18 @@ func (b *restoration) takeBack(ctx context.Context) error {
 		})
 	})
 	return err
+}
+
+// moved reports whether the checkout may have been moved, were it half way: a move that was refused has changed nothing, and what stood against it,
+// an edit say, is left where it is.
+func (b *restoration) moved(ctx context.Context) (bool, error) {
+	for _, s := range b.Snapshot().Steps {
+		if s.ID == "reset" && (s.Failure == nil || s.Failure.Kind != fault.Refused) {
+			return true, nil
+		}
+	}
+	head, err := b.ports.Commits.Head(ctx)
+	return head != b.target, err
 }
 
 // check makes sure of the target before anything is stopped.

@@ -221,7 +221,6 @@ func (w *withdrawal) goBack(ctx context.Context) error {
 	w.leftServices, w.excused = w.proven.Services, w.proven.Excused
 	var err error
 	if w.restoration.before != nil {
-		w.excused = append(w.excused, picture.Excused(w.models, *w.restoration.before, nil)...)
 		err = w.all(ctx, false)
 	} else {
 		err = w.makeAgain(ctx)
