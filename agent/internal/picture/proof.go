@@ -98,7 +98,8 @@ func (p Proof) ours(c Container) bool {
 		return true
 	}
 	return slices.ContainsFunc(p.Dirs, func(dir string) bool {
-		return c.WorkingDir == dir || strings.HasPrefix(c.WorkingDir, strings.TrimSuffix(dir, "/")+"/")
+		dir = strings.TrimSuffix(dir, "/") + "/"
+		return strings.HasPrefix(c.WorkingDir+"/", dir)
 	})
 }
 
