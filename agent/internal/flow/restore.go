@@ -29,6 +29,7 @@ type restoration struct {
 	excused      []picture.Excuse // services that were not as they should be then
 	leftServices []picture.Key    // that the commit names from which it goes back
 	touched      []picture.Reach  // what may have been changed since
+	built        []picture.Reach  // what may have been built since
 
 	plan   *pipeline.Plan  // of the target; nil until checked
 	models []picture.Model // of the target; nil until checked
@@ -86,7 +87,7 @@ func (b *restoration) takeBack(ctx context.Context) error {
 			if err != nil {
 				return "", err
 			}
-			r := picture.Restore{Before: *b.before, Began: now, Touched: b.touched}
+			r := picture.Restore{Before: *b.before, Began: now, Touched: b.touched, Built: b.built}
 			if r.Gone, err = b.ports.Restorer.Gone(ctx, b.before.Images()); err != nil {
 				return "", err
 			}
@@ -187,7 +188,7 @@ func (b *restoration) restore(ctx context.Context) error {
 	}
 	changed := b.changed(ctx)
 	return b.StepFrom(ctx, operation.StepStarted{ID: id, Title: "bring back what ran", Before: began}, func(ctx context.Context, out ports.Output) (string, error) {
-		r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Changed: changed}
+		r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Changed: changed}
 		return b.carry(ctx, r, out)
 	})
 }
@@ -327,7 +328,7 @@ func (b *restoration) sentence(ctx context.Context) string {
 		return ""
 	}
 	// Began is what was there before, because what is younger was brought back.
-	r := picture.Restore{Before: *b.before, Began: *b.before, Models: b.models, Left: b.leftServices, Touched: b.touched, Gone: b.gone}
+	r := picture.Restore{Before: *b.before, Began: *b.before, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Gone: b.gone}
 	sentence := r.Sentence(now)
 	if names := migrationsOf(b.Snapshot()); names != "" {
 		sentence += "; the database is newer: " + names

@@ -176,7 +176,7 @@ func (w *withdrawal) getReady(ctx context.Context, out ports.Output) error {
 		}
 		w.restoration.before = facts.Before
 		if facts.Plan != nil && facts.Proven != nil {
-			w.touched = reaches(facts.Plan, facts.Proven)
+			w.touched, w.built = reaches(facts.Plan, facts.Proven), picture.ReachOf(builds(facts.Plan.Steps), facts.Proven.Projects)
 		}
 	}
 	return w.ready(ctx, out)

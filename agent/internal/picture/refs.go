@@ -24,16 +24,17 @@ func (r Restore) Meanings(now Picture) map[string]string {
 	return moved
 }
 
-// goesBy reports whether a service that may have been touched is made from a name.
+// goesBy reports whether a service that may have been touched, or built, is made from a name.
 func (r Restore) goesBy(ref string) bool {
+	reached := slices.Concat(r.Touched, r.Built)
 	for _, c := range r.Before.Containers {
-		if c.ImageRef == ref && covered(r.Touched, c.Key()) {
+		if c.ImageRef == ref && covered(reached, c.Key()) {
 			return true
 		}
 	}
 	for _, m := range r.Models {
 		for name, spec := range m.Services {
-			if spec.Image == ref && covered(r.Touched, m.Key(name)) {
+			if spec.Image == ref && covered(reached, m.Key(name)) {
 				return true
 			}
 		}

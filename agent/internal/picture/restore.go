@@ -16,6 +16,7 @@ type Restore struct {
 	// Touched is what may have been changed since. A container that kept its ID but not its start is restarted only where it is
 	// touched, or shows what changed; others may have been restarted by the engine. Image names move back only where it is.
 	Touched []Reach
+	Built   []Reach  // what may have been built since: image names move back there as well, containers are not concerned
 	Changed Paths    // paths of the checkout that may differ between what is left and where it goes
 	Gone    []string // images of Before that the engine does not have any more
 }

@@ -423,19 +423,21 @@ func TestMeanings(t *testing.T) {
 	touchedApp := []Reach{{"shop", []string{"app"}}}
 	for name, c := range map[string]struct {
 		touched []Reach
+		built   []Reach
 		gone    []string
 		refs    map[string]string // as they are now, where they are not as before
 		made    []Container       // that going back has made
 		want    map[string]string
 	}{
-		"as they were":                                {touched: everything},
-		"what was built goes back":                    {touched: touchedApp, refs: map[string]string{"shop/app": "sha256:new"}, want: map[string]string{"shop/app": "sha256:app-1"}},
-		"a name that means nothing now":               {touched: touchedApp, refs: map[string]string{"shop/app": ""}, want: map[string]string{"shop/app": "sha256:app-1"}},
-		"what a person pulled of another name stays":  {touched: touchedApp, refs: map[string]string{"postgres:16": "sha256:newer"}},
-		"nothing was touched":                         {refs: map[string]string{"shop/app": "sha256:new", "postgres:16": "sha256:newer"}},
-		"an image that is gone":                       {touched: everything, gone: []string{"sha256:app-1"}, refs: map[string]string{"shop/app": "sha256:new"}},
-		"a digest is not a name":                      {touched: everything, refs: map[string]string{"postgres@sha256:0": "sha256:x", "sha256:77": "sha256:x"}},
-		"a name that meant nothing keeps its meaning": {touched: everything, refs: map[string]string{"shop/new": "sha256:new"}},
+		"as they were":                  {touched: everything},
+		"what was built goes back":      {touched: touchedApp, refs: map[string]string{"shop/app": "sha256:new"}, want: map[string]string{"shop/app": "sha256:app-1"}},
+		"a name that means nothing now": {touched: touchedApp, refs: map[string]string{"shop/app": ""}, want: map[string]string{"shop/app": "sha256:app-1"}},
+		"what was built goes back, though no container was touched": {built: touchedApp, refs: map[string]string{"shop/app": "sha256:new"}, want: map[string]string{"shop/app": "sha256:app-1"}},
+		"what a person pulled of another name stays":                {touched: touchedApp, refs: map[string]string{"postgres:16": "sha256:newer"}},
+		"nothing was touched":                                       {refs: map[string]string{"shop/app": "sha256:new", "postgres:16": "sha256:newer"}},
+		"an image that is gone":                                     {touched: everything, gone: []string{"sha256:app-1"}, refs: map[string]string{"shop/app": "sha256:new"}},
+		"a digest is not a name":                                    {touched: everything, refs: map[string]string{"postgres@sha256:0": "sha256:x", "sha256:77": "sha256:x"}},
+		"a name that meant nothing keeps its meaning":               {touched: everything, refs: map[string]string{"shop/new": "sha256:new"}},
 		"a name that going back moved": {
 			refs: map[string]string{"shop/app": "sha256:other"}, made: boxes(box("app", "a9", ref("shop/app"))), want: map[string]string{"shop/app": "sha256:app-1"},
 		},
@@ -450,7 +452,7 @@ func TestMeanings(t *testing.T) {
 				delete(now.Refs, k)
 			}
 		}
-		r := Restore{Before: before, Began: before, Models: models, Touched: c.touched, Gone: c.gone}
+		r := Restore{Before: before, Began: before, Models: models, Touched: c.touched, Built: c.built, Gone: c.gone}
 		equal(t, name, r.Meanings(now), c.want)
 	}
 	equal(t, "names of models", Refs(models), []string{"postgres:16", "shop/app"})
