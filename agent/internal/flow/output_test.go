@@ -14,17 +14,24 @@ import (
 func TestOutputIsBoundedInBytes(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		const lines = 140
-		b.On("Runtime.Run build/app/1", func(_ context.Context, c hosttest.Call) error {
+		b.deployed(b.Head())
+		b.On("Runtime.Run apply/app/2", func(_ context.Context, c hosttest.Call) error {
 			mebibyte := strings.Repeat("x", 1<<20)
 			for range lines {
 				c.Out(operation.Stdout, mebibyte, false)
 			}
 			return nil
 		})
-		op := b.judged(b.deploy(b.Head()).ID)
+		id := b.deploy(next(b)).ID
+		verify := func(s operation.State) bool {
+			if s == operation.AwaitingVerify {
+				_, _ = b.engine.Verify(id)
+			}
+			return true
+		}
 		told, dropped := 0, 0
-		for _, e := range b.watch(op.ID, 0, nil) {
-			if e.Output != nil && e.Output.StepID == "build/app/1" {
+		for _, e := range b.watch(id, 0, verify) {
+			if e.Output != nil && e.Output.StepID == "apply/app/2" {
 				told++
 			}
 			if e.Warning != nil && e.Warning.Reason == "OUTPUT_DROPPED" {

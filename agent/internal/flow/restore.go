@@ -246,7 +246,7 @@ func (b *restoration) deeds(ctx context.Context, r picture.Restore, deeds []pict
 	for _, d := range deeds {
 		out(operation.Stdout, d.String(), false)
 	}
-	err := b.batches(ctx, r, r.Batches(deeds), out)
+	err := b.batches(ctx, r.Batches(deeds), out)
 	if err == nil || fault.KindOf(err) != fault.Failed {
 		return err
 	}
@@ -271,7 +271,7 @@ func (b *restoration) rebuild(ctx context.Context, r picture.Restore, deeds []pi
 	return b.ports.Restorer.Rebuild(ctx, b.plan, services, out)
 }
 
-func (b *restoration) batches(ctx context.Context, r picture.Restore, batches []picture.Batch, out ports.Output) error {
+func (b *restoration) batches(ctx context.Context, batches []picture.Batch, out ports.Output) error {
 	for _, batch := range batches {
 		if err := b.ports.Restorer.Rename(ctx, batch.Refs, out); err != nil {
 			return err
@@ -296,7 +296,7 @@ func (b *restoration) oneByOne(ctx context.Context, r picture.Restore, out ports
 	}
 	var errs []error
 	for _, apart := range r.Apart(r.Deeds(now)) {
-		if err := b.batches(ctx, r, r.Batches(apart), out); err != nil {
+		if err := b.batches(ctx, r.Batches(apart), out); err != nil {
 			errs = append(errs, fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "service %s", keysOf(apart)))
 		}
 	}
@@ -346,8 +346,12 @@ func deedsDone(deeds []picture.Deed) string {
 		verb picture.Verb
 		past string
 	}{
-		{picture.Recreate, "recreated"}, {picture.Create, "recreated and left stopped"}, {picture.Restart, "restarted"},
-		{picture.Start, "started"}, {picture.Stop, "stopped"}, {picture.Remove, "removed"},
+		{picture.Recreate, "recreated"},
+		{picture.Create, "recreated and left stopped"},
+		{picture.Restart, "restarted"},
+		{picture.Start, "started"},
+		{picture.Stop, "stopped"},
+		{picture.Remove, "removed"},
 	} {
 		var names []string
 		for _, d := range deeds {

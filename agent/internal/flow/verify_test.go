@@ -1,10 +1,11 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/picture"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 )

@@ -50,7 +50,8 @@ func TestBatches(t *testing.T) {
 		"none":             {models: two},
 		"one call a stack": {two, nil, []string{"recreate app 1", "recreate db 2", "recreate ops/vpn 3"}, []string{"recreate core: app db one=1 shop-db=2", "recreate ops: ops/vpn ops-vpn=3"}},
 		"verbs in order": {
-			core("a", "b", "c", "d", "e", "f"), nil, []string{"start a", "restart b", "create c 1", "recreate d 1", "stop e", "remove f"},
+			core("a", "b", "c", "d", "e", "f"), nil,
+			[]string{"start a", "restart b", "create c 1", "recreate d 1", "stop e", "remove f"},
 			[]string{"remove: f", "stop: e", "recreate core: d shop-d=1", "create core: c shop-c=1", "restart: b", "start: a"},
 		},
 		"one verb for services of several stacks": {two, nil, []string{"start app", "start ops/vpn"}, []string{"start: app ops/vpn"}},
@@ -73,12 +74,15 @@ func TestBatches(t *testing.T) {
 			shared, nil, []string{"restart app", "restart side", "restart db"}, []string{"restart: app db side"},
 		},
 		"sharer whose image name is given away before its owner comes": {
-			core("app image:one", "side in:app image:two", "x image:two"), nil, []string{"recreate x 1", "recreate app 5", "recreate side 2"},
+			core("app image:one", "side in:app image:two", "x image:two"), nil,
+			[]string{"recreate x 1", "recreate app 5", "recreate side 2"},
 			[]string{"recreate core: x app one=5 two=1", "recreate core: side two=2"},
 		},
 		"sharer by a container of another stack": {
-			[]Model{stack("core of shop", "a"), stack("ops", "vpn")}, boxes(box("a", "a1", in("v1")), box("ops/vpn", "v1")),
-			[]string{"recreate a 1", "recreate ops/vpn 2"}, []string{"recreate ops: ops/vpn ops-vpn=2", "recreate core: a shop-a=1"},
+			[]Model{stack("core of shop", "a"), stack("ops", "vpn")},
+			boxes(box("a", "a1", in("v1")), box("ops/vpn", "v1")),
+			[]string{"recreate a 1", "recreate ops/vpn 2"},
+			[]string{"recreate ops: ops/vpn ops-vpn=2", "recreate core: a shop-a=1"},
 		},
 		"sharers of each other do not hang": {core("a in:b", "b in:a"), nil, []string{"restart a", "restart b"}, []string{"restart: a b"}},
 	} {

@@ -132,15 +132,6 @@ func find(models []Model, k Key) (Model, Spec, bool) {
 	return Model{}, Spec{}, false
 }
 
-// ofStack is the model of a stack.
-func ofStack(models []Model, stack string) (Model, bool) {
-	i := slices.IndexFunc(models, func(m Model) bool { return m.Stack == stack })
-	if i < 0 {
-		return Model{}, false
-	}
-	return models[i], true
-}
-
 // Reach is what a step may touch: services of one project.
 type Reach struct {
 	Project  string

@@ -51,7 +51,9 @@ func (r Restore) redefined(now Picture) []redefined {
 }
 
 // same reports whether two networks are the same to who is in them.
-func (n NetworkSpec) same(as NetworkSpec) bool { return n.differs(as) == "" && as.differs(n) == "" }
+func (want NetworkSpec) same(is NetworkSpec) bool {
+	return want.differs(is) == "" && is.differs(want) == ""
+}
 
 // onNetwork tells who is on a network, and who of them stands against making it anew: what is not of the one stack, and
 // services that share the name of an image but ran different ones.

@@ -136,7 +136,7 @@ func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Contai
 	lost = slices.Clone(was)
 	for _, alike := range []func(w, c Container) bool{
 		func(w, c Container) bool { return w.ID == c.ID },
-		func(w, c Container) bool { return sameMaking(w, c) },
+		sameMaking,
 		func(w, c Container) bool {
 			return !r.Began.Has(c.ID) && (sameImage(w, c) || slices.Contains(r.Gone, w.ImageID))
 		},
@@ -337,6 +337,6 @@ func (p Picture) ownedBy(id string, k Key) bool {
 	return there && c.Key() == k
 }
 
-func has(deeds []Deed, k Key, any ...Verb) bool {
-	return slices.ContainsFunc(deeds, func(d Deed) bool { return d.Key == k && slices.Contains(any, d.Verb) })
+func has(deeds []Deed, k Key, verbs ...Verb) bool {
+	return slices.ContainsFunc(deeds, func(d Deed) bool { return d.Key == k && slices.Contains(verbs, d.Verb) })
 }
