@@ -37,6 +37,9 @@ type restoration struct {
 	gone   []string        // images of before that the engine does not have any more
 }
 
+// restoreStep brings back what ran.
+const restoreStep = "rollback/restore"
+
 // notRestored is the reason of a restoration after which what runs is not what ran.
 const notRestored = "NOT_RESTORED"
 
@@ -178,7 +181,7 @@ func (b *restoration) reset(ctx context.Context) error {
 
 // restore brings back what ran, and makes sure of it.
 func (b *restoration) restore(ctx context.Context) error {
-	const id = "rollback/restore"
+	const id = restoreStep
 	if b.Done()[id] {
 		return nil
 	}
@@ -327,8 +330,11 @@ func (b *restoration) sentence(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	// Began is what was there before, because what is younger was brought back.
-	r := picture.Restore{Before: *b.before, Began: *b.before, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Gone: b.gone}
+	began, err := b.Before(restoreStep, func() (picture.Picture, error) { return now, nil })
+	if err != nil {
+		return ""
+	}
+	r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Gone: b.gone}
 	sentence := r.Sentence(now)
 	if names := migrationsOf(b.Snapshot()); names != "" {
 		sentence += "; the database is newer: " + names
