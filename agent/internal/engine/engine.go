@@ -153,15 +153,7 @@ func (e *Engine) launch(op operation.Operation, work func(context.Context, *Run)
 		work(e.orphans.Mark(ctx, op.ID), r)
 		broken := r.close()
 		final := r.Snapshot()
-		e.mu.Lock()
-		if e.current == r { // nothing was begun since its end
-			e.current = nil
-		}
-		if broken != nil {
-			e.broken = broken
-		}
-		e.mu.Unlock()
-		e.changed.wake() // who watches an operation that is left unfinished must not wait for more
+		e.leave(r, broken)
 		e.log.Info("operation left", "operation", op.ID, "state", final.State, "events", final.LastSequence)
 		e.idle(final)
 	}()
@@ -185,6 +177,19 @@ func (e *Engine) idle(op operation.Operation) {
 	if free {
 		kind.Ended(ctx, op)
 	}
+}
+
+// leave lets go of a run that does nothing more; broken is why its record could not be kept.
+func (e *Engine) leave(r *Run, broken error) {
+	e.mu.Lock()
+	if e.current == r { // nothing was begun since its end
+		e.current = nil
+	}
+	if broken != nil {
+		e.broken = broken
+	}
+	e.mu.Unlock()
+	e.changed.wake() // who watches an operation that is left unfinished must not wait for more
 }
 
 // Verify asks for the judgement of an operation that awaits it. Repeating it, or asking

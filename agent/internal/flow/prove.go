@@ -319,13 +319,7 @@ func projectsOf(models []picture.Model) map[string]string {
 
 // reaches is what all steps of a plan may touch.
 func reaches(plan *pipeline.Plan, proven *operation.Proven) []picture.Reach {
-	var touching []pipeline.Step
-	for _, s := range plan.Steps {
-		if s.Up != nil || s.Recreate != nil || s.Restart != nil {
-			touching = append(touching, s)
-		}
-	}
-	return picture.ReachOf(touching, proven.Projects)
+	return picture.ReachOf(changing(plan.Steps), proven.Projects)
 }
 
 // removeLeaving stops and removes what no compose file names any more.
