@@ -30,7 +30,7 @@ const (
 	labelOneOff  = labelPrefix + "oneoff" // "True" for `docker compose run`
 	labelConfig  = labelPrefix + "config-hash"
 	labelDir     = labelPrefix + "project.working_dir"
-	labelReplace = labelPrefix + "replace" // of what a recreate makes, while it has not taken the old one's name
+	labelReplace = labelPrefix + "replace" // of what a recreate made, for good; see leftover
 )
 
 // inspectors is how many containers are inspected side by side.
