@@ -41,6 +41,7 @@ type NetworkSpec struct {
 	Internal   bool
 	Attachable bool
 	IPv6       bool
+	Hash       string // by which Compose tells whether it has to be made anew; "" where nobody knows it
 }
 
 // VolumeSpec is the definition of a volume.
