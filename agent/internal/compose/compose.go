@@ -8,25 +8,26 @@
 package compose
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"cmp"
 	"context"
 	"errors"
-	cerrdefs "github.com/containerd/errdefs"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
 	"github.com/hashicorp/go-hclog"
 
 	"ataraxis.dev/landfall/agent/internal/latest"
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/process"
@@ -52,6 +53,9 @@ type Compose struct {
 	deadlines Deadlines
 	log       hclog.Logger
 	version   knownVersion
+	// changeTimeout bounds calls to the engine that change something and wait for nobody: names, tags, removals.
+	changeTimeout time.Duration
+	kill          func(pid int, sig syscall.Signal) error // a seam: not everybody may end what runs inside containers
 
 	mu       sync.Mutex
 	models   map[string]cachedModel
@@ -72,7 +76,7 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 		return nil, fault.Wrap(err, fault.Invalid, "ENGINE_ADDRESS", "read DOCKER_HOST")
 	}
 	return &Compose{
-		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"),
+		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), changeTimeout: time.Minute, kill: syscall.Kill,
 		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{},
 	}, nil
 }
@@ -87,23 +91,35 @@ func (c *Compose) Close() error {
 func (c *Compose) Ready(ctx context.Context) error {
 	look, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	if _, err := c.docker.Ping(look); err != nil {
-		return engineFault(err)
+	_, err := c.docker.Ping(look)
+	switch {
+	case err == nil:
+		return nil
+	case cerrdefs.IsInternal(err): // it is there, and not ready
+		return engineDown(err)
 	}
-	return nil
+	return engineFault(err)
 }
 
 // engineFault says what to do when the engine does not answer. An engine that takes a connection and says nothing, or ends it, is one
 // that starts or stops: systemd's socket listens while dockerd still loads its containers.
 func engineFault(err error) error {
 	if isDown(err) {
-		return fault.Wrap(err, fault.Failed, "ENGINE_DOWN", "the Docker Engine does not answer").
-			WithHint("start it: systemctl start docker")
+		return engineDown(err)
 	}
 	return fault.Wrap(err, fault.Failed, "ENGINE_FAILED", "ask the Docker Engine")
 }
 
+func engineDown(err error) error {
+	return fault.Wrap(err, fault.Failed, "ENGINE_DOWN", "the Docker Engine does not answer").
+		WithHint("start it: systemctl start docker")
+}
+
 func isDown(err error) bool {
+	var call *net.OpError
+	if errors.As(err, &call) && call.Op == "dial" {
+		return true
+	}
 	return client.IsErrConnectionFailed(err) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		cerrdefs.IsUnavailable(err) || strings.HasSuffix(err.Error(), "EOF")
@@ -111,9 +127,10 @@ func isDown(err error) bool {
 
 // environ is the whole environment of a child: the owner's, the way to the engine, and
 // what landfall.yaml gives.
-func (c *Compose) environ(dir string, extra map[string]string) []string {
-	// PWD keeps the path as it was given: Compose would see where a symbolic link leads, and replace what was started by it.
-	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false", "PWD="+dir)
+func (c *Compose) environ(extra map[string]string) []string {
+	// PWD keeps the path as it was given: Compose would see where a symbolic link leads, and replace what was started by it. In a side tree
+	// it is the checkout's, too: ${PWD} of a compose file must be there what it is here.
+	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false", "PWD="+c.dir)
 	env = append(env, process.PassedOn()...)
 	for _, key := range slices.Sorted(maps.Keys(extra)) {
 		env = append(env, key+"="+extra[key])
@@ -152,7 +169,7 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 		args = append(args, "--profile", p)
 	}
 	child := process.Cmd{
-		Path: "docker", Args: append(args, cmd.args...), Env: c.environ(cmp.Or(cmd.dir, c.dir), cmd.env), Dir: cmp.Or(cmd.dir, c.dir), Credential: c.owner.Credential(),
+		Path: "docker", Args: append(args, cmd.args...), Env: c.environ(cmd.env), Dir: cmp.Or(cmd.dir, c.dir), Credential: c.owner.Credential(),
 		Deadline: cmd.deadline, NoProgress: cmd.silence, Label: "docker compose " + cmd.args[0],
 	}
 	if cmd.out != nil {

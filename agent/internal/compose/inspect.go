@@ -1,8 +1,6 @@
 package compose
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"bytes"
 	"context"
 	"fmt"
@@ -15,6 +13,8 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 

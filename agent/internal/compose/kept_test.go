@@ -23,7 +23,7 @@ func (b *bench) work(step pipeline.Step) (ports.Work, *[]string) {
 func (b *bench) recreateByHand(service string) {
 	b.t.Helper()
 	cmd := exec.Command("docker", "compose", "--project-name", b.project, "--file", "core.yml", "up", "--detach", "--no-deps", "--force-recreate", service)
-	cmd.Dir, cmd.Env = b.dir, b.environ(b.dir, b.plan.Environment)
+	cmd.Dir, cmd.Env = b.dir, b.environ(b.plan.Environment)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		b.t.Errorf("%v\n%s", err, out)
 	}

@@ -257,6 +257,7 @@ func (c *Compose) definitions(ctx context.Context, p *picture.Picture) error {
 	for _, n := range networks {
 		spec := picture.NetworkSpec{
 			Driver: n.Driver, Options: chosen(n.Options), Labels: own(n.Labels), Internal: n.Internal, Attachable: n.Attachable, IPv6: n.EnableIPv6,
+			Hash: n.Labels[labelConfig],
 		}
 		for _, c := range n.IPAM.Config {
 			spec.Subnets = append(spec.Subnets, c.Subnet)

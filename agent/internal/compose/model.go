@@ -1,10 +1,13 @@
 package compose
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -74,6 +77,24 @@ type renderedNetwork struct {
 			Subnet string `json:"subnet"`
 		} `json:"config"`
 	} `json:"ipam"`
+
+	hash string
+}
+
+// UnmarshalJSON also makes the hash by which Compose tells whether a network has to be made anew: of the definition as it prints it, apart
+// from white space (Compose 2.40.3, pkg/compose/hash.go, NetworkHash).
+func (n *renderedNetwork) UnmarshalJSON(raw []byte) error {
+	type plain renderedNetwork
+	if err := json.Unmarshal(raw, (*plain)(n)); err != nil {
+		return err
+	}
+	var compact, escaped bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return err
+	}
+	json.HTMLEscape(&escaped, compact.Bytes())
+	n.hash = fmt.Sprintf("%x", sha256.Sum256(escaped.Bytes()))
+	return nil
 }
 
 type renderedVolume struct {
@@ -106,18 +127,9 @@ func (r rendered) model(stack string, t tree) picture.Model {
 		Stack: stack, Project: r.Name,
 		Services: map[string]picture.Spec{}, Networks: map[string]picture.NetworkSpec{}, Volumes: map[string]picture.VolumeSpec{},
 	}
-	for _, n := range r.Networks {
-		spec := picture.NetworkSpec{
-			External: n.External, Driver: n.Driver, Options: n.DriverOpts, Labels: n.Labels,
-			Internal: n.Internal, Attachable: n.Attachable, IPv6: n.IPv6 != nil && *n.IPv6,
-		}
-		for _, c := range n.IPAM.Config {
-			if c.Subnet != "" {
-				spec.Subnets = append(spec.Subnets, c.Subnet)
-			}
-		}
-		slices.Sort(spec.Subnets)
-		m.Networks[n.Name] = spec
+	for _, raw := range r.Networks {
+		name, spec := networkOf(raw)
+		m.Networks[name] = spec
 	}
 	for _, v := range r.Volumes {
 		m.Volumes[v.Name] = picture.VolumeSpec{External: v.External, Driver: v.Driver, Options: v.DriverOpts, Labels: v.Labels}
@@ -126,6 +138,21 @@ func (r rendered) model(stack string, t tree) picture.Model {
 		m.Services[name] = r.spec(name, s, t)
 	}
 	return m
+}
+
+// networkOf reads the definition of a network.
+func networkOf(raw renderedNetwork) (name string, spec picture.NetworkSpec) {
+	spec = picture.NetworkSpec{
+		External: raw.External, Driver: raw.Driver, Options: raw.DriverOpts, Labels: raw.Labels,
+		Internal: raw.Internal, Attachable: raw.Attachable, IPv6: raw.IPv6 != nil && *raw.IPv6, Hash: raw.hash,
+	}
+	for _, c := range raw.IPAM.Config {
+		if c.Subnet != "" {
+			spec.Subnets = append(spec.Subnets, c.Subnet)
+		}
+	}
+	slices.Sort(spec.Subnets)
+	return raw.Name, spec
 }
 
 func (r rendered) spec(name string, s renderedService, t tree) picture.Spec {
@@ -206,10 +233,9 @@ func (r rendered) missing(s renderedService, t tree) []string {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		rel, err := filepath.Rel(t.dir, file)
-		if err == nil && filepath.IsLocal(rel) {
-			if _, err := os.Stat(filepath.Join(t.checkout, rel)); err == nil {
-				continue // only the host has it
+		if rel, inside := t.relative(file); inside {
+			if t.has(rel) {
+				continue
 			}
 			file = rel
 		}

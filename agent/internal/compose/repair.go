@@ -58,7 +58,7 @@ func (c *Compose) repair(ctx context.Context, project string, out ports.Output) 
 
 // mend ends the story of one leftover.
 func (c *Compose) mend(ctx context.Context, s container.Summary, name string, oldIsThere bool, out ports.Output) error {
-	change, cancel := context.WithTimeout(ctx, changeTimeout)
+	change, cancel := context.WithTimeout(ctx, c.changeTimeout)
 	defer cancel()
 	var err error
 	if oldIsThere {
