@@ -95,10 +95,10 @@ func (c *Compose) Ready(ctx context.Context) error {
 	switch {
 	case err == nil:
 		return nil
-	case cerrdefs.IsInternal(err): // it is there, and not ready
-		return engineDown(err)
+	case cerrdefs.IsPermissionDenied(err), cerrdefs.IsUnauthorized(err), cerrdefs.IsNotFound(err), cerrdefs.IsInvalidArgument(err):
+		return engineFault(err)
 	}
-	return engineFault(err)
+	return engineDown(err) // it is not there, or there and not ready
 }
 
 // engineFault says what to do when the engine does not answer. An engine that takes a connection and says nothing, or ends it, is one

@@ -353,3 +353,12 @@ func TestBecauseKeepsKindAndCause(t *testing.T) {
 		t.Errorf("no error became %v", err)
 	}
 }
+
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
