@@ -86,7 +86,7 @@ networks: {inner: {name: "${INNER}"}}
 		}
 	}
 	own := func(name string, more ...string) []string {
-		list := append(more, name, b.project+"-"+name+"-1")
+		list := append(more, name)
 		slices.Sort(list)
 		return list
 	}
