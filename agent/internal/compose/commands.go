@@ -103,7 +103,7 @@ func (e execState) words() []string {
 
 // exec asks for a command.
 func (c *Compose) exec(ctx context.Context, id string) (state execState, err error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	host, err := client.ParseHostURL(c.docker.DaemonHost())
 	if err != nil {

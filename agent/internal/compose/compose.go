@@ -33,7 +33,7 @@ import (
 	"ataraxis.dev/landfall/shared/process"
 )
 
-// lookTimeout bounds every call that only looks at the engine: status must answer even
+// lookTimeout bounds, unless a test is in a hurry, every call that only looks at the engine: status must answer even
 // while the engine hangs.
 const lookTimeout = 10 * time.Second
 
@@ -47,14 +47,16 @@ type Deadlines struct {
 
 // Compose runs the stacks of one checkout. Safe for concurrent use.
 type Compose struct {
-	dir       string
-	owner     *process.Owner
-	docker    *client.Client
-	deadlines Deadlines
-	log       hclog.Logger
-	version   knownVersion
+	dir         string
+	owner       *process.Owner
+	docker      *client.Client
+	deadlines   Deadlines
+	log         hclog.Logger
+	version     knownVersion
+	lookTimeout time.Duration
 	// changeTimeout bounds calls to the engine that change something and wait for nobody: names, tags, removals.
 	changeTimeout time.Duration
+	keptEvents    int
 	kill          func(pid int, sig syscall.Signal) error // a seam: not everybody may end what runs inside containers
 
 	mu       sync.Mutex
@@ -76,7 +78,7 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 		return nil, fault.Wrap(err, fault.Invalid, "ENGINE_ADDRESS", "read DOCKER_HOST")
 	}
 	return &Compose{
-		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), changeTimeout: time.Minute, kill: syscall.Kill,
+		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), lookTimeout: lookTimeout, changeTimeout: time.Minute, keptEvents: keptEvents, kill: syscall.Kill,
 		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{},
 	}, nil
 }
@@ -89,7 +91,7 @@ func (c *Compose) Close() error {
 
 // Ready implements ports.Runtime.
 func (c *Compose) Ready(ctx context.Context) error {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	_, err := c.docker.Ping(look)
 	switch {

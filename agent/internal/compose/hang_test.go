@@ -86,7 +86,7 @@ func TestEngineThatHangsInOneCall(t *testing.T) {
 	b.run(pipeline.Step{Recreate: &pipeline.Recreate{Stack: "core"}})
 	h := behind(t, b.Compose)
 	t.Cleanup(b.unpin)
-	b.changeTimeout, b.deadlines.Up = time.Second, 4*time.Second
+	b.changeTimeout, b.deadlines.Up = 500*time.Millisecond, 2*time.Second
 	ctx := t.Context()
 	now := b.look()
 	images := now.Images()
@@ -192,8 +192,9 @@ func TestEnginesThatAreNotReady(t *testing.T) {
 	}
 	mute := newCompose(t, t.TempDir())
 	serve(t, mute, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	mute.lookTimeout = time.Second
 	began := time.Now()
-	if err := mute.Ready(t.Context()); fault.ReasonOf(err) != "ENGINE_DOWN" || time.Since(began) > lookTimeout+5*time.Second {
+	if err := mute.Ready(t.Context()); fault.ReasonOf(err) != "ENGINE_DOWN" || time.Since(began) > 6*time.Second {
 		t.Errorf("mute: %v after %s", err, time.Since(began))
 	}
 }
@@ -211,11 +212,12 @@ func TestRestOfAnEngineThatHangs(t *testing.T) {
 	b := newBench(t, map[string]string{"core.yml": "services:\n  app: " + sleeper})
 	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
 	h := behind(t, b.Compose)
+	b.lookTimeout = 2 * time.Second
 	for _, hangs := range []string{"^GET .*/events$", "^GET .*/containers/.*/json$"} {
 		h.on(hangs)
 		began := time.Now()
 		cut := ports.Cut{Projects: []string{b.project}, Reaches: []picture.Reach{{Project: b.project}}, Began: began}
-		if err := b.Rest(t.Context(), cut, b.said.output); fault.ReasonOf(err) != "ENGINE_DOWN" || time.Since(began) > 2*lookTimeout {
+		if err := b.Rest(t.Context(), cut, b.said.output); fault.ReasonOf(err) != "ENGINE_DOWN" || time.Since(began) > 4*b.lookTimeout {
 			t.Errorf("%s: %v after %s", hangs, err, time.Since(began))
 		}
 	}

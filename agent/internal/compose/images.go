@@ -92,7 +92,7 @@ func (c *Compose) Unpin(ctx context.Context, keep []string) error {
 
 // Gone implements ports.Images.
 func (c *Compose) Gone(ctx context.Context, images []string) ([]string, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	list, err := c.docker.ImageList(look, image.ListOptions{})
 	if err != nil {

@@ -39,7 +39,7 @@ const inspectors = 8
 
 // Look implements ports.Restorer.
 func (c *Compose) Look(ctx context.Context, projects, refs []string, whole bool) (picture.Picture, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	p := picture.Picture{Projects: slices.Clone(projects)}
 	all, err := c.docker.ContainerList(look, container.ListOptions{All: true})

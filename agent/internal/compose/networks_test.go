@@ -2,7 +2,6 @@ package compose
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -45,12 +44,13 @@ func TestProofForeseesNetworksThatAreMadeAnew(t *testing.T) {
 		{"driver-said", "", "driver: bridge"},
 	}
 	file := func(of func(i int) string) map[string]string {
-		services, networks := "services:\n", "networks:\n"
+		var names []string
+		networks := "networks:\n"
 		for i, d := range definitions {
-			services += "  s-" + d.name + ": " + strings.Replace(sleeper, "{", "{networks: ["+d.name+"], ", 1)
+			names = append(names, d.name)
 			networks += "  " + d.name + ": {" + of(i) + "}\n"
 		}
-		return map[string]string{"core.yml": services + networks}
+		return map[string]string{"core.yml": "services:\n  app: " + with("networks: ["+strings.Join(names, ", ")+"]") + networks}
 	}
 	base.moved(file(func(i int) string { return definitions[i].before }))
 	up := pipeline.Step{Up: &pipeline.Up{Stack: "core"}}
@@ -95,7 +95,6 @@ func TestProofForeseesNetworksThatAreMadeAnew(t *testing.T) {
 	if got := prove(up); len(got) > 0 { // a whole up may do it
 		t.Errorf("of a whole up it says %v", got)
 	}
-	t.Log(slices.Sorted(maps.Keys(foreseen)))
 }
 
 // An up that names some of those on a network whose definition changes fails and takes them off it: it is refused before; and the way back puts

@@ -106,7 +106,7 @@ func (c *Compose) awaitStop(ctx context.Context, target picture.Container, signa
 
 // inspect looks at one container.
 func (c *Compose) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	return c.docker.ContainerInspect(look, id)
 }
@@ -125,7 +125,7 @@ func stopsBy(a container.InspectResponse, signals []string) bool {
 // asked finds the containers that were sent signals within a time, which have not ended since, with the signals. Whoever was asked before
 // that has been killed by now. certain is false where the engine may have forgotten some.
 func (c *Compose) asked(ctx context.Context, within time.Duration) (asked map[string][]string, certain bool, err error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	// All events are asked for: the engine remembers a number of them, whatever they are about.
 	now := time.Now()
@@ -146,7 +146,7 @@ func (c *Compose) asked(ctx context.Context, within time.Duration) (asked map[st
 			if err != nil && !isEnd(err) {
 				return nil, false, engineFault(err)
 			}
-			return asked, seen < keptEvents-eventsMargin, nil
+			return asked, seen < c.keptEvents-eventsMargin, nil
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (k *knownVersion) set(text string) {
 // Version is the engine's and Compose's version. The engine is asked each time, which tells
 // whether it answers; what Compose said is remembered for a minute.
 func (c *Compose) Version(ctx context.Context) (engine, compose string, err error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	v, err := c.docker.ServerVersion(look)
 	if err != nil {
