@@ -62,7 +62,7 @@ func TestRestoreOfASharedImageName(t *testing.T) {
 // As many containers as there were, also where somebody had scaled by hand; what is beyond goes.
 func TestRestoreOfReplicas(t *testing.T) {
 	t.Parallel()
-	file := func(label string, scale string) map[string]string {
+	file := func(label, scale string) map[string]string {
 		return map[string]string{"core.yml": "services:\n  more: " + strings.Replace(sleeper, "{", "{labels: {edition: "+label+"}, scale: "+scale+", ", 1) +
 			"  less: " + strings.Replace(sleeper, "{", "{labels: {edition: one}, scale: "+scale+", ", 1)}
 	}

@@ -38,35 +38,33 @@ func TestExecLeavesNothingRunning(t *testing.T) {
 	b := newBench(t, map[string]string{"core.yml": "services:\n  web: " + sleeper})
 	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
 	for name, c := range map[string]struct {
+		sleeps string // marks the command
 		script string
 		cause  error
 		kind   fault.Kind
 	}{
-		"deadline":         {"sleep 4001", nil, fault.Deadline},
-		"cancelled":        {"sleep 4002", fault.New(fault.Interrupted, "CANCELLED", "somebody cancelled"), fault.Interrupted},
-		"ignores SIGTERM":  {"trap '' TERM; while true; do sleep 4003; done", nil, fault.Deadline},
-		"children":         {"sleep 4004 & sh -c 'sleep 4005; :' & wait", nil, fault.Deadline},
-		"stubborn child":   {"sh -c \"trap '' TERM; while true; do sleep 4006; done\" & wait", nil, fault.Deadline},
-		"closes its ouput": {"exec >&- 2>&-; sleep 4007; :", nil, fault.Deadline},
+		"deadline":          {"4001", "sleep 4001", errors.New("out of time"), fault.Deadline},
+		"cancelled":         {"4002", "sleep 4002", fault.New(fault.Interrupted, "CANCELLED", "somebody cancelled"), fault.Interrupted},
+		"ignores SIGTERM":   {"4003", "trap '' TERM; while true; do sleep 4003; done", errors.New("out of time"), fault.Deadline},
+		"children":          {"4004", "sleep 4004 & sh -c 'sleep 4004; :' & wait", errors.New("out of time"), fault.Deadline},
+		"stubborn child":    {"4005", "sh -c \"trap '' TERM; while true; do sleep 4005; done\" & wait", errors.New("out of time"), fault.Deadline},
+		"closes its output": {"4006", "exec >&- 2>&-; sleep 4006; :", errors.New("out of time"), fault.Deadline},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancelCause(t.Context())
 			defer cancel(nil)
-			if c.cause == nil {
-				c.cause = errors.New("out of time")
-			}
-			s := &said{}
+			s, ended := &said{}, make(chan error, 1)
 			go func() {
-				eventually(t, "the command runs", func() bool { return strings.Contains(b.top("web"), c.script) })
-				cancel(c.cause)
+				_, err := b.Exec(ctx, b.plan, pipeline.Exec{Stack: "core", Service: "web", Command: []string{"sh", "-c", c.script}}, s.output)
+				ended <- err
 			}()
-			_, err := b.Exec(ctx, b.plan, pipeline.Exec{Stack: "core", Service: "web", Command: []string{"sh", "-c", c.script}}, s.output)
-			if !errors.Is(err, c.cause) || fault.KindOf(err) != c.kind {
+			eventually(t, "the command runs", func() bool { return strings.Contains(b.top("web"), "sleep "+c.sleeps) })
+			cancel(c.cause)
+			if err := <-ended; !errors.Is(err, c.cause) || fault.KindOf(err) != c.kind {
 				t.Errorf("%v", err)
 			}
-			number := c.script[strings.Index(c.script, "400"):][:4]
-			if got := b.top("web"); strings.Contains(got, number) {
+			if got := b.top("web"); strings.Contains(got, c.sleeps) {
 				t.Errorf("afterwards there runs\n%s\n%s", got, s.text())
 			}
 		})

@@ -86,9 +86,7 @@ networks: {inner: {name: "${INNER}"}}
 		}
 	}
 	own := func(name string, more ...string) []string {
-		list := append(more, name)
-		slices.Sort(list)
-		return list
+		return slices.Sorted(slices.Values(append(more, name)))
 	}
 	wantWeb := []picture.Attachment{{Network: b.project + "-fancy", Aliases: own("web")}, {Network: b.project + "_default", Aliases: own("web", "shop", "www")}}
 	if d := cmp.Diff(wantWeb, by["web"].Networks); d != "" {

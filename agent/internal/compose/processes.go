@@ -72,7 +72,7 @@ func statOf(pid int) (s stat, there bool) {
 		return s, false
 	}
 	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:])) // from the third on: a name may hold anything
-	const state, parent, started = 3 - 3, 4 - 3, 22 - 3
+	const state, parent, started = 0, 1, 19                                           // fields 3, 4 and 22
 	if len(fields) <= started {
 		return s, false
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,16 +144,13 @@ func (c *Compose) asked(ctx context.Context, within time.Duration) (asked map[st
 				delete(asked, m.Actor.ID)
 			}
 		case err := <-errs:
-			if err != nil && !isEnd(err) {
+			if !errors.Is(err, io.EOF) { // the end of what is past
 				return nil, false, engineFault(err)
 			}
 			return asked, seen < c.keptEvents-eventsMargin, nil
 		}
 	}
 }
-
-// isEnd tells the end of a list of events that are past.
-func isEnd(err error) bool { return strings.Contains(err.Error(), "EOF") }
 
 func stamp(t time.Time) string {
 	return strconv.FormatInt(t.Unix(), 10) + "." + fmt.Sprintf("%09d", t.Nanosecond())

@@ -121,10 +121,10 @@ func TestRestAfterARecreateThatWasKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, map[string]string{"core.yml": "services:\n  app: " + sleeper})
 	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
-	for _, after := range []time.Duration{100, 250, 400, 600} {
+	for _, after := range []time.Duration{100 * time.Millisecond, 250 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond} {
 		began := time.Now()
 		child := b.begin("up", "--detach", "--force-recreate", "app")
-		time.AfterFunc(after*time.Millisecond, func() { _ = child.Process.Kill() })
+		time.AfterFunc(after, func() { _ = child.Process.Kill() })
 		_ = child.Wait()
 		cut := ports.Cut{Projects: []string{b.project}, Began: began, Reaches: []picture.Reach{{Project: b.project}}}
 		if err := b.Rest(t.Context(), cut, b.said.output); err != nil {
