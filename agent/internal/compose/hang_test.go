@@ -33,7 +33,10 @@ func engineSocket() string {
 }
 
 // hanging stands in front of the engine and does not answer requests that match "METHOD PATH".
-type hanging struct{ pattern atomic.Pointer[regexp.Regexp] }
+type hanging struct {
+	pattern atomic.Pointer[regexp.Regexp]
+	resets  atomic.Bool // it ends the connection instead
+}
 
 func (h *hanging) on(pattern string) { h.pattern.Store(regexp.MustCompile(pattern)) }
 
@@ -49,6 +52,9 @@ func behind(t *testing.T, c *Compose) *hanging {
 	over := make(chan struct{})
 	serve(t, c, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.pattern.Load().MatchString(r.Method + " " + r.URL.Path) {
+			if h.resets.Load() {
+				panic(http.ErrAbortHandler)
+			}
 			_, _ = io.Copy(io.Discard, r.Body) // else the server does not see that the client has gone
 			select {
 			case <-r.Context().Done():
@@ -138,6 +144,16 @@ func TestEngineThatHangsInOneCall(t *testing.T) {
 			t.Errorf("%s, once it answers: %v", c.what, err)
 		}
 	}
+	key.Service = "two"
+	app = now.Of(key)[0]
+	h.resets.Store(true)
+	for verb, path := range map[picture.Verb]string{picture.Stop: "stop", picture.Start: "start", picture.Restart: "restart"} {
+		h.on("^POST .*/containers/.*/" + path + "$")
+		if err := do(verb)(); fault.ReasonOf(err) != "ENGINE_DOWN" {
+			t.Errorf("%s, an engine that goes away: %v", verb, err)
+		}
+	}
+	h.resets.Store(false)
 	h.on("^POST .*/containers/.*/rename$")
 	began := time.Now()
 	if err := leaves("0123456789ab_" + name)(); fault.ReasonOf(err) != "ENGINE_DOWN" || time.Since(began) > 8*time.Second {
