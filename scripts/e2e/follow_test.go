@@ -105,7 +105,7 @@ func TestDeployThenVerify(t *testing.T) {
 	if _, err := os.Stat(pause); err != nil {
 		t.Errorf("convergence is not paused although the deploy is not judged: %v", err)
 	}
-	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED", "convergence resumed")
+	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED", "2 of 2 services are as they should be, 1 of them new")
 	if _, err := os.Stat(pause); err == nil {
 		t.Error("convergence is still paused after the verdict")
 	}
