@@ -171,9 +171,9 @@ var meanings = map[int]string{
 	1:   "failed, and the host is as it was before",
 	2:   "usage or configuration error; nothing was tried",
 	3:   "CI gate: blocked, or no verdict in time",
-	4:   "deployment failed and was rolled back; the old version runs",
-	5:   "rollback failed or the state is degraded: a person is needed",
+	4:   "deployment failed and was rolled back; the last line counts what runs",
+	5:   "rollback failed or the state is degraded: a person is needed; status --check: there is a problem",
 	6:   "the agent is unreachable, or refused who we are",
-	7:   "refused: host locked, paused, SHA blocked, not on the branch, plan digest differs",
+	7:   "refused: host locked, edited checkout, SHA blocked, not on the branch, older than what runs, plan digest differs",
 	130: "interrupted; the operation goes on (its id is printed with the attach command)",
 }

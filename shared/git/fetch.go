@@ -43,7 +43,7 @@ func (r Repo) fetch(ctx context.Context, remote, refspec string, onLine func(pro
 	_, err := r.do(ctx, run{
 		fetch: true, onLine: onLine,
 		args: []string{
-			"fetch", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--progress", "--", remote, refspec,
+			"fetch", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--progress", "--upload-pack=git-upload-pack", "--", remote, refspec,
 		},
 	})
 	return err

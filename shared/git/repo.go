@@ -107,6 +107,8 @@ func (r Repo) environment(extra ...string) []string {
 		// OpenSSH asks for passwords and host keys through this program, which says no.
 		"SSH_ASKPASS=false", "SSH_ASKPASS_REQUIRE=force",
 		"GIT_OPTIONAL_LOCKS=0",
+		// Unlike protocol.* below, which every configuration file may add to, this is a bound (git(1), GIT_ALLOW_PROTOCOL).
+		"GIT_ALLOW_PROTOCOL=file:https:ssh",
 		// A checkout that lost its .git must not be taken for a part of what is above it.
 		"GIT_CEILING_DIRECTORIES="+filepath.Dir(r.Dir))
 	return append(env, extra...)

@@ -21,6 +21,7 @@ var (
 var reservedFlags = []string{
 	"any_deploy", "base_sha", "head_sha", "files_changed", "insertions", "deletions", "commits", "unclaimed", "unclaimed_count", "everything_reason",
 	"verdict", "reason", "sha", "operation", "state", "pre_deploy_sha", "superseded", "superseded_by", "notification", "message_id",
+	"summary", "any_deploy_reason",
 }
 
 // ReservedFlag reports whether a flag cannot have a name because an output has it.
@@ -131,6 +132,8 @@ func (c *checker) environment(p place, values map[string]string) {
 	for name, value := range values {
 		if !variablePattern.MatchString(name) {
 			c.failKey(p.in(name), "%q is not a valid environment variable name", name)
+		} else if why := steers(name); why != "" {
+			c.failKey(p.in(name), "%s %s: it is the host's to set, not the repository's", name, why)
 		}
 		c.variables(p.in(name), value)
 	}

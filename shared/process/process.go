@@ -53,9 +53,11 @@ type Credential struct {
 
 // Cmd describes one child. Only Path is required.
 type Cmd struct {
-	Path string   // program: a path, or a name looked up in Env's PATH, else in our own
-	Args []string // arguments after the program's name
-	Dir  string   // working directory; "" is ours
+	Path string // program: a path, or a name looked up in Env's PATH, else in our own
+	// OwnPath finds the program by our own PATH, whatever Env says: what is data of a repository does not choose it.
+	OwnPath bool
+	Args    []string // arguments after the program's name
+	Dir     string   // working directory; "" is ours
 	// Env is the complete environment as KEY=VALUE; nothing is inherited.
 	Env        []string
 	Credential *Credential // nil runs as ourselves

@@ -358,3 +358,22 @@ func TestStartFailures(t *testing.T) {
 		})
 	}
 }
+
+// TestOwnPath: a PATH among the child's variables does not choose the program.
+func TestOwnPath(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "true"), []byte("#!/bin/sh\nexit 9\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for own, want := range map[bool]int{true: 0, false: 9} {
+		_, err := process.Run(t.Context(), process.Cmd{Path: "true", OwnPath: own, Env: []string{"PATH=" + dir}})
+		var child *process.Error
+		code := 0
+		if errors.As(err, &child) {
+			code = child.ExitCode
+		}
+		if code != want {
+			t.Errorf("OwnPath %v: exit code %d, %v", own, code, err)
+		}
+	}
+}

@@ -136,7 +136,7 @@ func lookPath(cmd Cmd) (string, error) {
 	}
 	search := os.Getenv("PATH")
 	for _, entry := range cmd.Env {
-		if value, ok := strings.CutPrefix(entry, "PATH="); ok {
+		if value, ok := strings.CutPrefix(entry, "PATH="); ok && !cmd.OwnPath {
 			search = value
 		}
 	}

@@ -35,6 +35,8 @@ type Settings struct {
 	Config  string // path of landfall.yaml inside the tree
 	SideDir string // folder for the side tree, outside Dir
 	Git     git.Options
+
+	Learn func(source string, secrets []string) // is told what of git's configuration must not leave; may be nil
 }
 
 // Checkout is one working tree. Safe for concurrent reading; the engine writes one at a time.
@@ -79,6 +81,7 @@ func Open(ctx context.Context, s Settings, log hclog.Logger) (*Checkout, error) 
 		Settings: s, repo: git.Repo{Dir: s.Dir, Options: s.Git}, owner: owner, log: log.Named("checkout"),
 		locks: patience{lockAge, lockPatience, lockLook}, proc: "/proc", syncfs: syncfs,
 	}
+	c.learn(ctx)
 	_, err = c.repo.Head(ctx)
 	return c, err
 }
@@ -101,6 +104,10 @@ func (c *Checkout) HeadBranch(ctx context.Context) (string, error) { return c.re
 
 // Fetch implements ports.Commits.
 func (c *Checkout) Fetch(ctx context.Context, target string, out ports.Output) (string, error) {
+	if err := c.judgeConfig(ctx); err != nil {
+		return "", err
+	}
+	c.learn(ctx)
 	head, err := c.repo.Fetch(ctx, c.Remote, c.Branch, lines(out))
 	if err != nil {
 		return "", err
@@ -177,6 +184,9 @@ func (c *Checkout) Dirs() []string {
 // SideTree implements ports.Trees. The tree has the checkout's own folder name,
 // because Compose makes the project's name of it.
 func (c *Checkout) SideTree(ctx context.Context, sha string) (string, error) {
+	if err := c.judgeConfig(ctx); err != nil {
+		return "", err
+	}
 	if err := os.MkdirAll(c.SideDir, 0o755); err != nil { //nolint:gosec // the owner of the checkout, who may be another user, works in it
 		return "", fault.Wrap(err, fault.Failed, "SIDE_TREE", "make the folder for the side tree")
 	}
@@ -200,6 +210,9 @@ func (c *Checkout) wantsRoom(err error) error {
 
 // Dirty lists the tracked files that differ from the commit that is checked out.
 func (c *Checkout) Dirty(ctx context.Context) ([]string, error) {
+	if err := c.judgeConfig(ctx); err != nil {
+		return nil, err
+	}
 	entries, err := c.repo.Status(ctx)
 	if err != nil {
 		return nil, err

@@ -19,6 +19,9 @@ import (
 // folders, so it is worth repeating right before a move. The error is NotFound,
 // UNKNOWN_COMMIT when the target was not fetched.
 func (c *Checkout) Look(ctx context.Context, target string, prepare pipeline.Prepare, known []string) (picture.Tree, error) {
+	if err := c.judgeConfig(ctx); err != nil {
+		return picture.Tree{}, err
+	}
 	d, err := c.disk()
 	if err != nil {
 		return picture.Tree{}, err

@@ -1,9 +1,8 @@
 package cli
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
+	"crypto"
 	"errors"
 	"path/filepath"
 	"time"
@@ -12,13 +11,19 @@ import (
 
 	"ataraxis.dev/landfall/agent/internal/checkout"
 	"ataraxis.dev/landfall/agent/internal/compose"
+	"ataraxis.dev/landfall/agent/internal/flow"
 	"ataraxis.dev/landfall/agent/internal/host"
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
 	"ataraxis.dev/landfall/agent/internal/journal"
 	"ataraxis.dev/landfall/agent/internal/orphans"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/agent/internal/probe"
+	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/agent/internal/script"
 	"ataraxis.dev/landfall/agent/internal/server"
+	"ataraxis.dev/landfall/shared/audit"
+	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/identity"
 	"ataraxis.dev/landfall/shared/process"
@@ -36,10 +41,11 @@ type agent struct {
 }
 
 // tree opens the checkout.
-func tree(ctx context.Context, c hostconfig.Config, log hclog.Logger) (*checkout.Checkout, error) {
+func tree(ctx context.Context, c hostconfig.Config, learn func(string, []string), log hclog.Logger) (*checkout.Checkout, error) {
 	return checkout.Open(ctx, checkout.Settings{
 		Dir: c.Checkout, Remote: c.Remote, Branch: c.Branch, Config: c.Config, SideDir: filepath.Join(c.StateDir, "side"),
-		Git: git.Options{FetchDeadline: c.Deadlines.Fetch, NoProgress: c.Deadlines.NoProgress},
+		Git:   git.Options{FetchDeadline: c.Deadlines.Fetch, NoProgress: c.Deadlines.NoProgress},
+		Learn: learn,
 	}, log)
 }
 
@@ -51,8 +57,9 @@ func runtime(c hostconfig.Config, owner *process.Owner, log hclog.Logger) (*comp
 }
 
 // assemble opens everything the agent needs. On an error nothing stays open.
-func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source, log hclog.Logger) (_ *agent, err error) {
-	tree, err := tree(ctx, c, log)
+func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source, secrets *redact.Redactor, log hclog.Logger) (_ *agent, err error) {
+	secrets.Publish([]string{c.Checkout, c.StateDir})
+	tree, err := tree(ctx, c, secrets.Learn, log)
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +75,13 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if a.compose, err = runtime(c, tree.Owner(), log); err != nil {
 		return nil, err
 	}
+	a.compose.Teach(secrets)
 	prober := probe.New(a.compose, c.Deadlines.Probe)
 	gauge := host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
+	var signatures ports.Signatures
+	if s := c.RequireSigned; s != nil {
+		signatures = tree.Signatures(s.AllowedSigners, s.Every)
+	}
 	a.engine = flow.New(ports.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
 		Runtime: a.compose, Restorer: a.compose, Inspector: a.compose,
@@ -78,18 +90,41 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,
 		}, log),
 		Prober: prober, Gauge: gauge,
-		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal,
+		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets, Signatures: signatures,
 	}, flow.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
-		KeepVersions: c.Limits.KeepVersions, Config: c.Config,
+		KeepVersions: c.Limits.KeepVersions, Config: c.Config, Services: policy(c),
 	}, log)
 	a.server = server.New(server.Config{
 		Engine: a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
 		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     gauge.Left,
-		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(),
+		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
+		Trail: a.journal, Sign: func(c audit.Checkpoint) (audit.Checkpoint, error) { return sign(source.Identity(), c) },
 	}, log)
 	return a, nil
+}
+
+// sign signs what stands for entries of the audit trail that are cut off.
+func sign(i *identity.Identity, c audit.Checkpoint) (audit.Checkpoint, error) {
+	key, ok := i.Certificate.PrivateKey.(crypto.Signer)
+	if !ok {
+		return c, fault.New(fault.Internal, "NO_SIGNER", "the agent's key cannot sign")
+	}
+	c.Certificate = i.Leaf.Raw
+	return c.Sign(key)
+}
+
+// policy is what compose files may do to this host.
+func policy(c hostconfig.Config) picture.Policy {
+	p := c.Policy
+	return picture.Policy{
+		Privileged: picture.Answer(p.Privileged), HostNamespaces: picture.Answer(p.HostNamespaces), DockerSocket: picture.Answer(p.DockerSocket),
+		CapAdd: picture.Answer(p.CapAdd), Devices: picture.Answer(p.Devices),
+		MountsOutside: picture.Answer(p.Mounts), MountRoots: p.MountRoots,
+		ImagesWithoutDigest: picture.Answer(p.ImagesWithoutDigest), OtherRegistries: picture.Answer(p.OtherRegistries), Registries: p.Registries,
+		Never: []string{c.Identity, c.StateDir, filepath.Dir(c.Socket)}, Except: p.Except,
+	}
 }
 
 // close closes what is open, the engine first: it still writes to the journal.

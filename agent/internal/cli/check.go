@@ -105,7 +105,7 @@ func checkHost(ctx context.Context, c hostconfig.Config, add func(string, string
 	add("git", version, err)
 
 	look, done = limited()
-	tree, err := tree(look, c, log)
+	tree, err := tree(look, c, nil, log)
 	if err != nil {
 		add("checkout", "", err)
 	} else {

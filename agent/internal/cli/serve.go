@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
+	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/identity"
@@ -51,6 +52,8 @@ func newServeCommand(streams command.Streams) *cobra.Command {
 }
 
 func runServe(ctx context.Context, o serveOptions, streams command.Streams) error {
+	secrets := redact.New()
+	streams.Err = secrets.Writer(streams.Err)
 	log, err := newLogger(o.logLevel, streams)
 	if err != nil {
 		return err
@@ -63,7 +66,7 @@ func runServe(ctx context.Context, o serveOptions, streams command.Streams) erro
 	if err != nil {
 		return err
 	}
-	a, err := assemble(ctx, c, source, log)
+	a, err := assemble(ctx, c, source, secrets, log)
 	if err != nil {
 		return err
 	}

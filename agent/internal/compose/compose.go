@@ -53,10 +53,14 @@ type Compose struct {
 	log       hclog.Logger
 	version   knownVersion
 
-	mu       sync.Mutex
-	models   map[string]cachedModel
-	last     map[string]*latest.Value[picture.Model] // by stack, as last rendered; see Diagnostics
-	projects map[string]*sync.Mutex                  // stacks may share a compose project: one change of a project at a time
+	secrets Secrets // nil tells nobody
+
+	mu          sync.Mutex
+	secretFiles map[string]knownFile
+	hidden      map[string]bool // values that are secrets by their name
+	models      map[string]cachedModel
+	last        map[string]*latest.Value[picture.Model] // by stack, as last rendered; see Diagnostics
+	projects    map[string]*sync.Mutex                  // stacks may share a compose project: one change of a project at a time
 }
 
 var (
@@ -73,7 +77,7 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 	}
 	return &Compose{
 		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"),
-		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{},
+		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{}, secretFiles: map[string]knownFile{}, hidden: map[string]bool{},
 	}, nil
 }
 
@@ -113,7 +117,7 @@ func isDown(err error) bool {
 // what landfall.yaml gives.
 func (c *Compose) environ(dir string, extra map[string]string) []string {
 	// PWD keeps the path as it was given: Compose would see where a symbolic link leads, and replace what was started by it.
-	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false", "PWD="+dir)
+	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false", "COMPOSE_EXPERIMENTAL_GIT_REMOTE=0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE=0", "PWD="+dir)
 	env = append(env, process.PassedOn()...)
 	for _, key := range slices.Sorted(maps.Keys(extra)) {
 		env = append(env, key+"="+extra[key])
@@ -152,9 +156,10 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 		args = append(args, "--profile", p)
 	}
 	child := process.Cmd{
-		Path: "docker", Args: append(args, cmd.args...), Env: c.environ(cmp.Or(cmd.dir, c.dir), cmd.env), Dir: cmp.Or(cmd.dir, c.dir), Credential: c.owner.Credential(),
+		Path: "docker", OwnPath: true, Args: append(args, cmd.args...), Env: c.environ(cmp.Or(cmd.dir, c.dir), cmd.env), Dir: cmp.Or(cmd.dir, c.dir), Credential: c.owner.Credential(),
 		Deadline: cmd.deadline, NoProgress: cmd.silence, Label: "docker compose " + cmd.args[0],
 	}
+	c.learnStack(cmd.stack, cmd.env, child.Dir)
 	if cmd.out != nil {
 		child.OnLine = func(l process.Line) { cmd.out(operation.Stream(l.Stream), l.Text, l.Truncated) }
 	}

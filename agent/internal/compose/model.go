@@ -35,7 +35,12 @@ type renderedService struct {
 	ContainerName string          `json:"container_name"`
 	Scale         *int            `json:"scale"`
 	Deploy        struct {
-		Replicas *int `json:"replicas"`
+		Replicas  *int `json:"replicas"`
+		Resources struct {
+			Reservations struct {
+				Devices []json.RawMessage `json:"devices"`
+			} `json:"reservations"`
+		} `json:"resources"`
 	} `json:"deploy"`
 	DependsOn   map[string]struct{} `json:"depends_on"` // with what links, volumes_from and shared namespaces imply
 	NetworkMode string              `json:"network_mode"`
@@ -48,6 +53,21 @@ type renderedService struct {
 	} `json:"volumes"`
 	Configs []renderedGrant `json:"configs"`
 	Secrets []renderedGrant `json:"secrets"`
+
+	Environment valuesOf `json:"environment"` // read to be taken out of every text; see secrets.go
+
+	Privileged bool     `json:"privileged"`
+	UTS        string   `json:"uts"`
+	Userns     string   `json:"userns_mode"`
+	Cgroup     string   `json:"cgroup"`
+	CapAdd     []string `json:"cap_add"`
+	Devices    []struct {
+		Source string `json:"source"`
+	} `json:"devices"`
+	DeviceCgroupRules []string          `json:"device_cgroup_rules"`
+	GPUs              []json.RawMessage `json:"gpus"`
+	SecurityOpt       []string          `json:"security_opt"`
+	APISocket         bool              `json:"use_api_socket"`
 }
 
 // renderedFile is where a config or a secret comes from.
@@ -97,6 +117,7 @@ func (c *Compose) renderIn(ctx context.Context, plan *pipeline.Plan, stack pipel
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return picture.Model{}, fault.New(fault.Internal, "COMPOSE_CONFIG", "docker compose config of stack %s printed no JSON that we understand", stack.Name)
 	}
+	c.learnRendered(r, stack.Name, cmp.Or(dir, c.dir))
 	return r.model(stack.Name, tree{c.dir, cmp.Or(dir, c.dir)}), nil
 }
 
@@ -149,6 +170,7 @@ func (r rendered) spec(name string, s renderedService, t tree) picture.Spec {
 		spec.Places = append(spec.Places, t.places(source)...)
 	}
 	spec.Missing = r.missing(s, t)
+	spec.Power = t.powerOf(s, r.sources(s))
 	return spec
 }
 
@@ -250,6 +272,7 @@ func (c *Compose) model(ctx context.Context, plan *pipeline.Plan, stack pipeline
 
 // Models implements ports.Runtime. Those that render are returned beside the error of those that do not.
 func (c *Compose) Models(ctx context.Context, plan *pipeline.Plan) ([]picture.Model, error) {
+	c.publishPlan(plan)
 	var models []picture.Model
 	var errs []error
 	for _, stack := range plan.Stacks {

@@ -19,9 +19,13 @@ func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree strin
 	if _, _, err := c.Version(ctx); err != nil {
 		return nil, err
 	}
+	c.publishPlan(plan)
 	var models []picture.Model
 	by := map[string]picture.Model{}
 	for _, stack := range plan.Stacks {
+		if err := checkSources(stack.Name, readSources(tree{c.dir, sideTree}, stack, plan.Environment)); err != nil {
+			return nil, err
+		}
 		if err := c.linkUntracked(sideTree, stack); err != nil {
 			return nil, err
 		}

@@ -46,7 +46,7 @@ func (c *Compose) Version(ctx context.Context) (engine, compose string, err erro
 		return v.Version, compose, checkVersion(compose)
 	}
 	result, err := process.Run(look, process.Cmd{
-		Path: "docker", Args: []string{"compose", "version", "--short"}, Env: c.environ(c.dir, nil), Credential: c.owner.Credential(), CaptureLimit: 1 << 10, Label: "docker compose",
+		Path: "docker", OwnPath: true, Args: []string{"compose", "version", "--short"}, Env: c.environ(c.dir, nil), Credential: c.owner.Credential(), CaptureLimit: 1 << 10, Label: "docker compose",
 	})
 	if err != nil {
 		return v.Version, "", fault.Wrap(err, fault.Failed, "COMPOSE_MISSING", "docker compose does not answer").

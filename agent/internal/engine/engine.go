@@ -25,6 +25,7 @@ type Engine struct {
 	records ports.Records
 	orphans ports.Orphans
 	kinds   map[operation.Kind]Kind
+	redact  ports.Redactor // never nil
 	log     hclog.Logger
 
 	shutdown context.Context // ends when we must end; not the same as cancelling the work
@@ -45,7 +46,12 @@ var ErrShutdown = errors.New("the agent is stopping")
 // New makes an engine for the kinds of operations that it is to know. It starts nothing; see [Engine.Start].
 func New(p ports.Ports, log hclog.Logger, kinds map[operation.Kind]Kind) *Engine {
 	ctx, stop := context.WithCancelCause(context.Background())
+	redact := p.Redactor
+	if redact == nil {
+		redact = nothingSecret{}
+	}
 	return &Engine{
+		redact:  redact,
 		journal: p.Journal, records: p.Records, orphans: p.Orphans, kinds: kinds, log: log.Named("engine"),
 		shutdown: ctx, stop: stop,
 		busy: func() {}, changed: newBroadcast(),
@@ -147,15 +153,7 @@ func (e *Engine) launch(op operation.Operation, work func(context.Context, *Run)
 		work(e.orphans.Mark(ctx, op.ID), r)
 		broken := r.close()
 		final := r.Snapshot()
-		e.mu.Lock()
-		if e.current == r { // nothing was begun since its end
-			e.current = nil
-		}
-		if broken != nil {
-			e.broken = broken
-		}
-		e.mu.Unlock()
-		e.changed.wake() // who watches an operation that is left unfinished must not wait for more
+		e.leave(r, broken)
 		e.log.Info("operation left", "operation", op.ID, "state", final.State, "events", final.LastSequence)
 		e.idle(final)
 	}()
@@ -179,6 +177,19 @@ func (e *Engine) idle(op operation.Operation) {
 	if free {
 		kind.Ended(ctx, op)
 	}
+}
+
+// leave lets go of a run that does nothing more; broken is why its record could not be kept.
+func (e *Engine) leave(r *Run, broken error) {
+	e.mu.Lock()
+	if e.current == r { // nothing was begun since its end
+		e.current = nil
+	}
+	if broken != nil {
+		e.broken = broken
+	}
+	e.mu.Unlock()
+	e.changed.wake() // who watches an operation that is left unfinished must not wait for more
 }
 
 // Verify asks for the judgement of an operation that awaits it. Repeating it, or asking

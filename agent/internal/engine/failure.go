@@ -74,6 +74,12 @@ func (t *tail) add(line string) {
 	t.n++
 }
 
+func (t *tail) replaceLast(line string) {
+	if t.n > 0 {
+		t.ring[(t.n-1)%operation.TailLines] = line
+	}
+}
+
 func (t *tail) lines() []string {
 	if t.n <= operation.TailLines {
 		return append([]string(nil), t.ring[:t.n]...)

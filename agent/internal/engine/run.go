@@ -45,14 +45,15 @@ type Run struct {
 	pending []operation.Event // output lines not yet on disk
 	printed int64             // bytes of output so far
 	tails   map[string]*tail
-	broken  error // the journal failed; nothing may be recorded or done any more
+	lines   map[source]*line // the last line of each stream, which the next may go on
+	broken  error            // the journal failed; nothing may be recorded or done any more
 	// found is what there was when steps began for the first time; see [Run.Before].
 	found  map[string]*picture.Picture
 	ticker *time.Timer
 }
 
 func newRun(e *Engine, op operation.Operation, cancel context.CancelCauseFunc) *Run {
-	r := &Run{engine: e, id: op.ID, cancel: cancel, op: op, verify: make(chan struct{}, 1), proceed: make(chan string, 1), tails: map[string]*tail{}, found: map[string]*picture.Picture{}, printed: op.OutputBytes}
+	r := &Run{engine: e, id: op.ID, cancel: cancel, op: op, verify: make(chan struct{}, 1), proceed: make(chan string, 1), tails: map[string]*tail{}, lines: map[source]*line{}, found: map[string]*picture.Picture{}, printed: op.OutputBytes}
 	r.began = time.Now()
 	r.from = r.began
 	if last := op.LastTime(); last.After(r.from) { // the clock was set back meanwhile
@@ -150,12 +151,14 @@ func (r *Run) output(stepID string, stream operation.Stream, text string, trunca
 		t = &tail{}
 		r.tails[stepID] = t
 	}
+	from := source{stepID, stream}
+	text = r.redacted(from, text, t)
 	t.add(text)
 	if r.printed > maxOutput {
 		return
 	}
-	line := operation.OutputLine{StepID: stepID, Stream: stream, Text: text, Truncated: truncated}
-	if r.printed += line.Size(); r.printed > maxOutput {
+	out := operation.OutputLine{StepID: stepID, Stream: stream, Text: text, Truncated: truncated}
+	if r.printed += out.Size(); r.printed > maxOutput {
 		r.stage(operation.Event{Warning: &operation.Warning{Reason: "OUTPUT_DROPPED", Message: fmt.Sprintf(
 			"more than %d MiB of output: the rest is dropped, but for the last lines of a step that fails", maxOutput>>20)}})
 		_ = r.commit() // a broken journal has ended the work's context
@@ -164,7 +167,8 @@ func (r *Run) output(stepID string, stream operation.Stream, text string, trunca
 	if len(r.pending) == 0 {
 		r.ticker.Reset(batchEvery)
 	}
-	r.stage(operation.Event{Output: &line})
+	r.lines[from].pending = &out
+	r.stage(operation.Event{Output: &out})
 	if len(r.pending) >= batchLines {
 		_ = r.commit() // a broken journal has ended the work's context; the child is being killed
 	}
@@ -199,6 +203,7 @@ func (r *Run) Now() time.Time { return r.from.Add(time.Since(r.began)) }
 
 // stage numbers an event; r.mu is held.
 func (r *Run) stage(e operation.Event) {
+	e = redactEvent(e, r.engine.redact.Text)
 	e.Sequence = r.op.LastSequence + uint64(len(r.pending)) + 1
 	e.Time = r.Now()
 	r.pending = append(r.pending, e)
@@ -215,6 +220,9 @@ func (r *Run) commit() error {
 	}
 	batch := r.pending
 	r.pending = nil
+	for _, l := range r.lines {
+		l.pending = nil // what is on disk is not changed any more
+	}
 	if err := r.engine.journal.Append(r.id, batch); err != nil {
 		r.broken = fault.Wrap(err, fault.Degraded, "JOURNAL_FAILED", "record what happened")
 		r.engine.log.Error("journal failed, the operation stops here", "operation", r.id, "error", err)

@@ -1,13 +1,14 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -1,12 +1,13 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
 
 	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"

@@ -1,12 +1,13 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"maps"
 	"slices"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
 
 	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"
@@ -185,7 +186,8 @@ func badProbe(name string, from int) func(*hosttest.Host, string) {
 
 func stories() map[string]hosttest.Story {
 	rolledBack := operation.RolledBack
-	return map[string]hosttest.Story{
+	all := smallStories()
+	maps.Copy(all, map[string]hosttest.Story{
 		"good deploy":   deploying(nil, operation.Succeeded),
 		"clean fails":   deploying(failsAt("Checkout.Restore"), operation.FailedUntouched),
 		"build fails":   deploying(failsAt("Runtime.Run build/worker/1"), operation.FailedUntouched),
@@ -227,7 +229,8 @@ func stories() map[string]hosttest.Story {
 		"rollback to a commit": withdrawing(func(op operation.Operation) flow.RollbackRequest {
 			return flow.RollbackRequest{Target: op.PreDeploy}
 		}),
-	}
+	})
+	return all
 }
 
 // tellAll runs a test for every story, each on a prepared stage. number tells them apart.

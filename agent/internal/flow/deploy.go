@@ -233,7 +233,7 @@ func (d *deployment) undo(ctx context.Context) error {
 	b := &restoration{
 		flow: d.flow, target: op.PreDeploy, left: op.Target, fallback: op.Target,
 		before: d.before, excused: d.proven.Excused,
-		leftServices: d.proven.Services, touched: reachOf(op, d.plan, d.proven),
+		leftServices: d.proven.Services, touched: reachOf(op, d.plan, d.proven), built: picture.ReachOf(builds(started(op, d.plan)), d.proven.Projects),
 	}
 	held := d.hold(d.Run, "rolling back "+short(op.Target)) // whatever comes of it, the old version has to run again
 	reached := op.Reached()
@@ -264,11 +264,20 @@ func (d *deployment) undo(ctx context.Context) error {
 
 // reachOf is what the steps that a deploy began may have touched.
 func reachOf(op operation.Operation, plan *pipeline.Plan, proven *operation.Proven) []picture.Reach {
-	reaches := picture.ReachOf(started(op, plan), proven.Projects)
+	reaches := picture.ReachOf(changing(started(op, plan)), proven.Projects)
 	for _, k := range proven.Leaving {
 		reaches = append(reaches, picture.Reach{Project: k.Project, Patterns: []string{k.Service}})
 	}
 	return reaches
+}
+
+// changing are the steps that may change containers, and builds those that give names of images to others.
+func changing(steps []pipeline.Step) []pipeline.Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s pipeline.Step) bool { return s.Up == nil && s.Recreate == nil && s.Restart == nil })
+}
+
+func builds(steps []pipeline.Step) []pipeline.Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s pipeline.Step) bool { return s.Build == nil })
 }
 
 // started are the steps of a plan that an operation began.

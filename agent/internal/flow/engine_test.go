@@ -1,7 +1,6 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"errors"
 	"strings"
@@ -9,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"

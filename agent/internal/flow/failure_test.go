@@ -1,13 +1,14 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"

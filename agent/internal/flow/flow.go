@@ -12,6 +12,7 @@ import (
 
 	"ataraxis.dev/landfall/agent/internal/engine"
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
 )
 
@@ -24,6 +25,8 @@ type Policy struct {
 	AskWithin       time.Duration // how long a deploy that asks waits for its answer; 0 is [DefaultAskWithin]
 	KeepVersions    int           // successful operations whose images are kept to go back to; 0 is [DefaultKeepVersions]
 	Config          string        // path of landfall.yaml in the checkout, for messages
+
+	Services picture.Policy // what compose files may do to the host
 }
 
 // Flows are the operations of one host. Safe for concurrent use.

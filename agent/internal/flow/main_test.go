@@ -1,8 +1,9 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"testing"
+
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"go.uber.org/goleak"
 )

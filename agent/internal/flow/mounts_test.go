@@ -1,9 +1,10 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
 	"strings"
 	"testing"
+
+	"ataraxis.dev/landfall/agent/internal/picture"
 
 	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"

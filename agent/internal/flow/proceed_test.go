@@ -1,12 +1,13 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"

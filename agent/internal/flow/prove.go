@@ -24,6 +24,7 @@ func (d *deployment) prove(ctx context.Context) error {
 		do        engine.Work
 	}{
 		{"prove/fetch", "fetch " + short(d.req.Target), d.fetch},
+		{"prove/signed", "verify who signed " + short(d.req.Target), d.verifySigned},
 		{"prove/plan", "compile the plan", d.compile},
 		{"prove/checkout", "check the checkout for what would be lost", func(ctx context.Context, _ ports.Output) (string, error) {
 			return "", d.checkTree(ctx, d.plan)
@@ -34,6 +35,9 @@ func (d *deployment) prove(ctx context.Context) error {
 		}},
 		{"prove/runs", "compare with what runs, keep its images", d.compare},
 	} {
+		if step.id == "prove/signed" && d.ports.Signatures == nil {
+			continue
+		}
 		if err := d.Step(ctx, step.id, step.title, step.do); err != nil {
 			return err
 		}
@@ -71,6 +75,15 @@ func (d *deployment) fetch(ctx context.Context, out ports.Output) (string, error
 		}
 	}
 	return fmt.Sprintf("branch is at %s, checkout at %s", short(branchHead), short(head)), d.checkBase(ctx)
+}
+
+// verifySigned makes sure that whoever made the target may.
+func (d *deployment) verifySigned(ctx context.Context, _ ports.Output) (string, error) {
+	stamp, _, err := d.ports.Stamp.Stamp()
+	if err != nil {
+		return "", err
+	}
+	return d.ports.Signatures.Verify(ctx, stamp, d.req.Target)
 }
 
 func (d *deployment) checkBranch(ctx context.Context, branchHead string) error {
@@ -158,7 +171,16 @@ func (d *deployment) render(ctx context.Context, out ports.Output) (string, erro
 	if err != nil {
 		return "", err
 	}
-	d.models, err = d.ports.Runtime.Prove(ctx, d.plan, tree, out)
+	if d.models, err = d.ports.Runtime.Prove(ctx, d.plan, tree, out); err != nil {
+		return "", err
+	}
+	refusals, warnings := d.policy.Services.Check(d.models, d.ports.Trees.Dirs())
+	if err := (picture.Findings{Refusals: refusals}).Err(); err != nil {
+		return "", err
+	}
+	if err := d.tell(warnings, nil); err != nil {
+		return "", err
+	}
 	return fmt.Sprintf("%d stacks, %d services", len(d.models), len(picture.Keys(d.models))), err
 }
 
@@ -297,13 +319,7 @@ func projectsOf(models []picture.Model) map[string]string {
 
 // reaches is what all steps of a plan may touch.
 func reaches(plan *pipeline.Plan, proven *operation.Proven) []picture.Reach {
-	var touching []pipeline.Step
-	for _, s := range plan.Steps {
-		if s.Up != nil || s.Recreate != nil || s.Restart != nil {
-			touching = append(touching, s)
-		}
-	}
-	return picture.ReachOf(touching, proven.Projects)
+	return picture.ReachOf(changing(plan.Steps), proven.Projects)
 }
 
 // removeLeaving stops and removes what no compose file names any more.

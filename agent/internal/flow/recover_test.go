@@ -1,7 +1,6 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"errors"
 	"slices"
@@ -9,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
 
 	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"

@@ -71,7 +71,7 @@ func reachOfStep(s operation.StepRecord, plan *pipeline.Plan, proven *operation.
 			reaches = append(reaches, picture.Reach{Project: k.Project, Patterns: []string{k.Service}})
 		}
 		return reaches, false
-	case s.ID == "rollback/restore":
+	case s.ID == restoreStep:
 		for _, project := range proven.Projects {
 			reaches = append(reaches, picture.Reach{Project: project})
 		}

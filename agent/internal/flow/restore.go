@@ -29,12 +29,16 @@ type restoration struct {
 	excused      []picture.Excuse // services that were not as they should be then
 	leftServices []picture.Key    // that the commit names from which it goes back
 	touched      []picture.Reach  // what may have been changed since
+	built        []picture.Reach  // what may have been built since
 
 	plan   *pipeline.Plan  // of the target; nil until checked
 	models []picture.Model // of the target; nil until checked
 	did    bool            // something was done to a container
 	gone   []string        // images of before that the engine does not have any more
 }
+
+// restoreStep brings back what ran.
+const restoreStep = "rollback/restore"
 
 // notRestored is the reason of a restoration after which what runs is not what ran.
 const notRestored = "NOT_RESTORED"
@@ -46,6 +50,12 @@ func (b *restoration) all(ctx context.Context, touched bool) error {
 	}
 	if err := b.persist(ctx, b.check); err != nil {
 		return err
+	}
+	// What was not as it should be then is brought back like that, also where the operation speaks of it.
+	for _, e := range picture.Excused(b.models, *b.before, nil) {
+		if !picture.Forgives(b.excused, e.Key) {
+			b.excused = append(slices.Clone(b.excused), e)
+		}
 	}
 	if err := b.reset(ctx); err != nil {
 		return err
@@ -62,19 +72,25 @@ func (b *restoration) all(ctx context.Context, touched bool) error {
 
 // takeBack is the way back where neither a container nor the database was touched: the checkout, and the names of images.
 func (b *restoration) takeBack(ctx context.Context) error {
-	if err := b.reset(ctx); err != nil {
+	moved, err := b.moved(ctx)
+	if err != nil {
 		return err
 	}
-	err := b.persist(ctx, func(ctx context.Context) error {
+	if moved {
+		if err := b.reset(ctx); err != nil {
+			return err
+		}
+	}
+	err = b.persist(ctx, func(ctx context.Context) error {
 		return b.Step(ctx, "rollback/images", "give the names of images back", func(ctx context.Context, out ports.Output) (string, error) {
 			if err := b.awaitEngine(ctx); err != nil {
 				return "", err
 			}
-			r := picture.Restore{Before: *b.before, Touched: b.touched}
 			now, err := b.ports.Restorer.Look(ctx, b.before.Projects, slices.Sorted(maps.Keys(b.before.Refs)), false)
 			if err != nil {
 				return "", err
 			}
+			r := picture.Restore{Before: *b.before, Began: now, Touched: b.touched, Built: b.built}
 			if r.Gone, err = b.ports.Restorer.Gone(ctx, b.before.Images()); err != nil {
 				return "", err
 			}
@@ -84,6 +100,18 @@ func (b *restoration) takeBack(ctx context.Context) error {
 		})
 	})
 	return err
+}
+
+// moved reports whether the checkout may have been moved, were it half way: a move that was refused has changed nothing, and what stood against it,
+// an edit say, is left where it is.
+func (b *restoration) moved(ctx context.Context) (bool, error) {
+	for _, s := range b.Snapshot().Steps {
+		if s.ID == "reset" && (s.Failure == nil || s.Failure.Kind != fault.Refused) {
+			return true, nil
+		}
+	}
+	head, err := b.ports.Commits.Head(ctx)
+	return head != b.target, err
 }
 
 // check makes sure of the target before anything is stopped.
@@ -153,7 +181,7 @@ func (b *restoration) reset(ctx context.Context) error {
 
 // restore brings back what ran, and makes sure of it.
 func (b *restoration) restore(ctx context.Context) error {
-	const id = "rollback/restore"
+	const id = restoreStep
 	if b.Done()[id] {
 		return nil
 	}
@@ -163,7 +191,7 @@ func (b *restoration) restore(ctx context.Context) error {
 	}
 	changed := b.changed(ctx)
 	return b.StepFrom(ctx, operation.StepStarted{ID: id, Title: "bring back what ran", Before: began}, func(ctx context.Context, out ports.Output) (string, error) {
-		r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Changed: changed}
+		r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Changed: changed}
 		return b.carry(ctx, r, out)
 	})
 }
@@ -195,23 +223,14 @@ func (b *restoration) carry(ctx context.Context, r picture.Restore, out ports.Ou
 	b.gone = r.Gone
 	deeds := r.Deeds(now)
 	b.did = len(deeds) > 0
-	if err := b.rebuild(ctx, r, deeds, out); err != nil {
-		return "", err
-	}
-	for _, d := range deeds {
-		out(operation.Stdout, d.String(), false)
-	}
-	if err := b.batches(ctx, r, r.Batches(deeds), out); err != nil {
-		if fault.KindOf(err) != fault.Failed {
+	for more := deeds; len(more) > 0; deeds = append(deeds, more...) {
+		if err := b.deeds(ctx, r, more, out); err != nil {
 			return "", err
 		}
-		out(operation.Stderr, err.Error(), false)
-		if err := b.oneByOne(ctx, r, out); err != nil {
+		if now, err = b.look(ctx); err != nil {
 			return "", err
 		}
-	}
-	if now, err = b.look(ctx); err != nil {
-		return "", err
+		more = r.Further(now, deeds)
 	}
 	if err := b.ports.Restorer.Rename(ctx, r.Meanings(now), out); err != nil {
 		return "", err
@@ -220,6 +239,22 @@ func (b *restoration) carry(ctx context.Context, r picture.Restore, out ports.Ou
 		return "", fault.New(fault.Degraded, notRestored, "what runs is not what ran: %s", strings.Join(wrong, "; "))
 	}
 	return deedsDone(deeds), nil
+}
+
+// deeds does deeds, in as few calls as go, and where that fails one after the other.
+func (b *restoration) deeds(ctx context.Context, r picture.Restore, deeds []picture.Deed, out ports.Output) error {
+	if err := b.rebuild(ctx, r, deeds, out); err != nil {
+		return err
+	}
+	for _, d := range deeds {
+		out(operation.Stdout, d.String(), false)
+	}
+	err := b.batches(ctx, r.Batches(deeds), out)
+	if err == nil || fault.KindOf(err) != fault.Failed {
+		return err
+	}
+	out(operation.Stderr, err.Error(), false)
+	return b.oneByOne(ctx, r, out)
 }
 
 // rebuild makes images again that are gone.
@@ -239,7 +274,7 @@ func (b *restoration) rebuild(ctx context.Context, r picture.Restore, deeds []pi
 	return b.ports.Restorer.Rebuild(ctx, b.plan, services, out)
 }
 
-func (b *restoration) batches(ctx context.Context, r picture.Restore, batches []picture.Batch, out ports.Output) error {
+func (b *restoration) batches(ctx context.Context, batches []picture.Batch, out ports.Output) error {
 	for _, batch := range batches {
 		if err := b.ports.Restorer.Rename(ctx, batch.Refs, out); err != nil {
 			return err
@@ -263,9 +298,9 @@ func (b *restoration) oneByOne(ctx context.Context, r picture.Restore, out ports
 		return err
 	}
 	var errs []error
-	for _, d := range r.Deeds(now) {
-		if err := b.batches(ctx, r, r.Batches([]picture.Deed{d}), out); err != nil {
-			errs = append(errs, fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "service %s", d.Key))
+	for _, apart := range r.Apart(r.Deeds(now)) {
+		if err := b.batches(ctx, r.Batches(apart), out); err != nil {
+			errs = append(errs, fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "service %s", keysOf(apart)))
 		}
 	}
 	return errors.Join(errs...)
@@ -295,8 +330,11 @@ func (b *restoration) sentence(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	// Began is what was there before, because what is younger was brought back.
-	r := picture.Restore{Before: *b.before, Began: *b.before, Models: b.models, Left: b.leftServices, Touched: b.touched, Gone: b.gone}
+	began, err := b.Before(restoreStep, func() (picture.Picture, error) { return now, nil })
+	if err != nil {
+		return ""
+	}
+	r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Gone: b.gone}
 	sentence := r.Sentence(now)
 	if names := migrationsOf(b.Snapshot()); names != "" {
 		sentence += "; the database is newer: " + names
@@ -314,8 +352,12 @@ func deedsDone(deeds []picture.Deed) string {
 		verb picture.Verb
 		past string
 	}{
-		{picture.Recreate, "recreated"}, {picture.Create, "recreated and left stopped"}, {picture.Restart, "restarted"},
-		{picture.Start, "started"}, {picture.Stop, "stopped"}, {picture.Remove, "removed"},
+		{picture.Recreate, "recreated"},
+		{picture.Create, "recreated and left stopped"},
+		{picture.Restart, "restarted"},
+		{picture.Start, "started"},
+		{picture.Stop, "stopped"},
+		{picture.Remove, "removed"},
 	} {
 		var names []string
 		for _, d := range deeds {
@@ -331,6 +373,14 @@ func deedsDone(deeds []picture.Deed) string {
 		return "nothing to bring back"
 	}
 	return strings.Join(parts, "; ")
+}
+
+func keysOf(deeds []picture.Deed) string {
+	var keys []picture.Key
+	for _, d := range deeds {
+		keys = append(keys, d.Key)
+	}
+	return keyList(keys)
 }
 
 func keyList(keys []picture.Key) string {

@@ -179,7 +179,7 @@ func (w *withdrawal) getReady(ctx context.Context, out ports.Output) error {
 		}
 		w.restoration.before = facts.Before
 		if facts.Plan != nil && facts.Proven != nil {
-			w.touched = reaches(facts.Plan, facts.Proven)
+			w.touched, w.built = reaches(facts.Plan, facts.Proven), picture.ReachOf(builds(facts.Plan.Steps), facts.Proven.Projects)
 		}
 	}
 	return w.ready(ctx, out)
@@ -224,7 +224,6 @@ func (w *withdrawal) goBack(ctx context.Context) error {
 	w.leftServices, w.excused = w.proven.Services, w.proven.Excused
 	var err error
 	if w.restoration.before != nil {
-		w.excused = append(w.excused, picture.Excused(w.models, *w.restoration.before, nil)...)
 		err = w.all(ctx, false)
 	} else {
 		err = w.makeAgain(ctx)

@@ -94,7 +94,7 @@ func (f flow) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, grou
 }
 
 // beforeStep is what ran in a stack when a step began for the first time: as recorded then, else what runs now.
-func (f flow) beforeStep(ctx context.Context, id string, project string) (*picture.Picture, error) {
+func (f flow) beforeStep(ctx context.Context, id, project string) (*picture.Picture, error) {
 	return f.Before(id, func() (picture.Picture, error) {
 		return f.ports.Restorer.Look(ctx, []string{project}, nil, false)
 	})

@@ -1,11 +1,12 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/shared/fault"

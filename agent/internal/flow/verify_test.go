@@ -1,10 +1,11 @@
 package flow_test
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/picture"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 )
@@ -148,4 +149,36 @@ func TestSoakLooksForAsLongAsItSays(t *testing.T) {
 			t.Errorf("%d looks at the containers", looks)
 		}
 	})
+}
+
+// TestSoakEndsWithALookThatFoundEverythingGood: a container that begins to doubt at the last moment is looked at until it is known.
+func TestSoakEndsWithALookThatFoundEverythingGood(t *testing.T) {
+	for name, c := range map[string]struct {
+		doubts int // looks that are inconclusive, from the end of the soak on
+		end    operation.State
+	}{
+		"it was nothing": {1, operation.Succeeded},
+		"it stays so":    {100, operation.RolledBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				var began time.Time
+				doubts := c.doubts
+				b.Answer("containers", func(attempt int) operation.ProbeResult {
+					if attempt == 1 {
+						began = time.Now()
+					}
+					if time.Since(began) >= 2900*time.Millisecond && doubts > 0 {
+						doubts--
+						return waiting("health is starting")
+					}
+					return good("good")
+				})
+				op := b.judged(b.deploy(b.Head()).ID)
+				if op.State != c.end {
+					t.Errorf("ended in %s, %+v", op.State, op.Failure)
+				}
+			})
+		})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -164,6 +165,29 @@ func TestOutputArrivesWhileTheStepRuns(t *testing.T) {
 		}
 		if wait := arrived.Sub(printed); wait < 0 || wait > 100*time.Millisecond {
 			t.Errorf("the line arrived after %s", wait)
+		}
+	})
+}
+
+// TestAWatcherBetweenTheRecordAndTheRun: an operation that is in the journal and is about to begin is not one that nobody works on.
+func TestAWatcherBetweenTheRecordAndTheRun(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		watched := make(chan error, 1)
+		b.OnEffect = func(label string) error {
+			if label != "Journal.Create" {
+				return nil
+			}
+			go func() {
+				watched <- b.engine.Watch(context.Background(), "op-1-memory", 0, func([]operation.Event) error { return nil }, nil)
+			}()
+			for range 1000 { // no fake time passes while somebody waits for a lock
+				runtime.Gosched()
+			}
+			return nil
+		}
+		b.judged(b.deploy(b.Head()).ID)
+		if err := <-watched; err != nil {
+			t.Errorf("the watcher is told %v", err)
 		}
 	})
 }

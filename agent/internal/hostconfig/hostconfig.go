@@ -37,6 +37,9 @@ type Config struct {
 	Limits          Limits        `yaml:"limits"`
 	Deadlines       Deadlines     `yaml:"deadlines"`
 	Metrics         string        `yaml:"metrics"`
+
+	Policy        ComposePolicy  `yaml:"policy"`
+	RequireSigned *RequireSigned `yaml:"require_signed"`
 }
 
 // GitHub is where convergence asks for the CI status.
@@ -104,6 +107,7 @@ func Parse(file string, raw []byte) (Config, error) {
 	k.folders(c)
 	k.names(c)
 	k.numbers(c)
+	k.policy(c)
 	if err := k.problems.Err(); err != nil {
 		return Config{}, err
 	}

@@ -85,7 +85,9 @@ func words(fields []string) map[string]string {
 func (m *composed) add(fields []string) {
 	name := fields[0]
 	spec := picture.Spec{Image: m.Project + "/" + name, Builds: true, Replicas: 1, Networks: []string{m.Project + "_default"}}
-	m.Networks[m.Project+"_default"] = picture.NetworkSpec{}
+	if _, defined := m.Networks[m.Project+"_default"]; !defined {
+		m.Networks[m.Project+"_default"] = picture.NetworkSpec{}
+	}
 	grace := time.Duration(0)
 	for _, f := range fields[1:] {
 		key, value, _ := strings.Cut(f, ":")

@@ -47,6 +47,7 @@ func (f *fleet) copy() fleet {
 	c.containers = nil
 	for _, container := range f.containers {
 		own := *container
+		own.Networks, own.Shares = slices.Clone(own.Networks), slices.Clone(own.Shares)
 		c.containers = append(c.containers, &own)
 	}
 	for key, images := range c.created {
@@ -75,6 +76,11 @@ func (f *fleet) of(k picture.Key) []*picture.Container {
 		}
 	}
 	return of
+}
+
+// named reports whether a container has a name.
+func (f *fleet) named(name string) bool {
+	return slices.ContainsFunc(f.containers, func(c *picture.Container) bool { return c.Name == name })
 }
 
 func (f *fleet) byID(id string) *picture.Container {
@@ -109,15 +115,15 @@ func (f *fleet) create(m composed, service, head string, start bool) error {
 		ImageRef: spec.Image, ImageID: f.image(spec.Image), Config: digest(m.lines[service]), Grace: m.grace[service], WorkingDir: Dir,
 	}
 	if c.Name == "" {
-		c.Name = fmt.Sprintf("%s-%s-%d", k.Project, service, len(f.of(k))+1)
+		for n := 1; c.Name == "" || f.named(c.Name); n++ { // the first number that is free, as Compose does
+			c.Name = fmt.Sprintf("%s-%s-%d", k.Project, service, n)
+		}
 	}
 	if f.lost[c.ImageID] {
 		return fault.New(fault.Failed, "UP_FAILED", "no such image: %.19s", c.ImageID)
 	}
-	for _, other := range f.containers {
-		if other.Name == c.Name {
-			return fault.New(fault.Failed, "UP_FAILED", "Conflict. The container name %s is in use", c.Name)
-		}
+	if f.named(c.Name) {
+		return fault.New(fault.Failed, "UP_FAILED", "Conflict. The container name %s is in use", c.Name)
 	}
 	for _, owner := range spec.Shares {
 		owners := f.of(m.Key(owner))
@@ -177,7 +183,7 @@ func (f *fleet) makeNetworks(m composed, names []string) error {
 				}
 			}
 			for _, c := range f.containers {
-				if slices.ContainsFunc(c.Networks, func(a picture.Attachment) bool { return a.Network == name }) {
+				if c.Running() && slices.ContainsFunc(c.Networks, func(a picture.Attachment) bool { return a.Network == name }) {
 					return fault.New(fault.Failed, "UP_FAILED", "network %s has active endpoints", name)
 				}
 			}
@@ -332,8 +338,12 @@ func (h *Host) stop(ctx context.Context, k picture.Key, id string) error {
 	}); err != nil {
 		return err
 	}
+	limit := cmp.Or(h.Patience, grace)
 	select {
-	case <-time.After(grace):
+	case <-time.After(min(grace, limit)):
+		if grace > limit {
+			return fault.New(fault.Deadline, "STEP_DEADLINE", "%s did not stop within %s", k, limit)
+		}
 		return nil
 	case <-ctx.Done():
 		return stopped(ctx)

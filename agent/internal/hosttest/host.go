@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/ports"
@@ -44,6 +45,9 @@ type Host struct {
 	// sees although the change was made: a connection that broke before the answer. It is held
 	// to the rules of OnCall.
 	OnEffect func(label string) error
+	// Patience is how long a call waits for a container to stop before it gives up, as at the deadline of a step; 0 is for ever. The
+	// engine goes on stopping it.
+	Patience time.Duration
 
 	asking     sync.Mutex // held around OnCall and OnEffect, so that they see the calls in their order
 	mu         sync.Mutex

@@ -131,7 +131,15 @@ func (r Runtime) up(ctx context.Context, m composed, names []string, force, star
 // ownersFirst orders services so that owners of namespaces come before those who live in them.
 func ownersFirst(m picture.Model, names []string) []string {
 	sorted := slices.Clone(names)
-	slices.SortStableFunc(sorted, func(a, b string) int { return len(m.Services[a].Shares) - len(m.Services[b].Shares) })
+	var depth func(name string) int
+	depth = func(name string) int {
+		deepest := 0
+		for _, owner := range m.Services[name].Shares {
+			deepest = max(deepest, 1+depth(owner))
+		}
+		return deepest
+	}
+	slices.SortStableFunc(sorted, func(a, b string) int { return depth(a) - depth(b) })
 	return sorted
 }
 
@@ -201,6 +209,13 @@ func (r Runtime) removeBeyond(ctx context.Context, k picture.Key, replicas int) 
 }
 
 func (r Runtime) restart(ctx context.Context, m composed, names []string) error {
+	if err := r.restartOnly(ctx, m, names); err != nil {
+		return err
+	}
+	return r.mendSharers(ctx, m)
+}
+
+func (r Runtime) restartOnly(ctx context.Context, m composed, names []string) error {
 	for _, name := range names {
 		var ids []string
 		r.h.mu.Lock()
@@ -212,21 +227,29 @@ func (r Runtime) restart(ctx context.Context, m composed, names []string) error 
 			return err
 		}
 	}
-	return r.mendSharers(ctx, m)
+	return nil
 }
 
 // mendSharers puts right what has lost a namespace to a step.
 func (r Runtime) mendSharers(ctx context.Context, m composed) error {
-	r.h.mu.Lock()
-	stale := m.StaleSharers(r.h.fleet.picture([]string{m.Project}, nil, false))
-	r.h.mu.Unlock()
-	if err := r.up(ctx, m, stale.Recreate, true, true); err != nil {
-		return err
+	for range len(m.Services) { // who lives in a namespace of one that lives in another's
+		r.h.mu.Lock()
+		stale := m.StaleSharers(r.h.fleet.picture([]string{m.Project}, nil, false))
+		r.h.mu.Unlock()
+		var err error
+		switch {
+		case len(stale.Recreate) > 0:
+			err = r.up(ctx, m, stale.Recreate, true, true)
+		case len(stale.Restart) > 0:
+			err = r.restartOnly(ctx, m, stale.Restart)
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if len(stale.Restart) == 0 {
-		return nil
-	}
-	return r.restart(ctx, m, stale.Restart)
+	return nil
 }
 
 // each does a verb to containers of a service, one call each.

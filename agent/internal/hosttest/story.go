@@ -34,6 +34,10 @@ type Story struct {
 	Ends []operation.State
 	// Blocks says that the story's rollback blocks the target.
 	Blocks bool
+	// Meanwhile, when set, adds to the world before what somebody else does to the host while the operation runs.
+	Meanwhile func(w *World)
+	// Spare is how many containers of a service each death may cost more: Compose replaces all replicas again, where one was done.
+	Spare int
 	// Settle is how long after the end the host is looked at, 0 for a minute: what the engine had been asked for may come late.
 	Settle time.Duration
 }
@@ -223,9 +227,22 @@ func (p *play) check(reference End) {
 		return
 	}
 	want := p.before
+	if p.Meanwhile != nil {
+		p.Meanwhile(&want)
+	}
 	switch op.State {
 	case operation.Succeeded:
-		want = reference.World
+		if want = reference.World; p.Ends[0] != operation.Succeeded { // there is nothing to compare with
+			want = end.World
+			if want.Head != op.Target || want.Stamp != op.Target || len(want.Detached) > 0 {
+				p.errorf("%s, but head and stamp are %s and %s, detached %v", op.State, want.Head, want.Stamp, want.Detached)
+			}
+			for service, state := range want.States {
+				if state != "running" {
+					p.errorf("%s, but %s is %s", op.State, service, state)
+				}
+			}
+		}
 	case operation.RolledBack:
 		want.Pause, want.Migrations = op.ID, end.World.Migrations
 		if p.Blocks {
@@ -245,8 +262,8 @@ func (p *play) check(reference End) {
 		p.errorf("%s, but the host is not as it says (-want +got):\n%s", op.State, d)
 	}
 	for service, n := range end.Made {
-		if n > reference.Made[service] {
-			p.errorf("%d containers were made for %s, where %d are enough", n, service, reference.Made[service])
+		if enough := reference.Made[service] + p.Spare*len(p.deaths); n > enough {
+			p.errorf("%d containers were made for %s, where %d are enough", n, service, enough)
 		}
 	}
 	p.checkRecord(op)

@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"cmp"
 	"slices"
 )
 
@@ -24,28 +25,32 @@ func (b Batch) Services() []string {
 	return names
 }
 
-// Batches puts deeds together into as few calls as go. Services that share the name of an image but ran
-// different ones come one after the other, and who lives in a namespace does not come before its owner.
+// Batches puts deeds together into as few calls as go. What goes and what stops comes first. Services that share the name of an image but ran
+// different ones come one after the other, and who lives in a namespace does not come before its owner, whatever is done to the two: it
+// could not be started.
 func (r Restore) Batches(deeds []Deed) []Batch {
 	var batches []Batch
+	rebuilt := map[int][]string{} // names that must mean what was built again, by batch
 	for _, d := range r.ownersFirst(deeds) {
 		m, spec, _ := find(r.Models, d.Key)
-		replaces := d.Verb == Recreate || d.Verb == Create
 		b := Batch{Verb: d.Verb}
-		if replaces {
+		if replaces(d) {
 			b.Stack = m.Stack
 		}
 		ref := r.refOf(d, spec)
-		first := 0
-		for i, other := range batches {
-			if replaces && slices.ContainsFunc(other.Deeds, func(o Deed) bool { return slices.Contains(spec.Shares, o.Service) && o.Project == d.Project }) {
-				first = i
+		again := replaces(d) && d.Image == "" && taggable(spec.Image)
+		fits := func(i int, other Batch) bool {
+			switch {
+			case other.Verb != b.Verb || other.Stack != b.Stack:
+				return false
+			case again:
+				return other.Refs[spec.Image] == ""
 			}
+			return ref == "" || ((other.Refs[ref] == "" || other.Refs[ref] == d.Image) && !slices.Contains(rebuilt[i], ref))
 		}
 		at := -1
-		for i := first; i < len(batches) && at < 0; i++ {
-			other := batches[i]
-			if other.Verb == b.Verb && other.Stack == b.Stack && (ref == "" || other.Refs[ref] == "" || other.Refs[ref] == d.Image) {
+		for i := r.after(d, batches); i < len(batches) && at < 0; i++ {
+			if fits(i, batches[i]) {
 				at = i
 			}
 		}
@@ -54,6 +59,9 @@ func (r Restore) Batches(deeds []Deed) []Batch {
 			batches = append(batches, b)
 		}
 		batches[at].Deeds = append(batches[at].Deeds, d)
+		if again {
+			rebuilt[at] = append(rebuilt[at], spec.Image)
+		}
 		if ref != "" {
 			if batches[at].Refs == nil {
 				batches[at].Refs = map[string]string{}
@@ -64,6 +72,43 @@ func (r Restore) Batches(deeds []Deed) []Batch {
 	return batches
 }
 
+// Apart lists deeds that can be done apart from one another, each group by itself, owners of namespaces first: what is replaced
+// together stays together.
+func (r Restore) Apart(deeds []Deed) [][]Deed {
+	var groups [][]Deed
+	together := map[string]int{} // group by stack
+	for _, d := range r.ownersFirst(deeds) {
+		if d.Together {
+			m, _, _ := find(r.Models, d.Key)
+			if at, begun := together[m.Stack]; begun {
+				groups[at] = append(groups[at], d)
+				continue
+			}
+			together[m.Stack] = len(groups)
+		}
+		groups = append(groups, []Deed{d})
+	}
+	return groups
+}
+
+// after is the first batch that a deed may be part of: that of the last of its owners.
+func (r Restore) after(d Deed, batches []Batch) int {
+	first := 0
+	if before(d.Verb) {
+		return first
+	}
+	owners := r.owners(d.Key)
+	for i, b := range batches {
+		if !before(b.Verb) && slices.ContainsFunc(b.Deeds, func(o Deed) bool { return slices.Contains(owners, o.Key) }) {
+			first = i
+		}
+	}
+	return first
+}
+
+// before reports whether a verb comes before all that start something.
+func before(v Verb) bool { return v == Remove || v == Stop }
+
 // refOf is the name that the image of a deed goes by, "" where none has to be given to it.
 func (r Restore) refOf(d Deed, spec Spec) string {
 	if d.Image == "" || !taggable(spec.Image) {
@@ -72,26 +117,59 @@ func (r Restore) refOf(d Deed, spec Spec) string {
 	return spec.Image
 }
 
-// ownersFirst orders deeds of one verb so that owners of namespaces come before those who live in them.
+// owners are the services in whose namespaces one lives, by the compose files or as it was.
+func (r Restore) owners(k Key) []Key {
+	_, spec, _ := find(r.Models, k)
+	var owners []Key
+	for _, name := range spec.Shares {
+		owners = append(owners, Key{k.Project, name})
+	}
+	for _, c := range r.Before.Of(k) {
+		for _, s := range c.Shares {
+			if owner, there := r.Before.Container(s.Container); there && owner.Key() != k {
+				owners = append(owners, owner.Key())
+			}
+		}
+	}
+	return owners
+}
+
+// ownersFirst orders deeds: what goes and what stops, then owners of namespaces before those who live in them, then by verb. What is made from an image
+// that was built again comes before its name is given to another.
 func (r Restore) ownersFirst(deeds []Deed) []Deed {
 	depth := func(d Deed) int {
-		m, _, _ := find(r.Models, d.Key)
 		n := 0
-		for names := []string{d.Service}; len(names) > 0 && n <= len(m.Services); n++ {
-			var owners []string
-			for _, name := range names {
-				owners = append(owners, m.Services[name].Shares...)
+		if before(d.Verb) {
+			return n
+		}
+		for keys := r.owners(d.Key); len(keys) > 0 && n <= len(deeds); n++ {
+			var next []Key
+			for _, k := range keys {
+				next = append(next, r.owners(k)...)
 			}
-			names = owners
+			slices.SortFunc(next, CompareKeys)
+			keys = slices.Compact(next)
 		}
 		return n
 	}
+	named := func(d Deed) int {
+		if replaces(d) && d.Image == "" {
+			return 0
+		}
+		return 1
+	}
+	first := func(d Deed) int {
+		if before(d.Verb) {
+			return 0
+		}
+		return 1
+	}
 	sorted := slices.Clone(deeds)
 	slices.SortStableFunc(sorted, func(a, b Deed) int {
-		if a.Verb != b.Verb {
-			return slices.Index(verbs, a.Verb) - slices.Index(verbs, b.Verb)
-		}
-		return depth(a) - depth(b)
+		return cmp.Or(
+			cmp.Compare(first(a), first(b)), cmp.Compare(depth(a), depth(b)), cmp.Compare(named(a), named(b)),
+			cmp.Compare(slices.Index(verbs, a.Verb), slices.Index(verbs, b.Verb)),
+		)
 	})
 	return sorted
 }

@@ -10,10 +10,13 @@ import (
 // not looked at, and what nobody can compare, is wrong. Health is for probes to judge.
 func (r Restore) Wrong(now Picture) []string {
 	var wrong []string
-	for _, project := range r.Before.Projects {
+	for _, project := range r.projects() {
 		if !now.Looked(project) {
 			wrong = append(wrong, fmt.Sprintf("project %s was not looked at", project))
 		}
+	}
+	for _, n := range r.redefined(now) {
+		wrong = append(wrong, n.String())
 	}
 	for _, k := range unionKeys(r.Before, now) {
 		if why := r.wrong(k, now); why != "" {
@@ -23,11 +26,20 @@ func (r Restore) Wrong(now Picture) []string {
 	return wrong
 }
 
+// projects are all that going back has to do with.
+func (r Restore) projects() []string {
+	projects := append(Projects(r.Models), r.Before.Projects...)
+	for _, k := range r.Left {
+		projects = append(projects, k.Project)
+	}
+	slices.Sort(projects)
+	return slices.Compact(projects)
+}
+
 func (r Restore) wrong(k Key, now Picture) string {
 	was, is := r.Before.Of(k), now.Of(k)
-	_, _, named := find(r.Models, k)
 	if len(was) == 0 {
-		if len(is) > 0 && (named || slices.Contains(r.Left, k)) {
+		if len(is) > 0 && r.knows(k) {
 			return fmt.Sprintf("has %s, it had none", containers(len(is)))
 		}
 		return ""
@@ -38,7 +50,7 @@ func (r Restore) wrong(k Key, now Picture) string {
 		return fmt.Sprintf("has %s, it had %d", containers(len(is)), len(was))
 	case len(lost) > 0:
 		return r.runsInstead(lost[0], extra)
-	case len(extra) > 0:
+	case len(extra) > 0 && r.knows(k):
 		return fmt.Sprintf("has %s, it had %d", containers(len(is)), len(was))
 	}
 	for _, p := range pairs {
@@ -92,8 +104,8 @@ func stateWords(c Container) string {
 	return c.State
 }
 
-// Tally counts what runs against what ran: services that had a running container, and how many of them are as they were.
-// stopped is what the sentence says of a host on which nothing ran.
+// Tally counts what runs against what ran: services that had a running container, and how many of them are as they were. wrong names
+// those that are not.
 func (r Restore) Tally(now Picture) (ran, right int, wrong []string) {
 	for _, k := range r.Before.Keys() {
 		if !slices.ContainsFunc(r.Before.Of(k), Container.Running) {
@@ -113,9 +125,23 @@ func (r Restore) Sentence(now Picture) string {
 	ran, right, wrong := r.Tally(now)
 	switch {
 	case ran == 0:
+		if running := runningIn(now); len(running) > 0 {
+			return "nothing ran before; now runs " + strings.Join(running, ", ")
+		}
 		return "nothing ran before, nothing runs now"
 	case right == ran:
 		return fmt.Sprintf("%d of %d services run what ran before", right, ran)
 	}
 	return fmt.Sprintf("%d of %d services run what ran before, not %s", right, ran, strings.Join(wrong, ", "))
+}
+
+// runningIn lists the services of a picture that have a running container.
+func runningIn(p Picture) []string {
+	var names []string
+	for _, k := range p.Keys() {
+		if slices.ContainsFunc(p.Of(k), Container.Running) {
+			names = append(names, k.String())
+		}
+	}
+	return names
 }

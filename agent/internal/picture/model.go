@@ -29,18 +29,19 @@ type Spec struct {
 	Networks      []string // full names
 	Places        []string // what its mounts show of the checkout, as paths relative to it
 	Missing       []string // files of its configs and secrets that are nowhere
+	Power         Power    // what it may do to the host
 }
 
 // NetworkSpec is the definition of a network.
 type NetworkSpec struct {
-	External   bool
-	Driver     string
-	Options    map[string]string
-	Labels     map[string]string
-	Subnets    []string // sorted
-	Internal   bool
-	Attachable bool
-	IPv6       bool
+	External   bool              `json:"external,omitempty"`
+	Driver     string            `json:"driver,omitempty"`
+	Options    map[string]string `json:"options,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	Subnets    []string          `json:"subnets,omitempty"` // sorted
+	Internal   bool              `json:"internal,omitempty"`
+	Attachable bool              `json:"attachable,omitempty"`
+	IPv6       bool              `json:"ipv6,omitempty"`
 }
 
 // VolumeSpec is the definition of a volume.
@@ -130,15 +131,6 @@ func find(models []Model, k Key) (Model, Spec, bool) {
 		}
 	}
 	return Model{}, Spec{}, false
-}
-
-// ofStack is the model of a stack.
-func ofStack(models []Model, stack string) (Model, bool) {
-	i := slices.IndexFunc(models, func(m Model) bool { return m.Stack == stack })
-	if i < 0 {
-		return Model{}, false
-	}
-	return models[i], true
 }
 
 // Reach is what a step may touch: services of one project.

@@ -15,18 +15,21 @@ type Picture struct {
 	// Refs are the images that names meant: those of the containers, and those that were asked for. A name that
 	// meant nothing is not there.
 	Refs map[string]string `json:"refs,omitempty"`
-	// Networks and Volumes are all that the engine has, in order of name. They are looked at for proofs only.
-	Networks []Network `json:"-"`
+	// Networks and Volumes are all that the engine has, in order of name, where it was looked at whole: for proofs, and for going back.
+	Networks []Network `json:"networks,omitempty"`
 	Volumes  []Volume  `json:"-"`
 	// Elsewhere are the containers of other projects and of none; of them only identity, state and start are known.
 	Elsewhere []Container `json:"-"`
+	// Owners are those of Elsewhere in whose namespaces containers live. They are recorded, because a record that has lost them would
+	// tell that the namespaces were lost.
+	Owners []Container `json:"owners,omitempty"`
 }
 
 // Network is a network of the engine, in the words of its definition.
 type Network struct {
-	ID      string
-	Name    string
-	Project string // that made it, "" for none
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Project string `json:"project,omitempty"` // that made it, "" for none
 	NetworkSpec
 }
 
@@ -37,12 +40,17 @@ type Volume struct {
 	VolumeSpec
 }
 
-// Sort puts everything into the order that its fields promise.
+// Sort puts everything into the order that its fields promise, and finds the owners.
 func (p *Picture) Sort() {
 	slices.Sort(p.Projects)
 	p.Projects = slices.Compact(p.Projects)
 	slices.SortFunc(p.Containers, func(a, b Container) int {
 		return cmp.Or(CompareKeys(a.Key(), b.Key()), cmp.Compare(a.ID, b.ID))
+	})
+	p.Owners = slices.DeleteFunc(slices.Clone(p.Elsewhere), func(o Container) bool {
+		return !slices.ContainsFunc(p.Containers, func(c Container) bool {
+			return slices.ContainsFunc(c.Shares, func(s Share) bool { return s.Container == o.ID })
+		})
 	})
 	slices.SortFunc(p.Networks, func(a, b Network) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(p.Volumes, func(a, b Volume) int { return cmp.Compare(a.Name, b.Name) })
@@ -75,7 +83,7 @@ func (p Picture) In(project string) Picture {
 
 // Container finds a container by its ID, wherever it belongs.
 func (p Picture) Container(id string) (Container, bool) {
-	for _, list := range [][]Container{p.Containers, p.Elsewhere} {
+	for _, list := range [][]Container{p.Containers, p.Owners, p.Elsewhere} {
 		for _, c := range list {
 			if c.ID == id {
 				return c, true
@@ -88,6 +96,22 @@ func (p Picture) Container(id string) (Container, bool) {
 // Has reports whether the very container is one of those of the projects.
 func (p Picture) Has(id string) bool {
 	return slices.ContainsFunc(p.Containers, func(c Container) bool { return c.ID == id })
+}
+
+// network finds a network by its name.
+func (p Picture) network(name string) (Network, bool) {
+	i := slices.IndexFunc(p.Networks, func(n Network) bool { return n.Name == name })
+	if i < 0 {
+		return Network{}, false
+	}
+	return p.Networks[i], true
+}
+
+// attached lists the containers that are in a network, wherever they belong.
+func (p Picture) attached(network string) []Container {
+	return slices.DeleteFunc(slices.Concat(p.Containers, p.Elsewhere), func(c Container) bool {
+		return !slices.ContainsFunc(c.Networks, func(a Attachment) bool { return a.Network == network })
+	})
 }
 
 // Keys lists the services that have containers, in order.

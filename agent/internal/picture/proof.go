@@ -82,7 +82,8 @@ func (p Proof) doubled() []Finding {
 					continue
 				}
 				told[c.Project+" "+m.Project] = true
-				found = append(found, Finding{fault.Refused, "PROJECT_RENAMED",
+				found = append(found, Finding{
+					fault.Refused, "PROJECT_RENAMED",
 					fmt.Sprintf("stack %s: %s runs as compose project %q, the target would run it as %q: every container would exist twice, on volumes of its own", m.Stack, name, c.Project, m.Project),
 					fmt.Sprintf("keep the name (name: %s in the compose file, or project: %s in landfall.yaml), or move its data and take it down by hand first: docker compose -p %s down", c.Project, c.Project, c.Project),
 				})
@@ -98,7 +99,8 @@ func (p Proof) ours(c Container) bool {
 		return true
 	}
 	return slices.ContainsFunc(p.Dirs, func(dir string) bool {
-		return c.WorkingDir == dir || strings.HasPrefix(c.WorkingDir, strings.TrimSuffix(dir, "/")+"/")
+		dir = strings.TrimSuffix(dir, "/") + "/"
+		return strings.HasPrefix(c.WorkingDir+"/", dir)
 	})
 }
 
@@ -128,7 +130,8 @@ func (p Proof) namesTaken(leaving []Key) []Finding {
 				if c.Project != "" {
 					owner = c.Key().String()
 				}
-				found = append(found, Finding{fault.Refused, "CONTAINER_NAME_TAKEN",
+				found = append(found, Finding{
+					fault.Refused, "CONTAINER_NAME_TAKEN",
 					fmt.Sprintf("stack %s: %s wants the container name %s, which belongs to %s", m.Stack, name, wanted, owner),
 					fmt.Sprintf("give it another container_name, or remove the container that has it: docker rm --force %s", wanted),
 				})
@@ -146,22 +149,28 @@ func (p Proof) missing() []Finding {
 			there := slices.ContainsFunc(p.Now.Networks, func(n Network) bool { return n.Name == name || n.ID == name })
 			made := slices.ContainsFunc(p.Target, func(o Model) bool { n, ok := o.Networks[name]; return ok && !n.External })
 			if m.Networks[name].External && !there && !made {
-				found = append(found, Finding{fault.Invalid, "NETWORK_MISSING",
-					fmt.Sprintf("stack %s wants the external network %s, which does not exist", m.Stack, name), "make it: docker network create " + name})
+				found = append(found, Finding{
+					fault.Invalid, "NETWORK_MISSING",
+					fmt.Sprintf("stack %s wants the external network %s, which does not exist", m.Stack, name), "make it: docker network create " + name,
+				})
 			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(m.Volumes)) {
 			there := slices.ContainsFunc(p.Now.Volumes, func(v Volume) bool { return v.Name == name })
 			made := slices.ContainsFunc(p.Target, func(o Model) bool { v, ok := o.Volumes[name]; return ok && !v.External })
 			if m.Volumes[name].External && !there && !made {
-				found = append(found, Finding{fault.Invalid, "VOLUME_MISSING",
-					fmt.Sprintf("stack %s wants the external volume %s, which does not exist", m.Stack, name), "make it: docker volume create " + name})
+				found = append(found, Finding{
+					fault.Invalid, "VOLUME_MISSING",
+					fmt.Sprintf("stack %s wants the external volume %s, which does not exist", m.Stack, name), "make it: docker volume create " + name,
+				})
 			}
 		}
 		for _, name := range m.Names() {
 			for _, file := range m.Services[name].Missing {
-				found = append(found, Finding{fault.Invalid, "FILE_MISSING",
-					fmt.Sprintf("stack %s: %s needs the file %s, which is neither in the target nor on the host", m.Stack, name, file), "put it into the checkout on the host"})
+				found = append(found, Finding{
+					fault.Invalid, "FILE_MISSING",
+					fmt.Sprintf("stack %s: %s needs the file %s, which is neither in the target nor on the host", m.Stack, name, file), "put it into the checkout on the host",
+				})
 			}
 		}
 	}
@@ -181,28 +190,25 @@ func (p Proof) networks() (refused, warned []Finding) {
 			if differs == "" {
 				continue
 			}
-			on := p.attached(name)
+			on := p.Now.attached(name)
 			left, touched := p.notUpped(m, name, on)
 			switch {
 			case !touched:
-				warned = append(warned, Finding{fault.Failed, "NETWORK_DIFFERS",
+				warned = append(warned, Finding{
+					fault.Failed, "NETWORK_DIFFERS",
 					fmt.Sprintf("stack %s: network %s is not as the compose files define it (%s), and no step of this plan changes that", m.Stack, name, differs),
-					"bring the whole stack up: an action with up: {stack: " + m.Stack + "}"})
+					"bring the whole stack up: an action with up: {stack: " + m.Stack + "}",
+				})
 			case len(left) > 0:
-				refused = append(refused, Finding{fault.Refused, "NETWORK_IN_USE",
+				refused = append(refused, Finding{
+					fault.Refused, "NETWORK_IN_USE",
 					fmt.Sprintf("stack %s: the definition of network %s changes (%s), so it has to be made anew, but %s would be cut off from it", m.Stack, name, differs, strings.Join(left, ", ")),
-					"take down what is on it first (docker compose down of those stacks), or bring everything on it up in one step"})
+					"take down what is on it first (docker compose down of those stacks), or bring everything on it up in one step",
+				})
 			}
 		}
 	}
 	return refused, warned
-}
-
-// attached lists the containers that are in a network.
-func (p Proof) attached(network string) []Container {
-	return slices.DeleteFunc(slices.Concat(p.Now.Containers, p.Now.Elsewhere), func(c Container) bool {
-		return !slices.ContainsFunc(c.Networks, func(a Attachment) bool { return a.Network == network })
-	})
 }
 
 // notUpped lists who of those in a network the first up that has to do with it does not bring up; touched is false where there is none.
@@ -246,9 +252,11 @@ func (p Proof) volumes() []Finding {
 				continue
 			}
 			if differs := m.Volumes[name].differs(p.Now.Volumes[i].VolumeSpec); differs != "" {
-				found = append(found, Finding{fault.Failed, "VOLUME_DIFFERS",
+				found = append(found, Finding{
+					fault.Failed, "VOLUME_DIFFERS",
 					fmt.Sprintf("stack %s: volume %s is not as the compose files define it (%s); it is kept with its data, and the definition has no effect", m.Stack, name, differs),
-					fmt.Sprintf("to make it anew: save its data, docker compose down, docker volume rm %s, and deploy again", name)})
+					fmt.Sprintf("to make it anew: save its data, docker compose down, docker volume rm %s, and deploy again", name),
+				})
 			}
 		}
 	}

@@ -17,28 +17,34 @@ func (r Restore) Meanings(now Picture) map[string]string {
 	moved := map[string]string{}
 	for _, ref := range slices.Sorted(maps.Keys(r.Before.Refs)) {
 		id := r.Before.Refs[ref]
-		if taggable(ref) && now.Refs[ref] != id && !slices.Contains(r.Gone, id) && r.goesBy(ref) {
+		if taggable(ref) && now.Refs[ref] != id && !slices.Contains(r.Gone, id) && (r.goesBy(ref) || r.madeBy(ref, now)) {
 			moved[ref] = id
 		}
 	}
 	return moved
 }
 
-// goesBy reports whether a service that may have been touched is made from a name.
+// goesBy reports whether a service that may have been touched, or built, is made from a name.
 func (r Restore) goesBy(ref string) bool {
+	reached := slices.Concat(r.Touched, r.Built)
 	for _, c := range r.Before.Containers {
-		if c.ImageRef == ref && covered(r.Touched, c.Key()) {
+		if c.ImageRef == ref && covered(reached, c.Key()) {
 			return true
 		}
 	}
 	for _, m := range r.Models {
 		for name, spec := range m.Services {
-			if spec.Image == ref && covered(r.Touched, m.Key(name)) {
+			if spec.Image == ref && covered(reached, m.Key(name)) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// madeBy reports whether going back has made a container from a name: then it has moved the name, too.
+func (r Restore) madeBy(ref string, now Picture) bool {
+	return slices.ContainsFunc(now.Containers, func(c Container) bool { return c.ImageRef == ref && !r.Began.Has(c.ID) })
 }
 
 // Refs lists the names of the images that models are made from, each once, sorted.

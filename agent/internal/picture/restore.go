@@ -16,6 +16,7 @@ type Restore struct {
 	// Touched is what may have been changed since. A container that kept its ID but not its start is restarted only where it is
 	// touched, or shows what changed; others may have been restarted by the engine. Image names move back only where it is.
 	Touched []Reach
+	Built   []Reach  // what may have been built since: image names move back there as well, containers are not concerned
 	Changed Paths    // paths of the checkout that may differ between what is left and where it goes
 	Gone    []string // images of Before that the engine does not have any more
 }
@@ -42,7 +43,10 @@ type Deed struct {
 	Containers []string // IDs of those that it is done to; none for what is replaced
 	Scale      int      // number of containers, of what is replaced
 	Image      string   // what the name of its image must mean while it is replaced; "" leaves it as it is
-	Why        string
+	// Together says that a network is made anew with it, which goes only where all services of its stack that say so
+	// are replaced by one call.
+	Together bool
+	Why      string
 }
 
 func (d Deed) String() string { return fmt.Sprintf("%s %s: %s", d.Verb, d.Key, d.Why) }
@@ -54,6 +58,7 @@ func (r Restore) Deeds(now Picture) []Deed {
 	for _, k := range unionKeys(r.Before, now) {
 		deeds = append(deeds, r.deedsOf(k, now)...)
 	}
+	deeds = r.withNetworks(deeds, now)
 	deeds = r.withSharers(deeds, now)
 	slices.SortStableFunc(deeds, func(a, b Deed) int {
 		if a.Verb != b.Verb {
@@ -63,6 +68,19 @@ func (r Restore) Deeds(now Picture) []Deed {
 	})
 	return deeds
 }
+
+// Further lists what deeds that were done have brought about: one of two replicas was stopped and runs now, because they are replaced
+// together. What was done once is not done again: it would do no better.
+func (r Restore) Further(now Picture, done []Deed) []Deed {
+	return slices.DeleteFunc(r.Deeds(now), func(d Deed) bool {
+		if replaces(d) {
+			return has(done, d.Key, Recreate, Create)
+		}
+		return has(done, d.Key, d.Verb)
+	})
+}
+
+func replaces(d Deed) bool { return d.Verb == Recreate || d.Verb == Create }
 
 func unionKeys(a, b Picture) []Key {
 	keys := append(a.Keys(), b.Keys()...)
@@ -75,29 +93,29 @@ func (r Restore) deedsOf(k Key, now Picture) []Deed {
 	was, is := r.Before.Of(k), now.Of(k)
 	_, spec, named := find(r.Models, k)
 	if len(was) == 0 {
-		if named || slices.Contains(r.Left, k) {
+		if r.knows(k) {
 			return []Deed{{Key: k, Verb: Remove, Containers: ids(is), Why: "it did not exist"}}
 		}
 		return nil // somebody started it, and it is nobody's but theirs
 	}
 	pairs, lost, extra := r.pair(was, is)
 	why := r.different(pairs, lost, spec, now)
-	if why != "" && !named {
-		why = "" // nothing can make it again; Wrong says so
-	}
 	var deeds []Deed
-	if n := len(extra); n > 0 && (why == "" || len(is) > len(was)) {
-		// Compose would choose by itself which of too many containers go.
-		most := n
-		if why != "" {
-			most = len(is) - len(was)
-		}
-		deeds = append(deeds, Deed{Key: k, Verb: Remove, Containers: ids(extra[n-min(n, most):]), Why: fmt.Sprintf("there were %d containers", len(was))})
+	if beyond := len(is) - len(was); beyond > 0 && len(extra) > 0 && r.knows(k) {
+		// Compose would choose by itself which of too many containers go. What stands in the place of others is not too many.
+		extra = extra[len(extra)-min(len(extra), beyond):]
+		deeds = append(deeds, Deed{Key: k, Verb: Remove, Containers: ids(extra), Why: fmt.Sprintf("there were %d containers", len(was))})
 	}
-	if why != "" {
+	if why != "" && named { // else nothing can make it again; Wrong says so
 		return append(deeds, r.replace(k, was, why))
 	}
-	return append(deeds, r.states(k, pairs, spec)...)
+	return append(deeds, r.states(k, pairs, spec, now)...)
+}
+
+// knows reports whether a service is one of the commits': what neither of them names was started by somebody, and is theirs.
+func (r Restore) knows(k Key) bool {
+	_, _, named := find(r.Models, k)
+	return named || slices.Contains(r.Left, k)
 }
 
 func ids(list []Container) []string {
@@ -118,7 +136,7 @@ func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Contai
 	lost = slices.Clone(was)
 	for _, alike := range []func(w, c Container) bool{
 		func(w, c Container) bool { return w.ID == c.ID },
-		func(w, c Container) bool { return sameMaking(w, c) },
+		sameMaking,
 		func(w, c Container) bool {
 			return !r.Began.Has(c.ID) && (sameImage(w, c) || slices.Contains(r.Gone, w.ImageID))
 		},
@@ -145,6 +163,9 @@ func (r Restore) different(pairs []couple, lost []Container, spec Spec, now Pict
 	}
 	for _, p := range pairs {
 		orphaned := now.orphaned(p.is)
+		if r.Before.orphaned(p.was) != "" {
+			orphaned = "" // it was so
+		}
 		switch {
 		case !sameNetworks(p.was, p.is):
 			return "its networks are others: " + networksOf(p.is) + ", they were " + networksOf(p.was)
@@ -201,11 +222,11 @@ func (r Restore) replace(k Key, was []Container, why string) Deed {
 }
 
 // states brings containers that need not be replaced to the state that they had.
-func (r Restore) states(k Key, pairs []couple, spec Spec) []Deed {
+func (r Restore) states(k Key, pairs []couple, spec Spec, now Picture) []Deed {
 	by := map[Verb][]string{}
 	why := map[Verb]string{}
 	for _, p := range pairs {
-		verb, because := r.stateOf(k, p, spec)
+		verb, because := r.stateOf(k, p, spec, now)
 		if verb != "" {
 			by[verb], why[verb] = append(by[verb], p.is.ID), because
 		}
@@ -219,19 +240,23 @@ func (r Restore) states(k Key, pairs []couple, spec Spec) []Deed {
 	return deeds
 }
 
-func (r Restore) stateOf(k Key, p couple, spec Spec) (verb Verb, why string) {
+func (r Restore) stateOf(k Key, p couple, spec Spec, now Picture) (verb Verb, why string) {
 	made := !r.Began.Has(p.is.ID)
 	switch {
 	case p.is.Succeeded() && (p.was.Running() || p.was.Succeeded()):
 		return "", "" // a job that has ended by itself
 	case p.was.Running() && !p.is.Running():
 		return Start, "it ran"
-	case p.was.Succeeded() && made && p.is.State == "created":
+	case p.was.Succeeded() && p.is.State == "created":
 		return Start, "it had ended well, and was made again"
+	case p.was.Succeeded() && !p.is.Running() && !made && !r.restartedSince(p.is):
+		return Start, "it had ended well" // once: a job that fails again does not get better
 	case !p.was.Running() && p.is.Running() && !p.was.Succeeded():
 		return Stop, "it was stopped"
 	case p.was.Running() && !made && r.startedSince(p) && len(r.Changed) > 0 && (spec.Shows(r.Changed) || covered(r.Touched, k)):
 		return Restart, "it was started with the other version's files"
+	case p.was.Running() && p.is.Running() && now.outlived(p.is) && !r.Before.outlived(p.was):
+		return Restart, now.detached(p.is)
 	}
 	return "", ""
 }
@@ -257,23 +282,38 @@ func (r Restore) withSharers(deeds []Deed, now Picture) []Deed {
 	for grown := true; grown; {
 		grown = false
 		for _, k := range r.Before.Keys() {
-			was, is := r.Before.Of(k), now.Of(k)
-			owner, verb := r.ownerDeed(k, is, deeds)
+			owner, verb := r.ownerDeed(k, now.Of(k), deeds)
 			_, _, named := find(r.Models, k)
 			switch {
 			case verb == "" || has(deeds, k, Recreate, Create):
-			case (verb == Recreate || verb == Create) && named:
+			case verb == Recreate && named:
 				deeds = slices.DeleteFunc(deeds, func(d Deed) bool { return d.Key == k && d.Verb != Remove })
-				deeds, grown = append(deeds, r.replace(k, was, "it lives in a namespace of "+owner+", which is replaced")), true
-			case (verb == Restart || verb == Start) && !has(deeds, k, Restart, Start, Stop) && slices.ContainsFunc(is, Container.Running):
-				deeds, grown = append(deeds, Deed{Key: k, Verb: Restart, Containers: ids(is), Why: "it lives in a namespace of " + owner}), true
+				deeds, grown = append(deeds, r.replace(k, r.Before.Of(k), "it lives in a namespace of "+owner+", which is replaced")), true
+			case verb == Restart:
+				if running := r.running(k, now, deeds); len(running) > 0 {
+					deeds, grown = append(deeds, Deed{Key: k, Verb: Restart, Containers: running, Why: "it lives in a namespace of " + owner}), true
+				}
 			}
 		}
 	}
 	return deeds
 }
 
-// ownerDeed is what is done to a service in whose namespace another lives, by the compose files or as it is.
+// running lists the containers of a service that ran and run, and that nothing is done to yet.
+func (r Restore) running(k Key, now Picture, deeds []Deed) []string {
+	pairs, _, _ := r.pair(r.Before.Of(k), now.Of(k))
+	var found []string
+	for _, p := range pairs {
+		done := slices.ContainsFunc(deeds, func(d Deed) bool { return slices.Contains(d.Containers, p.is.ID) })
+		if p.was.Running() && p.is.Running() && !done {
+			found = append(found, p.is.ID)
+		}
+	}
+	return found
+}
+
+// ownerDeed is what is done to the services in whose namespaces another lives, by the compose files or as it is: Recreate where one is
+// replaced, else Restart where one is started again.
 func (r Restore) ownerDeed(k Key, is []Container, deeds []Deed) (owner string, verb Verb) {
 	_, spec, _ := find(r.Models, k)
 	for _, d := range deeds {
@@ -281,11 +321,15 @@ func (r Restore) ownerDeed(k Key, is []Container, deeds []Deed) (owner string, v
 		for _, c := range is {
 			lives = lives || slices.ContainsFunc(c.Shares, func(s Share) bool { return r.Began.ownedBy(s.Container, d.Key) })
 		}
-		if lives && d.Key != k && (d.Verb == Recreate || d.Verb == Create || d.Verb == Restart || d.Verb == Start) {
-			return d.Service, d.Verb
+		switch {
+		case !lives || d.Key == k:
+		case replaces(d):
+			return d.Service, Recreate
+		case d.Verb == Restart || d.Verb == Start:
+			owner, verb = d.Service, Restart
 		}
 	}
-	return "", ""
+	return owner, verb
 }
 
 func (p Picture) ownedBy(id string, k Key) bool {
@@ -293,6 +337,6 @@ func (p Picture) ownedBy(id string, k Key) bool {
 	return there && c.Key() == k
 }
 
-func has(deeds []Deed, k Key, any ...Verb) bool {
-	return slices.ContainsFunc(deeds, func(d Deed) bool { return d.Key == k && slices.Contains(any, d.Verb) })
+func has(deeds []Deed, k Key, verbs ...Verb) bool {
+	return slices.ContainsFunc(deeds, func(d Deed) bool { return d.Key == k && slices.Contains(verbs, d.Verb) })
 }

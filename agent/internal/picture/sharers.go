@@ -46,13 +46,15 @@ type Stale struct {
 }
 
 // StaleSharers lists the services of a model whose containers ran and have lost a namespace: a step that replaces
-// or restarts the owner does the same to them. Those that were stopped stay so, unless their container cannot be started any more.
+// or restarts the owner does the same to them. Those that were stopped stay so, unless their container cannot be started any more; jobs that
+// have ended well stay as they are.
 func (m Model) StaleSharers(now Picture) Stale {
 	var stale Stale
 	for _, name := range m.Names() {
 		for _, c := range now.Of(m.Key(name)) {
 			orphaned := now.orphaned(c) != ""
 			switch {
+			case c.Succeeded(): // a job that is done needs no namespace
 			case orphaned && !slices.Contains(stale.Recreate, name):
 				stale.Recreate = append(stale.Recreate, name)
 			case !orphaned && now.outlived(c) && !slices.Contains(stale.Restart, name):

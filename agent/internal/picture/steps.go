@@ -18,23 +18,24 @@ type Todo struct {
 
 // ToReplace lists the services that still have a container, or none, which was there when the step began.
 func (t Todo) ToReplace() []string {
-	return t.left(func(old, now Container) bool { return old.ID == now.ID })
+	return t.left(func(name string) int { return t.Model.Services[name].Replicas }, func(old, now Container) bool { return old.ID == now.ID })
 }
 
 // ToRestart lists the services that still have a container which has not been started since the step began.
 func (t Todo) ToRestart() []string {
-	return t.left(func(old, now Container) bool { return old.ID == now.ID && old.Started.Equal(now.Started) })
+	one := func(string) int { return 1 } // a restart makes none
+	return t.left(one, func(old, now Container) bool { return old.ID == now.ID && old.Started.Equal(now.Started) })
 }
 
-// left lists the services that are not done: untouched tells a container that the step has still to see to. One
-// that was made and not started is not done; a job that has ended well is.
-func (t Todo) left(untouched func(old, now Container) bool) []string {
+// left lists the services that are not done: untouched tells a container that the step has still to see to, and least how many
+// there must be. One that was made and not started is not done; a job that has ended well is.
+func (t Todo) left(least func(name string) int, untouched func(old, now Container) bool) []string {
 	if t.Before == nil {
 		return slices.Clone(t.Names)
 	}
 	return slices.DeleteFunc(slices.Clone(t.Names), func(name string) bool {
 		is, was := t.Now.Of(t.Model.Key(name)), t.Before.Of(t.Model.Key(name))
-		return len(is) > 0 && !slices.ContainsFunc(is, func(c Container) bool {
+		return len(is) > 0 && len(is) >= least(name) && !slices.ContainsFunc(is, func(c Container) bool {
 			old := slices.ContainsFunc(was, func(o Container) bool { return untouched(o, c) })
 			return old || (!c.Running() && !c.Succeeded())
 		})

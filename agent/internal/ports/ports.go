@@ -13,7 +13,7 @@ import (
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
-// Ports is everything that operations need. All are required.
+// Ports is everything that operations need. All are required, but for the last two.
 type Ports struct {
 	Commits   Commits
 	Trees     Trees
@@ -29,6 +29,24 @@ type Ports struct {
 	Records   Records
 	Stamp     Stamp
 	Sentinels Sentinels
+	Redactor  Redactor // nil takes nothing out
+	// Signatures judges who made a commit; nil where the host does not ask.
+	Signatures Signatures
+}
+
+// Signatures judges who made the commits that are deployed.
+type Signatures interface {
+	// Verify makes sure that target, and where the host wants it each commit since base ("" for none), was signed by
+	// somebody who may. The error is Refused and names the commit. It asks no remote.
+	Verify(ctx context.Context, base, target string) (summary string, err error)
+}
+
+// Redactor takes secrets out of text before it is recorded, told or logged.
+type Redactor interface {
+	// Text is a text without the secrets.
+	Text(text string) string
+	// Lines is Text for a line and the one before it of the same stream: a secret may be broken over both.
+	Lines(before, line string) (string, string)
 }
 
 // Output receives the lines of a child as they come. It may block: then the child waits.

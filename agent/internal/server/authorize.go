@@ -30,6 +30,8 @@ var methodRules = map[string][]identity.Role{
 	landfallv1.GitOpsService_Unblock_FullMethodName:   operators,
 	landfallv1.GitOpsService_GetGitOps_FullMethodName: observers,
 
+	landfallv1.AuditService_ListAudit_FullMethodName: operators,
+
 	landfallv1.DiagnosticsService_GetHost_FullMethodName:         observers,
 	landfallv1.DiagnosticsService_ListServices_FullMethodName:    observers,
 	landfallv1.DiagnosticsService_Probe_FullMethodName:           observers,
@@ -101,11 +103,14 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, err
 	who, err := authenticate(ctx)
 	if err != nil {
 		s.log.Warn("denied", "method", method, "error", err)
+		s.audit.record(ctx, nobody, method, "", err)
 		return nil, err
 	}
 	if !slices.Contains(methodRules[method], who.Role) {
 		s.log.Warn("denied", "method", method, "who", who.String())
-		return nil, denied(who, method, methodRules[method])
+		err := denied(who, method, methodRules[method])
+		s.audit.record(ctx, who.String(), method, "", err)
+		return nil, err
 	}
 	return context.WithValue(ctx, principalKey{}, who), nil
 }
@@ -124,7 +129,11 @@ func (s *Server) unaryGuard(ctx context.Context, req any, info *grpc.UnaryServer
 	if err != nil {
 		return nil, err
 	}
-	return handler(ctx, req)
+	answer, err := handler(ctx, req)
+	if slices.Contains(mutations, info.FullMethod) {
+		s.audit.record(ctx, principalFrom(ctx).String(), info.FullMethod, subjectOf(req), err)
+	}
+	return answer, err
 }
 
 // streamGuard admits streams.

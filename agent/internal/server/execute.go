@@ -76,6 +76,9 @@ func (x *execution) receive(ctx context.Context, cancel context.CancelCauseFunc)
 			return
 		}
 		a, err := x.command(ctx, req)
+		if name, _ := commandRule(req); name != "attach" || err != nil { // to attach changes nothing
+			x.audit.record(ctx, principalFrom(ctx).String(), name, subjectOfCommand(req, a.operation.ID), err)
+		}
 		if err != nil {
 			cancel(err)
 			return

@@ -7,9 +7,6 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"net"
 	"time"
@@ -21,8 +18,12 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 
+	"ataraxis.dev/landfall/agent/internal/flow"
 	"ataraxis.dev/landfall/agent/internal/latest"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/audit"
 	"ataraxis.dev/landfall/shared/fault/rpcerr"
 	"ataraxis.dev/landfall/shared/identity"
 )
@@ -53,6 +54,9 @@ type Config struct {
 	Branch    string
 	PauseTTL  time.Duration
 	Creds     credentials.TransportCredentials // mutual TLS
+	Redact    func(text string) string         // takes secrets out of what leaves the agent; nil takes nothing out
+	Trail     Trail                            // nil keeps nothing
+	Sign      func(audit.Checkpoint) (audit.Checkpoint, error)
 }
 
 // Tree is what diagnostics read of the checkout.
@@ -77,6 +81,8 @@ type Server struct {
 	checkout  string
 	branch    string
 	pauseTTL  time.Duration
+	redact    func(string) string
+	audit     *recorder
 	started   time.Time
 	log       hclog.Logger
 
@@ -95,10 +101,14 @@ func New(c Config, log hclog.Logger) *Server {
 		started: time.Now(), log: log.Named("server"), health: health.NewServer(),
 		seenCheckout: latest.New[seenTree](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
 	}
+	if s.redact = c.Redact; s.redact == nil {
+		s.redact = func(text string) string { return text }
+	}
+	s.audit = &recorder{trail: c.Trail, sign: c.Sign, warn: func(err error) { s.log.Error("audit trail", "error", err) }}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(c.Creds),
-		grpc.ChainUnaryInterceptor(rpcerr.UnaryServer, s.unaryGuard),
-		grpc.ChainStreamInterceptor(rpcerr.StreamServer, s.streamGuard),
+		grpc.ChainUnaryInterceptor(s.redactUnary, rpcerr.UnaryServer, s.unaryGuard),
+		grpc.ChainStreamInterceptor(s.redactStream, rpcerr.StreamServer, s.streamGuard),
 		grpc.KeepaliveParams(identity.KeepaliveServer()),
 		grpc.KeepaliveEnforcementPolicy(identity.KeepaliveEnforcement()),
 		grpc.MaxRecvMsgSize(maxReceive), grpc.MaxSendMsgSize(maxSend), grpc.MaxConcurrentStreams(maxStreams),
@@ -106,6 +116,7 @@ func New(c Config, log hclog.Logger) *Server {
 	landfallv1.RegisterDeployServiceServer(s.grpc, deployService{Server: s})
 	landfallv1.RegisterGitOpsServiceServer(s.grpc, gitopsService{Server: s})
 	landfallv1.RegisterDiagnosticsServiceServer(s.grpc, diagnosticsService{Server: s})
+	landfallv1.RegisterAuditServiceServer(s.grpc, auditService{Server: s})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 	return s
@@ -129,6 +140,7 @@ func (s *Server) Stop() {
 	timer := time.AfterFunc(stopGrace, s.grpc.Stop)
 	defer timer.Stop()
 	s.grpc.GracefulStop()
+	s.audit.close()
 	s.seenCheckout.Close()
 	s.seenVersions.Close()
 }

@@ -2,7 +2,6 @@ package actions
 
 import (
 	"encoding/base64"
-	"fmt"
 	"io"
 	"net/url"
 	"slices"
@@ -34,6 +33,6 @@ func (e Environment) Mask(w io.Writer, secrets ...string) {
 	}
 	slices.Sort(forms)
 	for _, form := range slices.Compact(forms) {
-		fmt.Fprintln(w, workflowcommand.Mask(form))
+		_ = workflowcommand.Print(w, workflowcommand.Mask(form)) // a log that cannot be written shows no secret either
 	}
 }

@@ -41,6 +41,7 @@ type Client struct {
 	deploy      landfallv1.DeployServiceClient
 	gitops      landfallv1.GitOpsServiceClient
 	diagnostics landfallv1.DiagnosticsServiceClient
+	audit       landfallv1.AuditServiceClient
 
 	met atomic.Bool // the agent has answered: from then on its absence is worth waiting for
 }
@@ -84,6 +85,7 @@ func newClient(address string, conn *grpc.ClientConn) *Client {
 		deploy:      landfallv1.NewDeployServiceClient(conn),
 		gitops:      landfallv1.NewGitOpsServiceClient(conn),
 		diagnostics: landfallv1.NewDiagnosticsServiceClient(conn),
+		audit:       landfallv1.NewAuditServiceClient(conn),
 	}
 }
 

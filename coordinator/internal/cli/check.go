@@ -111,9 +111,12 @@ func (g *globals) tellFindings(findings []finding, what string) error {
 	for i, f := range findings {
 		fmt.Fprintln(g.streams.Out, f)
 		if g.job.InActions && i < workflowcommand.AnnotationLimit-1 { // the last is for the error itself
-			fmt.Fprintln(g.streams.Err, workflowcommand.Annotation{
+			note := workflowcommand.Annotation{
 				Level: "error", File: f.path, Line: f.line, Column: f.column, Title: f.rule, Message: f.message + "\n" + f.hint,
-			})
+			}
+			if err := workflowcommand.Print(g.streams.Err, note.String()); err != nil {
+				return err
+			}
 		}
 	}
 	if len(findings) > 0 {

@@ -6,6 +6,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,10 +29,11 @@ func Run(args []string, streams Streams) int {
 	if !actions.Read(os.Getenv).InActions {
 		return command.Run(ctx, newRoot(streams), args, streams)
 	}
-	answers := &workflowcommand.Writer{To: streams.Out} // a file's name in an answer is no command to the runner
-	streams.Out = answers
+	// What others named is no command to the runner, in an answer, in a log line or in an error.
+	answers, told := &workflowcommand.Writer{To: streams.Out}, &workflowcommand.Writer{To: streams.Err}
+	streams.Out, streams.Err = answers, told
 	code := command.Run(ctx, newRoot(streams), args, streams)
-	if err := answers.Flush(); err != nil && code == 0 {
+	if err := errors.Join(answers.Flush(), told.Flush()); err != nil && code == 0 {
 		return 1
 	}
 	return code
@@ -65,7 +67,7 @@ func newRoot(streams Streams) *cobra.Command {
 		}
 	}
 	add(groupDeploy, newRunCommand(g), newCIGateCommand(g), newDetectChangesCommand(g), newPlanCommand(g), newDeployCommand(g), newVerifyCommand(g), newRollbackCommand(g), newNotifyCommand(g))
-	add(groupLook, newStatusCommand(g), newHistoryCommand(g), newShowCommand(g), newAttachCommand(g), newProbeCommand(g))
+	add(groupLook, newStatusCommand(g), newHistoryCommand(g), newShowCommand(g), newAttachCommand(g), newProbeCommand(g), newAuditCommand(g))
 	add(groupAct, newCancelCommand(g), newPauseCommand(g), newResumeCommand(g), newUnblockCommand(g))
 	add(groupSetUp, newInitCommand(g), newCheckCommand(g), newWorkflowsCommand(g), newIdentityCommand(streams), newVersionCommand(g))
 	return root

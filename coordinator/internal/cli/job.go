@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -44,8 +43,7 @@ func annotateError(w io.Writer, err error) bool {
 	case fault.RolledBack, fault.Degraded:
 		return false
 	default:
-		fmt.Fprintln(w, workflowcommand.Annotation{Level: "error", Title: fault.ReasonOf(err), Message: err.Error()})
-		return true
+		return workflowcommand.Print(w, workflowcommand.Annotation{Level: "error", Title: fault.ReasonOf(err), Message: err.Error()}.String()) == nil
 	}
 }
 

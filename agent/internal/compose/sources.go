@@ -1,0 +1,242 @@
+package compose
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"ataraxis.dev/landfall/shared/boundedfile"
+	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+const (
+	// maxComposeFile bounds one compose file, in bytes.
+	maxComposeFile = 4 << 20
+	// maxSources bounds how many files the compose files of a stack name.
+	maxSources = 500
+)
+
+// sources are the files that the compose files of a stack lead to. They are found without Compose, because Compose opens every one of
+// them before it tells their names, and its errors quote what they hold.
+type sources struct {
+	envFiles []string // absolute; some may not exist
+	outside  []string // compose files that lie outside the tree, or on another machine, as they are written
+}
+
+// defaultFiles are those that Compose takes when none is named (compose-go, cli.DefaultFileNames and cli.DefaultOverrideFileNames).
+var defaultFiles = []string{
+	"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml",
+	"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml",
+}
+
+// readSources follows the compose files of a stack in a tree. env is what their names may be written with.
+func readSources(t tree, stack pipeline.Stack, env map[string]string) sources {
+	r := &sourceReader{tree: t, env: env, seen: map[string]bool{}}
+	files := stack.Files
+	if len(files) == 0 {
+		files = defaultFiles
+	}
+	project := filepath.Join(t.dir, filepath.Dir(files[0]))
+	r.found.envFiles = append(r.found.envFiles, filepath.Join(t.dir, ".env"), filepath.Join(project, ".env"))
+	for _, f := range stack.EnvFiles {
+		r.found.envFiles = append(r.found.envFiles, absolute(t.dir, f))
+	}
+	for _, f := range files {
+		r.follow(f, []string{t.dir}, project)
+	}
+	slices.Sort(r.found.envFiles)
+	r.found.envFiles = slices.Compact(r.found.envFiles)
+	return r.found
+}
+
+type sourceReader struct {
+	tree  tree
+	env   map[string]string
+	seen  map[string]bool
+	found sources
+}
+
+func absolute(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+// follow reads a compose file, which may lie below one of several folders.
+func (r *sourceReader) follow(written string, dirs []string, project string) {
+	name := os.Expand(written, r.expand)
+	if strings.Contains(name, "://") || strings.HasPrefix(name, "git@") {
+		r.found.outside = append(r.found.outside, written)
+		return
+	}
+	for _, dir := range dirs {
+		path := filepath.Clean(absolute(dir, name))
+		if r.seen[path] || len(r.seen) > maxSources {
+			continue
+		}
+		r.seen[path] = true
+		if !r.inside(path) {
+			r.found.outside = append(r.found.outside, written)
+			continue
+		}
+		raw, err := boundedfile.Read(path, maxComposeFile)
+		if err != nil {
+			continue // Compose says what is missing
+		}
+		var doc yaml.Node
+		if yaml.Unmarshal(raw, &doc) == nil && len(doc.Content) > 0 {
+			r.document(doc.Content[0], filepath.Dir(path), project)
+		}
+	}
+}
+
+// inside reports whether a path stays in the tree, by its name and by where its links lead.
+func (r *sourceReader) inside(path string) bool {
+	roots := []string{r.tree.dir, r.tree.checkout}
+	if !slices.ContainsFunc(roots, func(root string) bool { return below(root, path) }) {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return true // nothing is there
+	}
+	return slices.ContainsFunc(roots, func(root string) bool {
+		resolved, err := filepath.EvalSymlinks(root)
+		return err == nil && below(resolved, real)
+	})
+}
+
+func below(root, path string) bool {
+	rel, err := filepath.Rel(root, path)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// expand gives a variable of a file's name. What has a default is written NAME:-default or NAME-default.
+func (r *sourceReader) expand(expression string) string {
+	name, fallback, _ := strings.Cut(expression, "-")
+	name = strings.TrimSuffix(name, ":")
+	if value := r.env[name]; value != "" {
+		return value
+	}
+	return fallback
+}
+
+func (r *sourceReader) document(root *yaml.Node, dir, project string) {
+	for _, include := range listOf(value(root, "include")) {
+		paths, base := textsOf(include), project
+		if include.Kind == yaml.MappingNode {
+			paths = textsOf(value(include, "path"))
+			for _, p := range textsOf(value(include, "project_directory")) {
+				base = absolute(project, os.Expand(p, r.expand))
+			}
+			r.envFile(textsOf(value(include, "env_file")), dir, project, base)
+		}
+		for _, p := range paths {
+			if base == project {
+				base = filepath.Dir(absolute(dir, p))
+			}
+			r.envFile([]string{".env"}, base)
+			r.follow(p, []string{dir, project}, base)
+		}
+	}
+	services := resolve(value(root, "services"))
+	if services == nil || services.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 1; i < len(services.Content); i += 2 {
+		service := resolve(services.Content[i])
+		for _, f := range listOf(value(service, "env_file")) {
+			if f.Kind == yaml.MappingNode {
+				r.envFile(textsOf(value(f, "path")), dir, project)
+			} else {
+				r.envFile(textsOf(f), dir, project)
+			}
+		}
+		for _, f := range textsOf(value(value(service, "extends"), "file")) {
+			r.follow(f, []string{dir, project}, project)
+		}
+	}
+}
+
+func (r *sourceReader) envFile(names []string, dirs ...string) {
+	for _, name := range names {
+		for _, dir := range dirs {
+			if len(r.found.envFiles) < maxSources {
+				r.found.envFiles = append(r.found.envFiles, filepath.Clean(absolute(dir, os.Expand(name, r.expand))))
+			}
+		}
+	}
+}
+
+// resolve follows an alias.
+func resolve(n *yaml.Node) *yaml.Node {
+	for n != nil && n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// value is what a mapping holds for a key, also by a merge (<<); nil for nothing.
+func value(n *yaml.Node, key string) *yaml.Node {
+	n = resolve(n)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return resolve(n.Content[i+1])
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Tag != "!!merge" {
+			continue
+		}
+		for _, merged := range listOf(n.Content[i+1]) {
+			if found := value(merged, key); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
+// listOf is a list, or the one thing that stands in its place.
+func listOf(n *yaml.Node) []*yaml.Node {
+	n = resolve(n)
+	switch {
+	case n == nil:
+		return nil
+	case n.Kind != yaml.SequenceNode:
+		return []*yaml.Node{n}
+	}
+	var list []*yaml.Node
+	for _, item := range n.Content {
+		list = append(list, resolve(item))
+	}
+	return list
+}
+
+// textsOf is a text, or a list of them.
+func textsOf(n *yaml.Node) []string {
+	var texts []string
+	for _, item := range listOf(n) {
+		if item.Kind == yaml.ScalarNode && item.Value != "" {
+			texts = append(texts, item.Value)
+		}
+	}
+	return texts
+}
+
+// checkSources refuses compose files that are not part of the commit: what was proven would not be what runs.
+func checkSources(stack string, s sources) error {
+	if len(s.outside) == 0 {
+		return nil
+	}
+	return fault.New(fault.Refused, "COMPOSE_OUTSIDE", "the compose files of stack %s include %s, which is not a file of this repository", stack, strings.Join(s.outside, ", ")).
+		WithHint("copy it into the repository; what lies elsewhere can change after it was checked")
+}
