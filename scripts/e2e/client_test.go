@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ func (h *host) deployCommand(sha string) *landfallv1.DeployCommand {
 // supersededByWire has the agent itself refuse a commit that is older than what runs: at a prompt the coordinator does not even ask.
 func (h *host) supersededByWire(sha string) {
 	h.t.Helper()
-	cmd := &landfallv1.DeployCommand{TargetSha: sha, BaseSha: h.readStamp(), PlanDigest: "0"}
+	cmd := &landfallv1.DeployCommand{TargetSha: sha, BaseSha: h.readStamp(), PlanDigest: "sha256:" + strings.Repeat("0", 64)}
 	if _, err := execute(h.t, h.dial(identity.RoleDeployer), &landfallv1.ExecuteRequest{CommandId: "older-" + sha, Command: &landfallv1.ExecuteRequest_Deploy{Deploy: cmd}}); err != nil {
 		h.t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func TestFailed(t *testing.T) {
 	s.forget()
 	s.startAgent()
 
-	op := s.newest()
+	op := s.ended(20 * time.Second)
 	if op.State != "FAILED" || op.Failure.Reason != "AGENT_RESTARTED" || op.Target != sha || op.Ended.IsZero() {
 		t.Errorf("%s of %s: %s", op.State, op.Target, op.Failure.Reason)
 	}

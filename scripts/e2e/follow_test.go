@@ -191,7 +191,7 @@ func TestAgentStoppedInTheMiddle(t *testing.T) {
 	}
 	h.eventually(30*time.Second, "the deploy awaits its verdict", func() bool { return h.operation()["state"] == "OPERATION_STATE_AWAITING_VERIFY" })
 	h.coordinate("deployer", "verify", "--operation", "1").expect(t, 0, "SUCCEEDED")
-	h.coordinate("deployer", "attach", "1").expect(t, 0, "the agent was restarted in BUILDING and goes on", "SUCCEEDED")
+	h.coordinate("deployer", "attach", "1").expect(t, 0, "the agent was restarted and takes it up in BUILDING", "SUCCEEDED")
 	if h.readStamp() != sha {
 		t.Errorf("the stamp is %s, not %s", h.readStamp(), sha)
 	}

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -87,7 +91,7 @@ func TestRollbackByHand(t *testing.T) {
 	t.Run("to where it is already", func(t *testing.T) {
 		defer s.in(t)()
 		newest := s.newest().ID
-		s.untouched(func() { s.coordinate("deployer", "rollback", "--to", two).expect(t, 0, "nothing to roll back") })
+		s.untouched(func() { s.coordinate("deployer", "rollback", "--to", two).expect(t, 0, "nothing to do: "+two[:12]+" runs, 4 services stay as they are") })
 		if s.readStamp() != two || s.revision() != two || s.newest().ID != newest {
 			t.Errorf("stamp %s, app %s, operation %s", s.readStamp(), s.revision(), s.newest().ID)
 		}
@@ -119,7 +123,7 @@ func TestRollbackByHand(t *testing.T) {
 			s.coordinate("deployer", "rollback", "--to", "0123456789abcdef0123456789abcdef01234567").expect(t, 2, "0123456789ab")
 			s.coordinate("deployer", "rollback", "--operation", "op-999").expect(t, 2, "op-999")
 			s.coordinate("deployer", "rollback").expect(t, 2, "--operation", "--to", two[:12])
-			s.coordinate("observer", "rollback", "--to", first).expect(t, 6, "may not call")
+			s.coordinate("observer", "rollback", "--to", first).expect(t, 6, "observer/observer may not rollback")
 		})
 		s.tree.Write("side/message.txt", "edited on the host\n")
 		s.untouched(func() { s.coordinate("deployer", "rollback", "--to", first).expect(t, 7, "edited by hand") })
@@ -221,13 +225,13 @@ func TestCancel(t *testing.T) {
 	t.Run("before anything is touched", func(t *testing.T) {
 		defer s.in(t)()
 		sha := s.push("slow to fetch", map[string]string{"app/run.sh": serves("slow to fetch")})
-		s.tree.Git("config", "remote.origin.uploadpack", s.slowGit())
+		goOn := s.stallOrigin()
 		before := s.picture()
 		wait := s.runs(sha)
 		s.reaches("PROVING", 10*time.Second)
 		s.coordinate("deployer", "cancel", s.newest().ID).expect(t, 0, "CANCELLED")
 		wait()
-		s.tree.Git("config", "--unset", "remote.origin.uploadpack")
+		goOn()
 		if after := s.picture(); !slices.Equal(before, after) {
 			t.Errorf("the host was changed\nbefore: %v\nafter:  %v", before, after)
 		}
@@ -249,10 +253,23 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// slowGit is a git-upload-pack that never answers.
-func (s *shop) slowGit() string {
+// stallOrigin makes every fetch hang until the result is called: git waits for somebody to write the list of refs.
+func (s *shop) stallOrigin() (goOn func()) {
 	s.t.Helper()
-	s.dev.Write("../slow-upload-pack", "#!/bin/sh\nexec sleep 600\n")
-	path := filepath.Join(s.dev.Dir, "../slow-upload-pack")
-	return filepath.Clean(path)
+	refs := filepath.Join(s.origin.Dir, "packed-refs")
+	if err := os.Rename(refs, refs+".away"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(refs, 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		s.t.Helper()
+		if err := os.Remove(refs); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := os.Rename(refs+".away", refs); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.t.Fatal(err)
+		}
+	}
 }
