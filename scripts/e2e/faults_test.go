@@ -279,7 +279,7 @@ func (s *shop) crashRecreate(service string) {
 	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
 		s.t.Fatal(err)
 	}
-	_ = cmd.Wait() // it was killed
+	_ = cmd.Wait()                 // it was killed
 	pause(1500 * time.Millisecond) // the engine may have been asked to stop the old one, which takes a second
 }
 

@@ -91,7 +91,9 @@ func TestRollbackByHand(t *testing.T) {
 	t.Run("to where it is already", func(t *testing.T) {
 		defer s.in(t)()
 		newest := s.newest().ID
-		s.untouched(func() { s.coordinate("deployer", "rollback", "--to", two).expect(t, 0, "nothing to do: "+two[:12]+" runs, 4 services stay as they are") })
+		s.untouched(func() {
+			s.coordinate("deployer", "rollback", "--to", two).expect(t, 0, "nothing to do: "+two[:12]+" runs, 4 services stay as they are")
+		})
 		if s.readStamp() != two || s.revision() != two || s.newest().ID != newest {
 			t.Errorf("stamp %s, app %s, operation %s", s.readStamp(), s.revision(), s.newest().ID)
 		}
