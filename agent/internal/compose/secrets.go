@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
+
 	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/pipeline"
@@ -75,19 +77,26 @@ func (c *Compose) hide(set map[string]string) {
 	}
 }
 
-// publish says that names are no secrets, apart from those that hold one.
-func (c *Compose) publish(names []string) {
+// shared is the length of a part, in bytes, that a name and a secret may not share.
+const shared = 8
+
+// harmless leaves out names that hold a part of a secret: images, projects and containers may be named by variables. services are not.
+func (c *Compose) harmless(names, services []string) []string {
 	c.mu.Lock()
-	names = slices.DeleteFunc(names, func(name string) bool {
+	defer c.mu.Unlock()
+	return slices.DeleteFunc(names, func(name string) bool {
 		for value := range c.hidden {
-			if strings.Contains(name, value) {
-				return true
+			if slices.Contains(services, value) {
+				continue // everybody can read it in the repository
+			}
+			for i := 0; i+shared <= len(value); i++ {
+				if strings.Contains(name, value[i:i+shared]) {
+					return true
+				}
 			}
 		}
 		return false
 	})
-	c.mu.Unlock()
-	c.secrets.Publish(names)
 }
 
 // publishPlan says that what landfall.yaml says is no secret: it is in the repository.
@@ -192,10 +201,11 @@ func (c *Compose) learnRendered(r rendered, stack, dir string) {
 	}
 	var values []string
 	public := []string{r.Name}
+	services := slices.Collect(maps.Keys(r.Services))
 	for name, s := range r.Services {
-		public = append(public, name, s.Image, s.ContainerName, r.Name+"-"+name)
-		if repository, _, tagged := strings.Cut(s.Image, ":"); tagged {
-			public = append(public, repository)
+		public = append(public, s.ContainerName, r.Name+"-"+name)
+		if _, err := reference.ParseNormalizedNamed(s.Image); err == nil {
+			public = append(public, s.Image)
 		}
 		var b struct {
 			Args valuesOf `json:"args"`
@@ -216,7 +226,7 @@ func (c *Compose) learnRendered(r rendered, stack, dir string) {
 	for _, v := range r.Volumes {
 		public = append(public, v.Name)
 	}
-	c.publish(public)
+	c.secrets.Publish(append(c.harmless(public, services), services...))
 	c.secrets.Learn("stack "+stack+" in "+dir, values)
 	for _, s := range r.Secrets {
 		if s.File == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"ataraxis.dev/landfall/agent/internal/engine"
 	"ataraxis.dev/landfall/agent/internal/operation"
@@ -25,6 +26,7 @@ func (f flow) steps(ctx context.Context, plan *pipeline.Plan, phase pipeline.Pha
 	work, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 
+	projects := sync.OnceValues(func() (map[string]string, error) { return f.projects(ctx, plan) })
 	type result struct {
 		id  string
 		err error
@@ -43,7 +45,7 @@ func (f flow) steps(ctx context.Context, plan *pipeline.Plan, phase pipeline.Pha
 			s := waiting[i]
 			waiting = slices.Delete(waiting, i, i+1)
 			running++
-			go func() { results <- result{s.ID, f.do(work, plan, s, ground)} }()
+			go func() { results <- result{s.ID, f.do(work, plan, s, ground, projects)} }()
 		}
 		if running == 0 {
 			break
@@ -65,15 +67,15 @@ func (f flow) steps(ctx context.Context, plan *pipeline.Plan, phase pipeline.Pha
 }
 
 // do runs one step of the plan.
-func (f flow) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, ground ports.Ground) error {
+func (f flow) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, ground ports.Ground, projects func() (map[string]string, error)) error {
 	start, work := operation.StepStarted{ID: s.ID, Title: s.Title()}, ports.Work{Step: s, Ground: ground}
 	work.Warn = func(reason, message string) { _ = f.Warn(reason, message) } // a broken journal has ended ctx
 	if s.Recreate != nil || s.Restart != nil || s.Up != nil {
-		project, err := f.projectOf(ctx, plan, s.Stack())
+		known, err := projects()
 		if err != nil {
 			return err
 		}
-		before, err := f.beforeStep(ctx, s.ID, project)
+		before, err := f.beforeStep(ctx, s.ID, known[s.Stack()])
 		if err != nil {
 			return err
 		}
@@ -100,17 +102,17 @@ func (f flow) beforeStep(ctx context.Context, id, project string) (*picture.Pict
 	})
 }
 
-// projectOf is the compose project of a stack, as the proof found it.
-func (f flow) projectOf(ctx context.Context, plan *pipeline.Plan, stack string) (string, error) {
+// projects maps stacks to their compose projects, as the proof found them.
+func (f flow) projects(ctx context.Context, plan *pipeline.Plan) (map[string]string, error) {
 	facts, err := f.Facts(f.ID())
-	if err == nil && facts.Proven != nil && facts.Proven.Projects[stack] != "" {
-		return facts.Proven.Projects[stack], nil
+	if err == nil && facts.Proven != nil && !slices.ContainsFunc(plan.Stacks, func(s pipeline.Stack) bool { return facts.Proven.Projects[s.Name] == "" }) {
+		return facts.Proven.Projects, nil
 	}
 	models, err := f.ports.Runtime.Models(ctx, plan)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return projectsOf(models)[stack], nil
+	return projectsOf(models), nil
 }
 
 func (f flow) migrate(ctx context.Context, plan *pipeline.Plan, m pipeline.Migrate, out ports.Output) (string, error) {

@@ -35,8 +35,11 @@ func EnvFile(text string) []string {
 			key, value, assigned = strings.Cut(trimmed, ":")
 		}
 		if !assigned || !name.MatchString(strings.TrimSpace(key)) {
-			values = append(values, trimmed)
-			values = append(values, strings.Fields(trimmed)...)
+			for _, v := range append(strings.Fields(trimmed), trimmed) {
+				if !slices.Contains(shellWords, v) {
+					values = append(values, v)
+				}
+			}
 		}
 		if !assigned {
 			continue
@@ -49,6 +52,9 @@ func EnvFile(text string) []string {
 	}
 	return values
 }
+
+// shellWords stand alone in files that a shell reads, too.
+var shellWords = []string{"export", "source", "declare", "readonly", "unset"}
 
 // candidates are what a value may be read as.
 func candidates(key, value string) []string {

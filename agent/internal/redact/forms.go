@@ -18,6 +18,7 @@ func forms(value string) []string {
 		raw = append(raw, strings.TrimSpace(line))
 	}
 	raw = append(raw, strings.Fields(value)...)
+	raw = append(raw, strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune("'\"`\\$", c) })...) // every shell quotes in its own way
 	if unquoted := strings.Trim(value, `"'`); unquoted != value {
 		raw = append(raw, unquoted)
 	}
@@ -27,7 +28,7 @@ func forms(value string) []string {
 			continue
 		}
 		found = append(found, v, inner(strconv.Quote(v)), inner(strconv.QuoteToASCII(v)), jsonOf(v),
-			strings.ReplaceAll(v, "$", "$$"), strings.ReplaceAll(v, "'", `'\''`), strings.ReplaceAll(v, "'", "''"), backslashed(v),
+			strings.ReplaceAll(v, "$", "$$"), strings.ReplaceAll(v, "'", `'\''`), strings.ReplaceAll(v, "'", `'"'"'`), strings.ReplaceAll(v, "'", "''"), backslashed(v),
 			url.QueryEscape(v), url.PathEscape(v), hex.EncodeToString([]byte(v)), strings.ToUpper(hex.EncodeToString([]byte(v))))
 		found = append(found, base64Forms(v)...)
 	}
