@@ -17,7 +17,7 @@ import (
 )
 
 // The property: whatever is done to a deploy, and whenever, a while after its end the host is what the end says. The environment sets
-// LANDFALL_VERDICT, how many cases are tried, and LANDFALL_VERDICT_SEED.
+// LANDFALL_VERDICT, how many cases are tried, LANDFALL_VERDICT_SEED, and LANDFALL_VERDICT_ONLY, a part of the names of those that are.
 const verdictCases = 24
 
 // When a deploy is disturbed, and how.
@@ -116,7 +116,9 @@ func deal(random *rand.Rand, count, hosts int) [][]verdictCase {
 			phase: pairs[0][0], disturbance: pairs[0][1], late: random.Float64(),
 			worker: flip(), gate: flip(), job: flip(), leave: flip(), rename: flip(), stopped: flip(),
 		}
-		pairs = pairs[1:]
+		if pairs = pairs[1:]; !strings.Contains(c.String(), os.Getenv("LANDFALL_VERDICT_ONLY")) {
+			continue
+		}
 		at := n % hosts
 		if c.slowDeadline() {
 			at |= 1
