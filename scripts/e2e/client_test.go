@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -36,6 +38,19 @@ func (h *host) deployCommand(sha string) *landfallv1.DeployCommand {
 	}
 	p := resp.GetPlan()
 	return &landfallv1.DeployCommand{TargetSha: sha, BaseSha: p.GetBaseSha(), PlanDigest: p.GetDigest(), EverythingReason: p.GetEverythingReason()}
+}
+
+// supersededByWire has the agent itself refuse a commit that is older than what runs: at a prompt the coordinator does not even ask.
+func (h *host) supersededByWire(sha string) {
+	h.t.Helper()
+	cmd := &landfallv1.DeployCommand{TargetSha: sha, BaseSha: h.readStamp(), PlanDigest: "sha256:" + strings.Repeat("0", 64)}
+	if _, err := execute(h.t, h.dial(identity.RoleDeployer), &landfallv1.ExecuteRequest{CommandId: "older-" + sha, Command: &landfallv1.ExecuteRequest_Deploy{Deploy: cmd}}); err != nil {
+		h.t.Fatal(err)
+	}
+	h.eventually(20*time.Second, "the older deploy ends", func() bool { return h.operation()["end_time"] != nil })
+	if op := h.operation(); op["state"] != "OPERATION_STATE_SUPERSEDED" || op["target_sha"] != sha {
+		h.t.Errorf("%v of %v, want SUPERSEDED of %s", op["state"], op["target_sha"], sha)
+	}
 }
 
 // execute sends one command on a stream of its own and returns its acknowledgement.

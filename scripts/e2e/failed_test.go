@@ -26,7 +26,7 @@ func TestFailed(t *testing.T) {
 	s.forget()
 	s.startAgent()
 
-	op := s.newest()
+	op := s.ended(20 * time.Second)
 	if op.State != "FAILED" || op.Failure.Reason != "AGENT_RESTARTED" || op.Target != sha || op.Ended.IsZero() {
 		t.Errorf("%s of %s: %s", op.State, op.Target, op.Failure.Reason)
 	}
@@ -72,10 +72,10 @@ func (s *shop) forget() {
 			if err := json.Unmarshal(raw, &event); err != nil || event["pre_deploy"] == nil {
 				return err
 			}
-			if err := json.Unmarshal(event["pre_deploy"], &past); err != nil || past["containers"] == nil {
+			if err := json.Unmarshal(event["pre_deploy"], &past); err != nil || past["before"] == nil {
 				return err
 			}
-			delete(past, "containers")
+			delete(past, "before")
 			forgotten++
 			if event["pre_deploy"], err = json.Marshal(past); err != nil {
 				return err

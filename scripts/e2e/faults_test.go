@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,7 +73,8 @@ func TestProofsTouchNothing(t *testing.T) {
 	})
 }
 
-// Whatever a commit does wrong, what ran before runs again, from the images that ran, and the commit is blocked.
+// Whatever a commit does wrong, what ran before runs again, from the images that ran, and the commit is blocked; where it went wrong before
+// anything was touched, it is not.
 func TestBadCommitsAreRolledBack(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -97,17 +100,18 @@ func TestBadCommitsAreRolledBack(t *testing.T) {
 		touched []string
 		texts   []string
 		within  time.Duration // 0: however long
+		early   bool          // before a container or the database can have been touched
 	}{
 		{
-			name: "build fails", reason: "BUILD_FAILED", step: "build/app/2", texts: []string{"is-not-there"},
+			name: "build fails", early: true, reason: "BUILD_FAILED", step: "build/app/2", texts: []string{"is-not-there"},
 			files: map[string]string{"app/Dockerfile": "FROM scratch\nCOPY is-not-there /\n"},
 		},
 		{
-			name: "build script fails", reason: "SCRIPT_FAILED", step: "build/app/1", texts: []string{"exit code 9", "nothing prepared"},
+			name: "build script fails", early: true, reason: "SCRIPT_FAILED", step: "build/app/1", texts: []string{"exit code 9", "nothing prepared"},
 			files: map[string]string{"app/prepare.sh": "#!/bin/sh\necho nothing prepared\nexit 9\n"},
 		},
 		{
-			name: "build script hangs", reason: "CHILD_NO_PROGRESS", step: "build/app/1", within: 15 * time.Second,
+			name: "build script hangs", early: true, reason: "CHILD_NO_PROGRESS", step: "build/app/1", within: 15 * time.Second,
 			files: map[string]string{"app/prepare.sh": "#!/bin/sh\necho hanging\nsleep 600 & sleep 600\n"},
 		},
 		{
@@ -154,7 +158,12 @@ func TestBadCommitsAreRolledBack(t *testing.T) {
 			defer s.in(t)()
 			sha := s.push(c.name, with(c.files))
 			began := time.Now()
-			op := s.fails(sha, c.reason, c.touched, c.texts...)
+			state, op := "ROLLED_BACK", record{}
+			if c.early {
+				state, op = "FAILED_UNTOUCHED", s.failsUntouched(sha, c.reason, c.texts...)
+			} else {
+				op = s.fails(sha, c.reason, c.touched, c.texts...)
+			}
 			if took := time.Since(began); c.within > 0 && took > c.within {
 				t.Errorf("it took %s, want less than %s", took.Round(time.Millisecond), c.within)
 			}
@@ -162,7 +171,7 @@ func TestBadCommitsAreRolledBack(t *testing.T) {
 			if op.Failure.StepID != c.step {
 				t.Errorf("step %s, want %s", op.Failure.StepID, c.step)
 			}
-			s.coordinate("observer", "show").expect(t, 0, "ROLLED_BACK", c.reason)
+			s.coordinate("observer", "show").expect(t, 0, state, c.reason)
 			s.coordinate("observer", "probe").expect(t, 0)
 		})
 	}
@@ -181,7 +190,7 @@ func TestBadCommitsAreRolledBack(t *testing.T) {
 		if got := s.docker("inspect", "--format", "{{.State.Status}} {{.State.ExitCode}}", now["job"])[0]; got != "exited 0" {
 			t.Errorf("the job is %s", got)
 		}
-		if s.sentinel("blocked-sha") != nil || s.sentinel("gitops-paused") != nil {
+		if len(s.blocked()) > 0 || s.sentinel("gitops-paused") != nil {
 			t.Error("block or pause stays after a finished deploy on top of the bad commit")
 		}
 	})
@@ -224,20 +233,19 @@ func TestLeftoverOfARecreateIsRepaired(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.startAgent()
-	name := s.project + "-app-1"
+	s.deploys(s.push("stubborn", map[string]string{"app/run.sh": stubborn("stubborn")}), 0, "SUCCEEDED")
 	t.Run("the old container is gone", func(t *testing.T) {
 		defer s.in(t)()
-		s.docker("rename", name, "0123456789ab_"+name)
-		sha := s.push("second", map[string]string{"app/run.sh": serves("second")})
+		s.crashRecreate("app")
+		s.docker("rm", "--force", s.project+"-app-1")
+		sha := s.push("second", map[string]string{"app/run.sh": stubborn("second")})
 		s.deploys(sha, 0, "which a crashed recreate left behind", "SUCCEEDED")
 		s.tidy()
 	})
 	t.Run("the old container is still there", func(t *testing.T) {
 		defer s.in(t)()
-		image := s.docker("inspect", "--format", "{{.Image}}", name)[0]
-		s.docker("create", "--name", "fedcba987654_0123456789ab_"+name, "--label", "com.docker.compose.project="+s.project, "--label", "com.docker.compose.service=app",
-			"--label", "com.docker.compose.oneoff=False", "--label", "com.docker.compose.container-number=1", image)
-		sha := s.push("third", map[string]string{"app/run.sh": serves("third")})
+		s.crashRecreate("app")
+		sha := s.push("third", map[string]string{"app/run.sh": stubborn("third")})
 		s.deploys(sha, 0, "which a crashed recreate left behind", "SUCCEEDED")
 		s.tidy()
 		if s.revision() != sha {
@@ -246,12 +254,33 @@ func TestLeftoverOfARecreateIsRepaired(t *testing.T) {
 	})
 	t.Run("a failed deploy leaves none", func(t *testing.T) {
 		defer s.in(t)()
-		s.docker("rename", name, "0123456789ab_"+name)
+		s.crashRecreate("app")
+		s.docker("rm", "--force", s.project+"-app-1")
 		stamp := s.readStamp()
 		sha := s.push("bad", map[string]string{"app/run.sh": "exit 1\n"})
-		s.deploys(sha, 4, "ROLLED_BACK")
+		s.deploys(sha, 4, "ROLLED_BACK", "as before not as it should be")
 		s.restored(stamp, sha)
 	})
+}
+
+// crashRecreate begins to recreate a service whose container takes its time to stop, and kills Compose meanwhile: the new container is made,
+// under a name for the time being, and has not taken the place of the old one, which runs or is being stopped.
+func (s *shop) crashRecreate(service string) {
+	s.t.Helper()
+	cmd := exec.Command("docker", "compose", "up", "--detach", "--no-deps", "--no-build", "--force-recreate", service)
+	cmd.Dir = s.tree.Dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.await("the new container is made", func() bool {
+		return slices.ContainsFunc(s.docker("ps", "-a", "--filter", "name="+s.project+"-"+service, "--format", "{{.Names}}"), leftoverName.MatchString)
+	})
+	if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		s.t.Fatal(err)
+	}
+	_ = cmd.Wait()                 // it was killed
+	pause(1500 * time.Millisecond) // the engine may have been asked to stop the old one, which takes a second
 }
 
 // The images to go back to survive a prune of what has no name; where somebody removed one for good, it is built again.
@@ -285,8 +314,8 @@ func TestImagesOfARollback(t *testing.T) {
 		if got := s.docker("inspect", "--format", "{{.Image}}", s.containers()["app"])[0]; got != old {
 			t.Errorf("app runs %s, it ran %s", got, old)
 		}
-		if summary := op.step("rollback/revert"); strings.Contains(summary, "built again") {
-			t.Errorf("the image was there, and yet: %s", summary)
+		if warnings := strings.Join(op.Warnings, " "); strings.Contains(warnings, "are gone") || op.step("rollback/restore") != "recreated app" {
+			t.Errorf("the image was there, and yet: %q; %s", warnings, op.step("rollback/restore"))
 		}
 	})
 	t.Run("prune of everything that is not in use", func(t *testing.T) {
@@ -300,8 +329,8 @@ func TestImagesOfARollback(t *testing.T) {
 		}
 		op := finish(sha)
 		wait()
-		if summary := op.step("rollback/revert"); !strings.Contains(summary, "built again app") {
-			t.Errorf("the image was gone, and yet: %s", summary)
+		if warnings := strings.Join(op.Warnings, " "); !strings.Contains(warnings, s.project+"/app are gone; they are built or pulled again") {
+			t.Errorf("the image was gone, and yet: %q", warnings)
 		}
 		if s.revision() != s.readStamp() {
 			t.Errorf("app runs %s, want %s", s.revision(), s.readStamp())

@@ -140,7 +140,7 @@ func TestFleet(t *testing.T) {
 	t.Run("code change", func(t *testing.T) {
 		sha := f.push("api: second edition", map[string]string{"api/message.txt": "second edition\n"})
 		replaced := f.replaced(func() {
-			f.deploys(sha, 0, "SUCCEEDED", "convergence resumed", "flags: api")
+			f.deploys(sha, 0, "SUCCEEDED", "11 of 11 services are as they should be, 1 of them new", "flags: api")
 		})
 		if !slices.Equal(replaced, []string{"api"}) {
 			t.Errorf("replaced %v, want only api", replaced)
@@ -193,9 +193,9 @@ func TestFleet(t *testing.T) {
 		f.untouched(func() { f.deploys(f.dev.Head(), 0, "nothing to deploy") })
 	})
 	t.Run("older commit is superseded", func(t *testing.T) {
-		f.untouched(func() {
-			f.deploys(f.dev.Git("rev-parse", "HEAD~1"), 0, "SUPERSEDED", "superseded by "+f.dev.Head()[:12])
-		})
+		older := f.dev.Git("rev-parse", "HEAD~1")
+		f.untouched(func() { f.deploys(older, 7, "is older than what runs", "behind "+f.dev.Head()[:12], "--allow-older") })
+		f.untouched(func() { f.supersededByWire(older) })
 	})
 	t.Run("look", func(t *testing.T) { f.look() })
 	t.Run("grpcurl", func(t *testing.T) { f.grpcurl() })
@@ -204,10 +204,10 @@ func TestFleet(t *testing.T) {
 	good := f.readStamp()
 	t.Run("failed build", func(t *testing.T) {
 		sha := f.push("web: does not build", map[string]string{"web/Dockerfile": "FROM scratch\nCOPY is-not-there /\n"})
-		if replaced := f.replaced(func() { f.deploys(sha, 4, "ROLLED_BACK", "is-not-there", "build of stack core failed") }); len(replaced) != 0 {
+		if replaced := f.replaced(func() { f.deploys(sha, 1, "FAILED_UNTOUCHED", "is-not-there", "build of stack core failed") }); len(replaced) != 0 {
 			t.Errorf("replaced %v by a build that failed", replaced)
 		}
-		f.failed(good, "BUILD_FAILED", "build/web/1")
+		f.failed("FAILED_UNTOUCHED", good, "BUILD_FAILED", "build/web/1")
 		f.dev.Git("revert", "--no-edit", "HEAD")
 	})
 	t.Run("failed migration", func(t *testing.T) {
@@ -215,7 +215,7 @@ func TestFleet(t *testing.T) {
 		if replaced := f.replaced(func() { f.deploys(sha, 4, "ROLLED_BACK", `relation "nowhere" does not exist`) }); len(replaced) != 0 {
 			t.Errorf("replaced %v after a migration that failed", replaced)
 		}
-		f.failed(good, "MIGRATION_FAILED", "migrate/script/1")
+		f.failed("ROLLED_BACK", good, "MIGRATION_FAILED", "migrate/script/1")
 		if got := f.sql("select to_regclass('half') is null"); got != "t" {
 			t.Error("the failed migration left half of itself behind")
 		}
@@ -224,7 +224,7 @@ func TestFleet(t *testing.T) {
 	t.Run("failed probe", func(t *testing.T) {
 		sha := f.push("worker: crashes", map[string]string{"worker/message.txt": "fault: crash\n"})
 		f.deploys(sha, 4, "ROLLED_BACK", "core/worker: crash loop", "crashing, as the message file asks")
-		f.failed(good, "PROBE_FAILED", "verify/probes")
+		f.failed("ROLLED_BACK", good, "PROBE_FAILED", "verify/probes")
 		a := f.coordinate("observer", "show")
 		a.expect(t, 0, "PROBE_FAILED", "crash loop", "crashing, as the message file asks")
 	})
@@ -248,7 +248,7 @@ func TestFleet(t *testing.T) {
 			}
 			states = append(states, strings.TrimPrefix(op.State, "OPERATION_STATE_"))
 		}
-		want := "SUCCEEDED ROLLED_BACK ROLLED_BACK ROLLED_BACK SUPERSEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED"
+		want := "SUCCEEDED ROLLED_BACK ROLLED_BACK FAILED_UNTOUCHED SUPERSEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED SUCCEEDED"
 		if got := strings.Join(states, " "); got != want {
 			t.Errorf("history: %s\nwant:    %s", got, want)
 		}
@@ -256,12 +256,12 @@ func TestFleet(t *testing.T) {
 }
 
 // failed checks a deploy that failed after the checkout had moved: the old version runs, its commit is
-// checked out, the stamp stays, the pause stays, the bad commit is blocked.
-func (f *fleet) failed(stamp, reason, step string) {
+// checked out, the stamp stays; where something running was touched the pause stays and the bad commit is blocked.
+func (f *fleet) failed(state, stamp, reason, step string) {
 	f.t.Helper()
 	op := f.operation()
-	if op["state"] != "OPERATION_STATE_ROLLED_BACK" || f.failure("reason") != reason || f.failure("step_id") != step {
-		f.t.Errorf("state %v, reason %s, step %s; want ROLLED_BACK, %s, %s", op["state"], f.failure("reason"), f.failure("step_id"), reason, step)
+	if op["state"] != "OPERATION_STATE_"+state || f.failure("reason") != reason || f.failure("step_id") != step {
+		f.t.Errorf("state %v, reason %s, step %s; want %s, %s, %s", op["state"], f.failure("reason"), f.failure("step_id"), state, reason, step)
 	}
 	if f.readStamp() != stamp {
 		f.t.Errorf("the stamp moved to %s", f.readStamp())
@@ -269,11 +269,12 @@ func (f *fleet) failed(stamp, reason, step string) {
 	if f.tree.Head() != stamp {
 		f.t.Errorf("the checkout is at %s, not back at %s", f.tree.Head(), stamp)
 	}
-	if raw, err := os.ReadFile(filepath.Join(f.state, "blocked-sha")); err != nil || !strings.Contains(string(raw), fmt.Sprint(op["target_sha"])) {
-		f.t.Errorf("the bad commit is not blocked: %v %s", err, raw)
+	touched := state == "ROLLED_BACK"
+	if blocked := f.blocked(); slices.Contains(blocked, fmt.Sprint(op["target_sha"])) != touched {
+		f.t.Errorf("%s, and blocked are %v", state, blocked)
 	}
 	f.coordinate("observer", "probe").expect(f.t, 0)
-	if _, err := os.Stat(filepath.Join(f.state, "gitops-paused")); err != nil {
-		f.t.Errorf("convergence is not paused after a failure: %v", err)
+	if _, err := os.Stat(filepath.Join(f.state, "gitops-paused")); (err == nil) != touched {
+		f.t.Errorf("%s, and the pause: %v", state, err)
 	}
 }

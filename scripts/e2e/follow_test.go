@@ -105,7 +105,7 @@ func TestDeployThenVerify(t *testing.T) {
 	if _, err := os.Stat(pause); err != nil {
 		t.Errorf("convergence is not paused although the deploy is not judged: %v", err)
 	}
-	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED", "convergence resumed")
+	h.coordinate("deployer", "verify").expect(t, 0, "SUCCEEDED", "2 of 2 services are as they should be, 1 of them new")
 	if _, err := os.Stat(pause); err == nil {
 		t.Error("convergence is still paused after the verdict")
 	}
@@ -191,7 +191,7 @@ func TestAgentStoppedInTheMiddle(t *testing.T) {
 	}
 	h.eventually(30*time.Second, "the deploy awaits its verdict", func() bool { return h.operation()["state"] == "OPERATION_STATE_AWAITING_VERIFY" })
 	h.coordinate("deployer", "verify", "--operation", "1").expect(t, 0, "SUCCEEDED")
-	h.coordinate("deployer", "attach", "1").expect(t, 0, "the agent was restarted in BUILDING and goes on", "SUCCEEDED")
+	h.coordinate("deployer", "attach", "1").expect(t, 0, "the agent was restarted and takes it up in BUILDING", "SUCCEEDED")
 	if h.readStamp() != sha {
 		t.Errorf("the stamp is %s, not %s", h.readStamp(), sha)
 	}

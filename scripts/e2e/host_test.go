@@ -340,6 +340,14 @@ func (h *host) docker(args ...string) []string {
 	return strings.FieldsFunc(string(out), func(r rune) bool { return r == '\n' })
 }
 
+// try runs the docker client, which may fail.
+func (h *host) try(args ...string) (string, error) {
+	cmd := exec.Command("docker", args...)
+	cmd.Env = append(os.Environ(), h.engineEnv()...)
+	out, err := cmd.Output()
+	return string(out), err
+}
+
 // engineEnv is the way to the engine.
 func (h *host) engineEnv() []string {
 	if h.engine == nil {

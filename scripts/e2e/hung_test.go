@@ -215,9 +215,12 @@ func TestAnswersFromTheStartWhileComposeHangs(t *testing.T) {
 
 // A child that hangs is ended with everything it has begun, and the deploy is rolled back.
 func TestHungChildrenAreEnded(t *testing.T) {
-	for word, wants := range map[string][]string{
-		"up":    {"docker compose up", "stopped at its deadline after 5"},
-		"build": {"docker compose build", "printed nothing for too long"},
+	for word, want := range map[string]struct {
+		code  int
+		texts []string
+	}{
+		"up":    {4, []string{"docker compose up", "stopped at its deadline after 5", "ROLLED_BACK", "2 of 2 services run what ran before"}},
+		"build": {1, []string{"docker compose build", "printed nothing for too long", "FAILED_UNTOUCHED"}},
 	} {
 		t.Run(word, func(t *testing.T) {
 			t.Parallel()
@@ -230,8 +233,8 @@ func TestHungChildrenAreEnded(t *testing.T) {
 			f := h.followRun(h.address, sha)
 			h.eventually(60*time.Second, "docker compose hangs", func() bool { return len(docker.pids()) > 0 })
 			docker.mend() // what hangs goes on hanging
-			f.ends(4)
-			answer{stdout: f.stdout.String(), stderr: f.stderr.String(), code: 4}.expect(t, 4, append(wants, "ROLLED_BACK")...)
+			f.ends(want.code)
+			answer{stdout: f.stdout.String(), stderr: f.stderr.String(), code: want.code}.expect(t, want.code, want.texts...)
 			docker.gone(h)
 			if h.readStamp() != old || h.tree.Head() != old {
 				t.Errorf("stamp %s, HEAD %s, want %s", h.readStamp(), h.tree.Head(), old)

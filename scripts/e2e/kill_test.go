@@ -49,7 +49,7 @@ func trials() []*trial {
 		{name: "good", state: "SUCCEEDED", touched: []string{"app", "side"}, start: push(func(n int) map[string]string {
 			return map[string]string{fmt.Sprintf("migrations/1%03d_more.sh", n): ":\n"}
 		})},
-		{name: "does not build", state: "ROLLED_BACK", reason: "BUILD_FAILED", start: push(func(int) map[string]string {
+		{name: "does not build", state: "FAILED_UNTOUCHED", reason: "BUILD_FAILED", start: push(func(int) map[string]string {
 			return map[string]string{"app/Dockerfile": "FROM scratch\nCOPY is-not-there /\n"}
 		})},
 		{name: "crashes", state: "ROLLED_BACK", reason: "PROBE_FAILED", touched: []string{"app", "side"}, start: push(func(int) map[string]string {
@@ -158,11 +158,13 @@ type sight struct {
 	stamp      string
 	containers map[string]string
 	images     map[string]string
+	blocked    []string
+	pause      map[string]any
 }
 
 func (s *shop) look() sight {
 	s.t.Helper()
-	return sight{s.readStamp(), s.containers(), s.images()}
+	return sight{s.readStamp(), s.containers(), s.images(), s.blocked(), s.sentinel("gitops-paused")}
 }
 
 // check holds the host to what the end of an operation promises.
@@ -175,6 +177,10 @@ func (s *shop) check(tr *trial, before sight, target string, op record) {
 	s.kept(before.containers, tr.touched...)
 	s.gapless(op.ID)
 	now := s.look()
+	if op.State == "FAILED_UNTOUCHED" {
+		s.asBefore(before)
+		return
+	}
 	if op.State == "ROLLED_BACK" {
 		s.restored(before.stamp, target)
 		if !maps.Equal(now.images, before.images) {
@@ -195,8 +201,8 @@ func (s *shop) check(tr *trial, before sight, target string, op record) {
 	if got, want := s.docker("exec", now.containers["side"], "cat", "/side/message.txt")[0], strings.TrimSpace(s.tree.Read("side/message.txt")); got != want {
 		s.t.Errorf("side reads %q, the checkout has %q", got, want)
 	}
-	if blocked := s.sentinel("blocked-sha"); tr.name == "good" && blocked != nil {
-		s.t.Errorf("%v is still blocked after a good deploy on top of it", blocked["sha"])
+	if blocked := s.blocked(); tr.name == "good" && len(blocked) > 0 {
+		s.t.Errorf("%v are still blocked after a good deploy on top of them", blocked)
 	}
 	want := any(op.ID)
 	if tr.name == "good" {

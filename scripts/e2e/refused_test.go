@@ -181,8 +181,8 @@ func TestStrangersReachNothing(t *testing.T) {
 		})
 		t.Run("observer may not deploy, deployer may not pause", func(t *testing.T) {
 			sha := h.push("wanted", map[string]string{"front/message.txt": "wanted\n"})
-			h.coordinate("observer", "run", "--no-gate", "--sha", sha, "--config", filepath.Join(h.dev.Dir, h.config)).expect(t, 6, "observer/observer may not call Execute with deploy")
-			h.coordinate("deployer", "pause", "--reason", "x").expect(t, 6, "deployer/deployer may not call")
+			h.coordinate("observer", "run", "--no-gate", "--sha", sha, "--config", filepath.Join(h.dev.Dir, h.config)).expect(t, 6, "observer/observer may not deploy", "use a deployer's identity")
+			h.coordinate("deployer", "pause", "--reason", "x").expect(t, 6, "deployer/deployer may not pause", "use an operator's identity")
 		})
 	})
 }

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -56,8 +60,8 @@ func TestRollbackByHand(t *testing.T) {
 		t.Logf("rollback with pinned images: %s, of which the agent's %s", took.Round(time.Millisecond), s.newest().Ended.Sub(s.newest().Created).Round(time.Millisecond))
 		s.wentBack(first, two)
 		s.kept(before, "app", "side")
-		if op := s.newest(); strings.Contains(op.step("rollback/revert"), "built") {
-			t.Errorf("the images were pinned, and yet: %s", op.step("rollback/revert"))
+		if op := s.newest(); strings.Contains(strings.Join(op.Warnings, " "), "are gone") || op.step("rollback/restore") == "" {
+			t.Errorf("the images were pinned, and yet: %q; %s", op.Warnings, op.step("rollback/restore"))
 		}
 		if !slices.ContainsFunc(s.newest().Warnings, func(w string) bool { return strings.Contains(w, "003_more") }) {
 			t.Errorf("migrations that stay are not named: %q", s.newest().Warnings)
@@ -69,7 +73,7 @@ func TestRollbackByHand(t *testing.T) {
 		s.untouched(func() { s.deploys(two, 7, "is blocked since", "landfall-coordinator unblock") })
 		s.coordinate("operator", "unblock").expect(t, 0, two[:12])
 		s.deploys(two, 0, "SUCCEEDED")
-		if s.sentinel("blocked-sha") != nil || s.sentinel("gitops-paused") != nil {
+		if len(s.blocked()) > 0 || s.sentinel("gitops-paused") != nil {
 			t.Error("block or pause stays after a finished deploy")
 		}
 	})
@@ -80,16 +84,18 @@ func TestRollbackByHand(t *testing.T) {
 		rollback("--to", two[:12])
 		s.wentBack(two, three)
 		s.kept(before, "app", "side")
-		if op := s.newest(); strings.Contains(op.step("rollback/revert"), "built") {
-			t.Errorf("the images were pinned, and yet: %s", op.step("rollback/revert"))
+		if op := s.newest(); strings.Contains(strings.Join(op.Warnings, " "), "are gone") || op.step("rollback/restore") == "" {
+			t.Errorf("the images were pinned, and yet: %q; %s", op.Warnings, op.step("rollback/restore"))
 		}
 	})
 	t.Run("to where it is already", func(t *testing.T) {
 		defer s.in(t)()
-		blocked := s.sentinel("blocked-sha")["sha"]
-		rollback("--to", two)
-		if s.readStamp() != two || s.revision() != two || s.sentinel("blocked-sha")["sha"] != blocked {
-			t.Errorf("stamp %s, app %s, blocked %v", s.readStamp(), s.revision(), s.sentinel("blocked-sha"))
+		newest := s.newest().ID
+		s.untouched(func() {
+			s.coordinate("deployer", "rollback", "--to", two).expect(t, 0, "nothing to do: "+two[:12]+" runs, 4 services stay as they are")
+		})
+		if s.readStamp() != two || s.revision() != two || s.newest().ID != newest {
+			t.Errorf("stamp %s, app %s, operation %s", s.readStamp(), s.revision(), s.newest().ID)
 		}
 	})
 	t.Run("to a commit that no operation remembers", func(t *testing.T) {
@@ -107,8 +113,8 @@ func TestRollbackByHand(t *testing.T) {
 		s.docker("rmi", "--force", was)
 		took := rollback("--operation", s.newest().ID)
 		t.Logf("rollback whose image is gone: %s, of which the agent's %s", took.Round(time.Millisecond), s.newest().Ended.Sub(s.newest().Created).Round(time.Millisecond))
-		if op := s.newest(); !strings.Contains(op.step("rollback/revert"), "built again app") {
-			t.Errorf("the image was gone, and yet: %s", op.step("rollback/revert"))
+		if op := s.newest(); !strings.Contains(strings.Join(op.Warnings, " "), s.project+"/app are gone; they are built or pulled again") {
+			t.Errorf("the image was gone, and yet: %q", op.Warnings)
 		}
 		s.wentBack(s.newest().Target, five)
 	})
@@ -118,8 +124,8 @@ func TestRollbackByHand(t *testing.T) {
 			s.coordinate("deployer", "rollback", "--to", s.dev.Head()).expect(t, 7, "does not come before")
 			s.coordinate("deployer", "rollback", "--to", "0123456789abcdef0123456789abcdef01234567").expect(t, 2, "0123456789ab")
 			s.coordinate("deployer", "rollback", "--operation", "op-999").expect(t, 2, "op-999")
-			s.coordinate("deployer", "rollback").expect(t, 2, "--operation ID or --to SHA")
-			s.coordinate("observer", "rollback", "--to", first).expect(t, 6, "may not call")
+			s.coordinate("deployer", "rollback").expect(t, 2, "--operation", "--to", two[:12])
+			s.coordinate("observer", "rollback", "--to", first).expect(t, 6, "observer/observer may not rollback")
 		})
 		s.tree.Write("side/message.txt", "edited on the host\n")
 		s.untouched(func() { s.coordinate("deployer", "rollback", "--to", first).expect(t, 7, "edited by hand") })
@@ -186,20 +192,16 @@ func TestCancel(t *testing.T) {
 			t.Errorf("status and pause took %s while a child hangs", took)
 		}
 		a := s.coordinate("deployer", "cancel", "2")
-		a.expect(t, 4, "ROLLED_BACK", "cancelled by deployer/deployer")
+		a.expect(t, 0, "CANCELLED", "cancelled by deployer/deployer")
 		t.Logf("from the cancellation to the end: %s", time.Since(began).Round(time.Millisecond))
 		wait()
-		if op := s.newest(); op.State != "ROLLED_BACK" || op.Failure.Reason != "CANCELLED" {
+		if op := s.newest(); op.State != "CANCELLED" || op.Failure.Reason != "CANCELLED" {
 			t.Errorf("%s: %s", op.State, op.Failure.Reason)
 		}
-		s.tidy()
-		s.kept(before.containers)
-		if s.readStamp() != stamp || s.tree.Head() != stamp {
-			t.Errorf("stamp %s, checkout %s, want %s", s.readStamp(), s.tree.Head(), stamp)
+		if before.pause = s.sentinel("gitops-paused"); before.pause["reason"] != "a hung build" {
+			t.Errorf("the pause of a person is %v", before.pause)
 		}
-		if s.sentinel("blocked-sha") != nil {
-			t.Error("a commit is blocked because somebody cancelled it")
-		}
+		s.asBefore(before)
 		s.coordinate("operator", "resume").expect(t, 0)
 	})
 	t.Run("while it awaits its verdict", func(t *testing.T) {
@@ -207,7 +209,7 @@ func TestCancel(t *testing.T) {
 		before := s.look()
 		sha := s.push("unjudged", map[string]string{"app/run.sh": serves("unjudged"), "app/prepare.sh": "#!/bin/sh\n"})
 		s.coordinate("deployer", "deploy", "--sha", sha, "--config", config).expect(t, 0, "AWAITING_VERIFY")
-		s.coordinate("deployer", "cancel", s.newest().ID).expect(t, 4, "ROLLED_BACK", "in AWAITING_VERIFY")
+		s.coordinate("deployer", "cancel", s.newest().ID).expect(t, 0, "ROLLED_BACK", "in AWAITING_VERIFY", "services run what ran before")
 		s.kept(before.containers, "app")
 		if now := s.look(); now.stamp != stamp || s.tree.Head() != stamp || !maps.Equal(now.images, before.images) {
 			t.Errorf("stamp %s, checkout %s, images %v, want %s, %v", now.stamp, s.tree.Head(), now.images, stamp, before.images)
@@ -216,21 +218,22 @@ func TestCancel(t *testing.T) {
 	t.Run("one that has ended", func(t *testing.T) {
 		defer s.in(t)()
 		s.untouched(func() {
-			s.coordinate("deployer", "cancel", s.newest().ID).expect(t, 4, "ROLLED_BACK")
-			s.coordinate("deployer", "cancel", "1").expect(t, 0, "SUCCEEDED")
+			s.coordinate("deployer", "cancel", s.newest().ID).expect(t, 7, "has ended already (ROLLED_BACK)")
+			s.coordinate("deployer", "cancel", "1").expect(t, 7, "has ended already (SUCCEEDED)")
+			s.coordinate("deployer", "cancel").expect(t, 7, "no operation runs")
 			s.coordinate("deployer", "cancel", "op-999").expect(t, 2, "op-999")
 		})
 	})
 	t.Run("before anything is touched", func(t *testing.T) {
 		defer s.in(t)()
 		sha := s.push("slow to fetch", map[string]string{"app/run.sh": serves("slow to fetch")})
-		s.tree.Git("config", "remote.origin.uploadpack", s.slowGit())
+		goOn := s.stallOrigin()
 		before := s.picture()
 		wait := s.runs(sha)
 		s.reaches("PROVING", 10*time.Second)
-		s.coordinate("deployer", "cancel", s.newest().ID).expect(t, 1, "CANCELLED")
+		s.coordinate("deployer", "cancel", s.newest().ID).expect(t, 0, "CANCELLED")
 		wait()
-		s.tree.Git("config", "--unset", "remote.origin.uploadpack")
+		goOn()
 		if after := s.picture(); !slices.Equal(before, after) {
 			t.Errorf("the host was changed\nbefore: %v\nafter:  %v", before, after)
 		}
@@ -239,22 +242,36 @@ func TestCancel(t *testing.T) {
 	})
 	t.Run("every end is in the history", func(t *testing.T) {
 		defer s.in(t)()
-		s.deploys(stamp, 0, "SUPERSEDED")
+		s.untouched(func() { s.deploys(stamp, 7, "is older than what runs", "rollback --to "+stamp[:12]) })
+		s.supersededByWire(stamp)
 		var states []string
 		for _, op := range s.history() {
 			states = append(states, op.State)
 			s.coordinate("observer", "show", op.ID).expect(t, 0, op.State, "timeline")
 		}
-		if got, want := strings.Join(states, " "), "SUPERSEDED SUCCEEDED CANCELLED ROLLED_BACK ROLLED_BACK SUCCEEDED"; got != want {
+		if got, want := strings.Join(states, " "), "SUPERSEDED SUCCEEDED CANCELLED ROLLED_BACK CANCELLED SUCCEEDED"; got != want {
 			t.Errorf("history: %s\nwant:    %s", got, want)
 		}
 	})
 }
 
-// slowGit is a git-upload-pack that never answers.
-func (s *shop) slowGit() string {
+// stallOrigin makes every fetch hang until the result is called: git waits for somebody to write the list of refs.
+func (s *shop) stallOrigin() (goOn func()) {
 	s.t.Helper()
-	s.dev.Write("../slow-upload-pack", "#!/bin/sh\nexec sleep 600\n")
-	path := filepath.Join(s.dev.Dir, "../slow-upload-pack")
-	return filepath.Clean(path)
+	refs := filepath.Join(s.origin.Dir, "packed-refs")
+	if err := os.Rename(refs, refs+".away"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		s.t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(refs, 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return func() {
+		s.t.Helper()
+		if err := os.Remove(refs); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := os.Rename(refs+".away", refs); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.t.Fatal(err)
+		}
+	}
 }

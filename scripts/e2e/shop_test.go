@@ -136,10 +136,7 @@ func (s *shop) removePins() {
 	if s.engine != nil {
 		return // they go with it
 	}
-	tags := s.docker("images", "--filter", "reference="+s.pins(), "--format", "{{.Repository}}:{{.Tag}}")
-	if len(tags) > 0 {
-		s.docker(append([]string{"rmi", "--no-prune"}, tags...)...)
-	}
+	s.removeContainers() // what they use cannot go
 	if left := s.docker("images", "-aq", "--filter", "label=com.docker.compose.project="+s.project); len(left) > 0 {
 		slices.Sort(left)
 		_ = exec.Command("docker", append([]string{"rmi", "-f"}, slices.Compact(left)...)...).Run() // untagged editions; one may be another's parent

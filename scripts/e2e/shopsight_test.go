@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -127,13 +128,69 @@ func (s *shop) restored(stamp, sha string) {
 	if s.readStamp() != stamp || s.tree.Head() != stamp {
 		s.t.Errorf("stamp %s, checkout %s, want both %s", s.readStamp(), s.tree.Head(), stamp)
 	}
-	if got := s.sentinel("blocked-sha"); got["sha"] != sha {
-		s.t.Errorf("blocked is %v, want %s", got["sha"], sha)
+	if blocked := s.blocked(); !slices.Contains(blocked, sha) {
+		s.t.Errorf("blocked are %v, want %s among them", blocked, sha)
 	}
 	if s.sentinel("gitops-paused") == nil {
 		s.t.Error("convergence is not paused after a failure")
 	}
 	s.tidy()
+}
+
+// failsUntouched deploys a commit that must fail before a container or the database can have been touched, and checks what is
+// promised of that: exit code, reason, checkout, stamp, every container, every image; nothing is blocked or paused by it.
+func (s *shop) failsUntouched(sha, reason string, texts ...string) record {
+	s.t.Helper()
+	before := s.look()
+	s.deploys(sha, 1, append(texts, "FAILED_UNTOUCHED")...)
+	op := s.newest()
+	if op.State != "FAILED_UNTOUCHED" || op.Failure.Reason != reason {
+		s.t.Errorf("state %s, reason %s (%s); want FAILED_UNTOUCHED, %s", op.State, op.Failure.Reason, op.Failure.Message, reason)
+	}
+	s.asBefore(before)
+	return op
+}
+
+// asBefore checks that an operation that touched nothing has left nothing: checkout, stamp, containers, images, block, pause.
+func (s *shop) asBefore(before sight) {
+	s.t.Helper()
+	if s.readStamp() != before.stamp || s.tree.Head() != before.stamp {
+		s.t.Errorf("stamp %s, checkout %s, want both %s", s.readStamp(), s.tree.Head(), before.stamp)
+	}
+	if dirty := s.tree.Git("status", "--porcelain", "--untracked-files=no"); dirty != "" {
+		s.t.Errorf("the checkout is not as it was: %s", dirty)
+	}
+	if now := s.blocked(); !slices.Equal(now, before.blocked) {
+		s.t.Errorf("blocked are %v, were %v", now, before.blocked)
+	}
+	if now := s.sentinel("gitops-paused"); fmt.Sprint(now) != fmt.Sprint(before.pause) {
+		s.t.Errorf("the pause is %v, was %v", now, before.pause)
+	}
+	s.kept(before.containers)
+	if now := s.images(); !maps.Equal(now, before.images) {
+		s.t.Errorf("other images run than before\nbefore: %v\nafter:  %v", before.images, now)
+	}
+	s.tidy()
+}
+
+// blocked lists the commits that are blocked, one JSON object a line.
+func (h *host) blocked() []string {
+	h.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(h.state, "blocked-sha"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.t.Fatal(err)
+	}
+	var shas []string
+	for line := range strings.Lines(string(raw)) {
+		var block struct {
+			SHA string `json:"sha"`
+		}
+		if err := json.Unmarshal([]byte(line), &block); err != nil {
+			h.t.Fatalf("blocked-sha: %v: %s", err, line)
+		}
+		shas = append(shas, block.SHA)
+	}
+	return shas
 }
 
 // kept checks that services other than those named have the containers they had.

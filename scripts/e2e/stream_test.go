@@ -243,7 +243,7 @@ func TestBrokenConnectionsAndRestarts(t *testing.T) {
 			want := h.recorded()
 			got, lost := deploying.events(0)
 			same(t, "the deploying coordinator", got, want)
-			if all := strings.Join(want, "\n"); lost == 0 || !strings.Contains(all, "AGENT_RESTARTED") || strings.Count(all, "burst 50 line") != floodLines/5/50 {
+			if all := strings.Join(want, "\n"); lost == 0 || !strings.Contains(all, `"taken_up":`) || strings.Count(all, "burst 50 line") != floodLines/5/50 {
 				t.Errorf("%d connections lost, %s; the record has %d events", lost, line, len(want))
 			}
 			watching.ends(0)
