@@ -196,7 +196,7 @@ func TestWithoutPeerOrCertificateNobodyIsAdmitted(t *testing.T) {
 	t.Parallel()
 	s := New(Config{}, nopLog())
 	for name, ctx := range strangers() {
-		if _, err := s.admit(ctx, landfallv1.DiagnosticsService_GetHost_FullMethodName); err == nil {
+		if _, err := s.admit(ctx, landfallv1.DiagnosticsService_GetHost_FullMethodName, false); err == nil {
 			t.Errorf("%s is admitted", name)
 		}
 	}

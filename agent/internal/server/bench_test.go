@@ -106,7 +106,7 @@ func (b *bench) configure() Config {
 		Versions: func(context.Context) (string, string, error) { return "28.5.2", "2.40.3", nil },
 		Expires:  func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     func() (uint64, uint64, error) { return 5 << 30, 1 << 30, nil },
-		Checkout: "/srv/sample", Branch: "main", PauseTTL: 4 * time.Hour, Creds: source.ServerCredentials(),
+		Checkout: "/srv/sample", Branch: "main", PauseTTL: 4 * time.Hour, Creds: source.ServerCredentials(), Authority: source,
 	}
 }
 
