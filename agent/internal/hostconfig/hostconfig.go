@@ -15,6 +15,7 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/strictyaml"
+	"ataraxis.dev/landfall/shared/trust"
 )
 
 // DefaultPath is where the agent looks for its configuration.
@@ -85,9 +86,20 @@ func Default() Config {
 	}
 }
 
-// Load reads and checks the file. The error is Invalid and lists every problem.
+// maxConfig bounds what is read of the file, in bytes.
+const maxConfig = 1 << 20
+
+// Load reads and checks the file, which only root or we can have written: it says whom the
+// agent believes and what it runs. The error is Invalid and lists every problem.
 func Load(path string) (Config, error) {
-	raw, err := os.ReadFile(path)
+	err := trust.Us().File(path)
+	var raw []byte
+	if err == nil {
+		raw, _, err = trust.Us().Read(path, maxConfig)
+	}
+	if trust.Untrusted(err) {
+		return Config{}, err
+	}
 	if err != nil {
 		return Config{}, fault.Wrap(err, fault.Invalid, "CONFIG_MISSING", "read the configuration").
 			WithHint("write one, or name it with --config")
