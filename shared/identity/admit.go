@@ -54,7 +54,7 @@ func (s *Source) Admit(state tls.ConnectionState) (Principal, error) {
 	for _, cert := range state.PeerCertificates[1:] {
 		intermediates.AddCert(cert)
 	}
-	chains, err := leaf.Verify(x509.VerifyOptions{Roots: p.identity.pool, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	chains, err := leaf.Verify(x509.VerifyOptions{Roots: p.clients, Intermediates: intermediates, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
 		return Principal{}, fault.Wrap(err, fault.Unauthenticated, ReasonUnknownAuthority, "%s does not come from a CA that is trusted here now", what).
 			WithHint("use an identity of the present CA: landfall-coordinator identity issue NAME")
@@ -70,6 +70,11 @@ func (s *Source) Admit(state tls.ConnectionState) (Principal, error) {
 		}
 		if cert.NotAfter.Before(v.to) {
 			v.to = cert.NotAfter
+		}
+	}
+	if r := s.options.Renewal; r != nil && chain[len(chain)-1].Equal(r.ca.cert) {
+		if err := p.checkRenewed(leaf, what); err != nil {
+			return Principal{}, err
 		}
 	}
 	s.verdicts.remember(leaf, v)

@@ -265,10 +265,15 @@ func checkPrivate(path string, info fs.FileInfo, uid int) error {
 
 // readCerts reads one or more certificates.
 func readCerts(path string) ([]*x509.Certificate, error) {
-	rest, err := readFile(path)
+	content, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
+	return parseCerts(path, content)
+}
+
+// parseCerts is readCerts of content; path names it in errors.
+func parseCerts(path string, rest []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for {
 		var block *pem.Block

@@ -68,6 +68,9 @@ type Principal struct {
 // String is ROLE/NAME.
 func (p Principal) String() string { return string(p.Role) + "/" + p.Name }
 
+// EndingSoon is how long before its end everybody who meets a certificate is warned.
+const EndingSoon = 30 * 24 * time.Hour
+
 // ExpiresWithin reports whether the leaf is no longer valid at now + d.
 func (p Principal) ExpiresWithin(d time.Duration, now time.Time) bool {
 	return now.Add(d).After(p.NotAfter)

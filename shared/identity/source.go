@@ -2,6 +2,7 @@ package identity
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,6 +29,8 @@ type Options struct {
 	Refused func(error)
 	// Met receives the other end of each connection that a client opens. nil drops it.
 	Met func(Principal)
+	// Renewal is the agent's own authority for renewed clients; nil where there is none.
+	Renewal *Renewal
 }
 
 // Source is an identity folder in use. It looks at the files before each handshake and
@@ -39,6 +42,8 @@ type Source struct {
 	options  Options
 	verdicts verdicts
 
+	installing sync.Mutex // held while the list on disk is replaced
+
 	mu     sync.Mutex
 	now    present
 	loaded fingerprint  // of the files behind now
@@ -49,6 +54,7 @@ type Source struct {
 // present is what holds at one moment.
 type present struct {
 	identity   *Identity
+	clients    *x509.CertPool // the identity's CAs, and the renewal authority
 	lists      lists
 	broken     error  // why nobody is admitted; nil when the lists can be believed
 	generation uint64 // grows with each change of the fields above
@@ -93,7 +99,7 @@ func Open(dir string, options Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.listed, s.now = s.loaded, present{identity: id, lists: ls, generation: 1}
+	s.listed, s.now = s.loaded, present{identity: id, clients: s.clients(id), lists: ls, generation: 1}
 	return s, nil
 }
 
@@ -110,16 +116,32 @@ func (s *Source) Revoked() (int, error) {
 	return p.lists.count(), p.broken
 }
 
-// Unused says why the files on disk are not the ones in use; nil when they are.
-func (s *Source) Unused() error {
-	s.present()
+// Troubles are what a person should mend: files that are not the ones in use, and why nobody is admitted.
+func (s *Source) Troubles() (troubles []error) {
+	p := s.present()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.failed == nil {
-		return nil
+	if s.failed != nil {
+		if _, err := s.load(); err != nil {
+			troubles = append(troubles, fault.Wrap(err, fault.KindOf(err), fault.ReasonOf(err), "the files on disk are not the ones in use"))
+		}
 	}
-	_, err := s.load()
-	return err
+	if p.broken != nil {
+		troubles = append(troubles, p.broken)
+	}
+	return troubles
+}
+
+// Install takes up a CA's signed revocation list; see [InstallList]. From its return on it
+// counts for every handshake and every verdict.
+func (s *Source) Install(content []byte) (changed bool, revoked int, err error) {
+	s.installing.Lock()
+	defer s.installing.Unlock()
+	if changed, _, err = InstallList(s.dir, content); err != nil {
+		return false, 0, err
+	}
+	p := s.present()
+	return changed, p.lists.count(), p.broken
 }
 
 // present looks at the files and takes up what is new.
@@ -146,8 +168,16 @@ func (s *Source) reload(now fingerprint) {
 		return
 	}
 	s.loaded, s.failed = now, nil
-	s.now.identity = id
+	s.now.identity, s.now.clients = id, s.clients(id)
 	s.now.generation++
+}
+
+func (s *Source) clients(id *Identity) *x509.CertPool {
+	pool := id.pool.Clone()
+	if s.options.Renewal != nil {
+		pool.AddCert(s.options.Renewal.ca.cert)
+	}
+	return pool
 }
 
 // relist takes up the revocation lists. They never go back: neither to an older number nor to none.
@@ -238,12 +268,12 @@ func connOf(hello *tls.ClientHelloInfo) net.Conn {
 }
 
 func (s *Source) serverTLS() *tls.Config {
-	id := s.Identity()
+	p := s.present()
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: protocols[:], SessionTicketsDisabled: true, Time: s.options.Now,
-		Certificates: []tls.Certificate{id.Certificate},
+		Certificates: []tls.Certificate{p.identity.Certificate},
 		// The standard verification: chain, validity, clientAuth usage.
-		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: id.pool,
+		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: p.clients,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			_, err := s.Admit(state)
 			return err

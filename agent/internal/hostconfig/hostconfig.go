@@ -38,7 +38,20 @@ type Config struct {
 	Limits          Limits        `yaml:"limits"`
 	Deadlines       Deadlines     `yaml:"deadlines"`
 	Metrics         string        `yaml:"metrics"`
+	Renewal         *Renewal      `yaml:"renewal"`
 }
+
+// Renewal has the agent sign certificates for callers who renew theirs over the wire, with an authority of its own.
+type Renewal struct {
+	ValidFor time.Duration `yaml:"valid_for,required"` // how long a renewed certificate is valid
+}
+
+// The bounds of renewal.valid_for: shorter than a working day would end before somebody renews, longer than a year is
+// what the CA issues.
+const (
+	minRenewal = 8 * time.Hour
+	maxRenewal = 366 * 24 * time.Hour
+)
 
 // GitHub is where convergence asks for the CI status.
 type GitHub struct {
@@ -209,6 +222,9 @@ func (k *checker) numbers(c Config) {
 		if d.value <= 0 {
 			k.bad("must be more than nothing", d.path)
 		}
+	}
+	if r := c.Renewal; r != nil && (r.ValidFor < minRenewal || r.ValidFor > maxRenewal) {
+		k.bad("must be %s to %s, not %s", []string{"renewal", "valid_for"}, minRenewal, maxRenewal, r.ValidFor)
 	}
 	if c.Limits.BuildParallelism < 1 || c.Limits.BuildParallelism > 64 {
 		k.bad("must be 1 to 64, not %d", []string{"limits", "build_parallelism"}, c.Limits.BuildParallelism)

@@ -20,10 +20,20 @@ const dirSide = "side"
 // maxSentinel bounds what is read of an operators' file, in bytes.
 const maxSentinel = 1 << 20
 
+// Check says whether Open would refuse a state directory for who can write it; it changes
+// nothing. One that is not there yet is in order.
+func Check(dir string) error {
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	_, err := guard(dir, false)
+	return err
+}
+
 // guard refuses a state directory that somebody else than root and us can write to, or has
 // written to: what lies in it decides what runs next. What only we have made too open is
 // tightened. The returned names are those whose mode was changed.
-func guard(dir string) (tightened []string, err error) {
+func guard(dir string, change bool) (tightened []string, err error) {
 	judge := trust.Us()
 	if err := judge.Folder(dir); err != nil {
 		return nil, untrusted(err)
@@ -41,18 +51,22 @@ func guard(dir string) (tightened []string, err error) {
 		if err != nil {
 			return nil, fault.Wrap(err, fault.Invalid, reasonStateDir, "look into state_dir")
 		}
-		changed, err := guardEntry(judge, path, info)
+		open, err := guardEntry(judge, path, info)
+		if err == nil && open && change {
+			err = tighten(path, info)
+		}
 		if err != nil {
 			return nil, untrusted(err)
 		}
-		if changed {
+		if open {
 			tightened = append(tightened, entry.Name())
 		}
 	}
 	return tightened, nil
 }
 
-func guardEntry(judge trust.Judge, path string, info fs.FileInfo) (changed bool, err error) {
+// guardEntry reports whether a file of ours can be used by others, which is mended; what we cannot mend is an error.
+func guardEntry(judge trust.Judge, path string, info fs.FileInfo) (open bool, err error) {
 	owner, known := trust.Owner(info)
 	foreign := known && owner != 0 && owner != judge.UID
 	switch {
@@ -70,7 +84,7 @@ func guardEntry(judge trust.Judge, path string, info fs.FileInfo) (changed bool,
 			WithHint("make it a file of its own: cp -p %[1]s %[1]s.own && mv %[1]s.own %[1]s", trust.Quote(path))
 	}
 	if bits.IsRegular() && !foreign && bits.Perm()&0o077 != 0 {
-		return true, tighten(path, info)
+		return true, nil
 	}
 	return false, judge.Regular(path, info)
 }

@@ -67,7 +67,7 @@ func openOn(d disk, dir string, keep int, log hclog.Logger) (*Journal, error) {
 	if err := d.makeDir(dir); err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, reasonStateDir, "make state_dir")
 	}
-	tightened, err := guard(dir)
+	tightened, err := guard(dir, true)
 	if err != nil {
 		return nil, err
 	}

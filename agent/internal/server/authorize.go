@@ -32,6 +32,9 @@ var methodRules = map[string][]identity.Role{
 	landfallv1.GitOpsService_Unblock_FullMethodName:   operators,
 	landfallv1.GitOpsService_GetGitOps_FullMethodName: observers,
 
+	landfallv1.IdentityService_Revoke_FullMethodName: operators,
+	landfallv1.IdentityService_Renew_FullMethodName:  observers, // each for himself
+
 	landfallv1.DiagnosticsService_GetHost_FullMethodName:         observers,
 	landfallv1.DiagnosticsService_ListServices_FullMethodName:    observers,
 	landfallv1.DiagnosticsService_Probe_FullMethodName:           observers,

@@ -92,6 +92,7 @@ var allowed = map[identity.Role]struct{ operatorMethods, deployCommands, operato
 
 var operatorMethods = []string{
 	"/landfall.v1.GitOpsService/Pause", "/landfall.v1.GitOpsService/Resume", "/landfall.v1.GitOpsService/Unblock",
+	"/landfall.v1.IdentityService/Revoke",
 }
 
 var operatorCommands = []string{"restart", "migrate", "converge"}

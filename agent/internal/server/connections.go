@@ -20,7 +20,15 @@ type Authority interface {
 	// Admit judges the other end of an open connection by the files and the clock of now. The
 	// error is Unauthenticated.
 	Admit(tls.ConnectionState) (identity.Principal, error)
+	// Install takes up a signed revocation list and tells how many certificates are revoked.
+	Install(list []byte) (changed bool, revoked int, err error)
+	// Renew signs a certificate for a new key of the one at the other end.
+	Renew(state tls.ConnectionState, request []byte) (identity.Renewed, error)
+	// Troubles are what a person should mend before it keeps somebody out, or in.
+	Troubles() []error
 }
+
+var _ Authority = (*identity.Source)(nil)
 
 // connection is one connection whose principal was proven. gRPC carries it as its AuthInfo.
 type connection struct {

@@ -78,6 +78,7 @@ type Server struct {
 	seenCheckout *latest.Value[seenTree]
 	seenVersions *latest.Value[versions]
 
+	authority   Authority
 	limits      limits
 	connections *connections
 	calls       *calls
@@ -98,7 +99,7 @@ func newLimited(c Config, l limits, log hclog.Logger) *Server {
 		versions: c.Versions, expires: c.Expires, left: c.Left, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
 		started: time.Now(), log: log, health: health.NewServer(),
 		seenCheckout: latest.New[seenTree](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
-		limits: l, connections: newConnections(l, c.Authority), calls: newCalls(l), desk: newDesk(l), refusals: newTally(log, l.quiet),
+		authority: c.Authority, limits: l, connections: newConnections(l, c.Authority), calls: newCalls(l), desk: newDesk(l), refusals: newTally(log, l.quiet),
 	}
 	s.grpc = grpc.NewServer(append(l.options(),
 		grpc.Creds(guarded{c.Creds, s.connections}),
@@ -108,6 +109,7 @@ func newLimited(c Config, l limits, log hclog.Logger) *Server {
 	landfallv1.RegisterDeployServiceServer(s.grpc, deployService{Server: s})
 	landfallv1.RegisterGitOpsServiceServer(s.grpc, gitopsService{Server: s})
 	landfallv1.RegisterDiagnosticsServiceServer(s.grpc, diagnosticsService{Server: s})
+	landfallv1.RegisterIdentityServiceServer(s.grpc, identityService{Server: s})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 	return s

@@ -176,7 +176,10 @@ type RenewResponse struct {
 	// The certificate as PEM.
 	Certificate string `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
 	// When it ends.
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// The certificate of the renewal authority as PEM, for the caller's ca.pem. It can sign clients only, and is no authority
+	// for agents.
+	Authority     string `protobuf:"bytes,3,opt,name=authority,proto3" json:"authority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -225,6 +228,13 @@ func (x *RenewResponse) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *RenewResponse) GetAuthority() string {
+	if x != nil {
+		return x.Authority
+	}
+	return ""
+}
+
 var File_landfall_v1_identity_service_proto protoreflect.FileDescriptor
 
 const file_landfall_v1_identity_service_proto_rawDesc = "" +
@@ -236,11 +246,12 @@ const file_landfall_v1_identity_service_proto_rawDesc = "" +
 	"\achanged\x18\x01 \x01(\bR\achanged\x12#\n" +
 	"\rrevoked_count\x18\x02 \x01(\rR\frevokedCount\"?\n" +
 	"\fRenewRequest\x12/\n" +
-	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\"n\n" +
+	"\x13certificate_request\x18\x01 \x01(\fR\x12certificateRequest\"\x8c\x01\n" +
 	"\rRenewResponse\x12 \n" +
 	"\vcertificate\x18\x01 \x01(\tR\vcertificate\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime2\x94\x01\n" +
+	"expireTime\x12\x1c\n" +
+	"\tauthority\x18\x03 \x01(\tR\tauthority2\x94\x01\n" +
 	"\x0fIdentityService\x12A\n" +
 	"\x06Revoke\x12\x1a.landfall.v1.RevokeRequest\x1a\x1b.landfall.v1.RevokeResponse\x12>\n" +
 	"\x05Renew\x12\x19.landfall.v1.RenewRequest\x1a\x1a.landfall.v1.RenewResponseB4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
