@@ -65,9 +65,12 @@ type serverCredentials struct {
 	refused func(error)
 }
 
-// Greeter is a connection that wants to know when its other end has said what it wants:
-// who is silent may have to go before who is being answered.
-type Greeter interface{ Greeted() }
+// Greeter is a connection that wants to know how its handshake goes: where there is no room for
+// all, who was refused may go before who is silent, and he before who is being answered.
+type Greeter interface {
+	Greeted() // the other end has said what it wants
+	Lingers() // it was refused, and stays open for it to read why
+}
 
 // linger is how long a refused connection stays open for the client to read why.
 const linger = 500 * time.Millisecond
@@ -99,9 +102,15 @@ func (c *lingeringConn) Greeted() {
 	}
 }
 
+// Lingers is nothing that crypto/tls says.
+func (c *lingeringConn) Lingers() {}
+
 // Close waits at most linger, and not at all for an accepted client.
 func (c *lingeringConn) Close() error {
 	if !c.accepted.Load() && c.SetReadDeadline(time.Now().Add(linger)) == nil {
+		if g, ok := c.Conn.(Greeter); ok {
+			g.Lingers()
+		}
 		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, maxFile))
 	}
 	return c.Conn.Close()

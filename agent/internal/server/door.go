@@ -6,12 +6,15 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // door is the listener. It bounds what somebody may hold who has proven nothing: whoever is
 // over the bound puts out the one that has been at it for longest, of the address that holds
-// the most, and among those first one that has said nothing yet. So the silent cannot
-// lock out those who speak.
+// the most, and among those first one that was refused already or has said nothing yet. So
+// the silent cannot lock out those who speak.
 type door struct {
 	net.Listener
 	limits limits
@@ -26,14 +29,23 @@ func newDoor(l net.Listener, limits limits, put func()) *door {
 	return &door{Listener: l, limits: limits, put: put, underway: list.New(), from: map[string]int{}}
 }
 
+// stage is how far a guest's handshake is; who has got less far goes first.
+type stage int
+
+const (
+	lingering stage = iota // refused, and told why
+	silent
+	spoken
+)
+
 // guest is a connection that came in by the door.
 type guest struct {
 	net.Conn
 	door    *door
 	address string
 
-	place   *list.Element // in door.underway, nil once proven or closed; by door.mu
-	greeted bool          // by door.mu
+	place *list.Element // in door.underway, nil once proven or closed; by door.mu
+	stage stage         // by door.mu
 
 	closing sync.Once
 	closed  func() // of one that has proven itself; by door.mu
@@ -53,7 +65,7 @@ func (d *door) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{Conn: conn, door: d, address: addressOf(conn.RemoteAddr())}
+	g := &guest{Conn: conn, door: d, address: addressOf(conn.RemoteAddr()), stage: silent}
 	for _, out := range d.enter(g) {
 		_ = out.Close() // it has been told nothing, and there is nothing to tell
 		d.put()
@@ -82,24 +94,49 @@ func (d *door) enter(g *guest) (out []*guest) {
 	return out
 }
 
-// putOut takes the oldest silent guest of an address off the list, else its oldest.
+// putOut takes the guest of an address off the list whose handshake has got least far, of several the oldest.
 func (d *door) putOut(address string) *guest {
-	var oldest *guest
+	var out *guest
 	for e := d.underway.Front(); e != nil; e = e.Next() {
 		g := e.Value.(*guest)
 		if g.address != address {
 			continue
 		}
-		if oldest == nil {
-			oldest = g
+		if g.stage == silent && (out == nil || out.stage > silent) && g.speaks() {
+			g.stage = spoken
 		}
-		if !g.greeted {
-			oldest = g
-			break
+		if out == nil || g.stage < out.stage {
+			out = g
 		}
 	}
-	d.forget(oldest)
-	return oldest
+	d.forget(out)
+	return out
+}
+
+// leastHello is less than any TLS 1.3 ClientHello has, in bytes: version, random and the extensions that RFC 8446, 9.2
+// makes mandatory.
+const leastHello = 64
+
+// recordHandshake is the first byte of a TLS handshake (RFC 8446, 5.1).
+const recordHandshake = 22
+
+// speaks reports whether a greeting lies in the kernel that we had no time to read: under a
+// flood those who speak must not go for that.
+func (g *guest) speaks() (yes bool) {
+	raw, ok := g.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	conn, err := raw.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = conn.Control(func(fd uintptr) {
+		var look [leastHello]byte
+		n, _, err := unix.Recvfrom(int(fd), look[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		yes = err == nil && n == leastHello && look[0] == recordHandshake
+	})
+	return err == nil && yes
 }
 
 // forget takes a guest off the list.
@@ -114,11 +151,16 @@ func (d *door) forget(g *guest) {
 	}
 }
 
-// Greeted notes that the other end has said what it wants; see [identity.Greeter].
-func (g *guest) Greeted() {
+// Greeted and Lingers note how far the handshake is; see [identity.Greeter].
+func (g *guest) Greeted() { g.reach(spoken) }
+
+// Lingers; see Greeted.
+func (g *guest) Lingers() { g.reach(lingering) }
+
+func (g *guest) reach(s stage) {
 	g.door.mu.Lock()
 	defer g.door.mu.Unlock()
-	g.greeted = true
+	g.stage = s
 }
 
 // proven takes the guest out of the door's count; closed is called when it closes. It is
