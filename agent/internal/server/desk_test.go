@@ -62,7 +62,6 @@ func TestQuestionsAreBoundedAndFair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := defaults()
 		d := newDesk(l)
-		defer d.close()
 		var now, most, refused atomic.Int64
 		answer := func(context.Context) (int, error) {
 			most.Store(max(most.Load(), now.Add(1)))
@@ -91,8 +90,11 @@ func TestQuestionsAreBoundedAndFair(t *testing.T) {
 		if most.Load() != int64(l.questions) {
 			t.Errorf("%d questions were answered at once", most.Load())
 		}
+		synctest.Wait()
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		if len(d.next)+len(d.queue)+len(d.turns)+d.waiting+d.running != 0 {
-			t.Errorf("left behind: %+v", d)
+			t.Errorf("left behind: %d waiting, %d running", d.waiting, d.running)
 		}
 	})
 }
@@ -115,14 +117,19 @@ func TestAskersMayLeave(t *testing.T) {
 			go func() { _, _ = ask(ctx, d, what, hung) }()
 			synctest.Wait()
 		}
-		if d.waiting != 1 || d.running != 1 {
-			t.Fatalf("%d wait, %d run", d.waiting, d.running)
+		load := func() [2]int {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			return [2]int{d.waiting, d.running}
+		}
+		if load() != [2]int{1, 1} {
+			t.Fatalf("waiting and running: %v", load())
 		}
 		leave()
 		<-ended
 		synctest.Wait()
-		if d.waiting != 0 || d.running != 0 || len(ended) != 0 {
-			t.Errorf("after all have left %d wait, %d run", d.waiting, d.running)
+		if load() != [2]int{} || len(ended) != 0 {
+			t.Errorf("after all have left, waiting and running: %v", load())
 		}
 		began := time.Now()
 		_, err := ask(as(t.Context(), "eve"), d, "hung", hung)
