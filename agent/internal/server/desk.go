@@ -12,8 +12,8 @@ import (
 
 // desk answers the questions that cost processes: probes, services, plans. Who asks what is
 // being asked already shares the next answer: not the one under way, which may have looked
-// before the asker did what he asks about. So however many ask, one question is answered
-// at most twice at once, and only a few questions side by side. Turns go round the
+// before the asker did what he asks about. So however many ask, a question is answered once
+// at a time and once more, and only a few questions side by side. Turns go round the
 // principals, so that one who asks a lot waits for himself.
 type desk struct {
 	limits limits
@@ -24,6 +24,7 @@ type desk struct {
 	mu      sync.Mutex
 	closed  bool
 	running int
+	active  map[string]bool      // being answered, by what is asked
 	next    map[string]*question // not begun, by what is asked
 	queue   map[string][]*question
 	turns   []string // principals with a queue, the next one first
@@ -45,7 +46,7 @@ type question struct {
 }
 
 func newDesk(l limits) *desk {
-	d := &desk{limits: l, next: map[string]*question{}, queue: map[string][]*question{}}
+	d := &desk{limits: l, active: map[string]bool{}, next: map[string]*question{}, queue: map[string][]*question{}}
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 	return d
 }
@@ -92,7 +93,7 @@ func (d *desk) join(who, what string, answer func(context.Context) (any, error))
 		q.askers++
 		return q, nil
 	}
-	if d.running >= d.limits.questions {
+	if d.running >= d.limits.questions || d.active[what] {
 		switch {
 		case len(d.queue[who]) >= d.limits.waitingPrincipal:
 			return nil, busy("wait for their answers", "%d questions of %s wait for an answer already", len(d.queue[who]), who)
@@ -138,14 +139,31 @@ func (d *desk) unqueue(q *question) {
 
 // begin begins the questions whose turn it is.
 func (d *desk) begin() {
-	for d.running < d.limits.questions && len(d.turns) > 0 {
-		who := d.turns[0]
-		q := d.queue[who][0]
-		d.turns = append(d.turns[1:], who) // the next one's turn
+	for d.running < d.limits.questions {
+		q := d.eligible()
+		if q == nil {
+			return
+		}
 		d.unqueue(q)
+		if i := slices.Index(d.turns, q.who); i >= 0 { // he has more: after all others
+			d.turns = append(slices.Delete(d.turns, i, i+1), q.who)
+		}
 		d.running++
+		d.active[q.what] = true
 		d.work.Go(func() { d.carryOut(q) })
 	}
+}
+
+// eligible is the first question, by turns, that is not being answered already.
+func (d *desk) eligible() *question {
+	for _, who := range d.turns {
+		for _, q := range d.queue[who] {
+			if !d.active[q.what] {
+				return q
+			}
+		}
+	}
+	return nil
 }
 
 func (d *desk) carryOut(q *question) {
@@ -158,5 +176,6 @@ func (d *desk) carryOut(q *question) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.running--
+	delete(d.active, q.what)
 	d.begin()
 }
