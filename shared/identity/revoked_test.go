@@ -209,10 +209,9 @@ func TestFilesThatOthersCanWrite(t *testing.T) {
 			}
 			requireNoError(t, os.Chmod(path, mode))
 			_, err := identity.Open(dir, identity.Options{Now: at(noon)})
-			switch {
-			case name == "key.pem":
+			if name == "key.pem" {
 				requireFault(t, err, fault.Invalid, identity.ReasonKeyTooOpen)
-			default:
+			} else {
 				requireFault(t, err, fault.Invalid, trust.ReasonUntrusted)
 				if !strings.Contains(err.Error(), "chmod go-w "+path) {
 					t.Errorf("no command that mends it: %v", err)

@@ -8,7 +8,6 @@
 package journal
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,8 @@ import (
 	"math"
 	"path/filepath"
 	"sync"
+
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/bbolt"

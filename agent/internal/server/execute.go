@@ -1,12 +1,13 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"errors"
 	"io"
 	"regexp"
 	"slices"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
 
 	"google.golang.org/grpc"
 

@@ -86,7 +86,6 @@ func (l limits) options() []grpc.ServerOption {
 		grpc.StaticConnWindowSize(connectionWindow),
 		grpc.ReadBufferSize(ioBuffer),
 		grpc.WriteBufferSize(ioBuffer),
-		grpc.SharedWriteBuffer(true), // a connection with nothing to write keeps no buffer
 		// A goroutine for each request: workers would be shared by a flood and by those who wait behind it.
 		// Their number is bounded by gRPC with maxStreams for each connection, since a reset frees no slot
 		// before its handler has returned (CVE-2023-44487).
@@ -97,7 +96,8 @@ func (l limits) options() []grpc.ServerOption {
 		grpc.KeepaliveParams(identity.KeepaliveServer()),
 		// Pings more often than this end a connection with "too many pings".
 		grpc.KeepaliveEnforcementPolicy(identity.KeepaliveEnforcement()),
-		// Not set: UnknownServiceHandler (unknown methods are UNIMPLEMENTED by gRPC itself), InTapHandle and StatsHandler
+		// Not set: SharedWriteBuffer (on by default by now, and the option is going: a connection with nothing to write keeps
+		// no buffer), UnknownServiceHandler (unknown methods are UNIMPLEMENTED by gRPC itself), InTapHandle and StatsHandler
 		// (we look at connections and calls ourselves), codecs and compressors (no compressor is registered, so that a
 		// compressed message is refused instead of unpacked).
 	}
