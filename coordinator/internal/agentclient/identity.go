@@ -55,13 +55,16 @@ func (e *endings) tell() {
 	e.texts = nil
 }
 
-// Left is a time to come, for people: days, below two of them hours.
+// Left is a time to come, for people: days, below two of them hours, below two of those the time to the second.
 func Left(d time.Duration) string {
 	const day = 24 * time.Hour
-	if d >= 2*day {
+	switch {
+	case d >= 2*day:
 		return fmt.Sprintf("%d days", d/day)
+	case d >= 2*time.Hour:
+		return fmt.Sprintf("%d hours", d/time.Hour)
 	}
-	return d.Round(time.Hour).String()
+	return d.Round(time.Second).String()
 }
 
 // Revoke brings a CA's revocation list to the agent.
