@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,12 +14,16 @@ import (
 	"github.com/spf13/pflag"
 
 	"ataraxis.dev/landfall/agent/internal/checkout"
+	"ataraxis.dev/landfall/agent/internal/compose"
 	"ataraxis.dev/landfall/agent/internal/host"
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/process"
 )
 
@@ -81,7 +84,9 @@ func runCheck(ctx context.Context, o checkOptions, streams command.Streams) erro
 	}
 	add("agent.yaml", o.config, nil)
 	checkIdentity(c, add)
-	checkHost(ctx, c, add)
+	secrets := redact.New()
+	streams.Out = secrets.Writer(streams.Out)
+	checkHost(ctx, c, secrets, add)
 	return printFindings(findings, o.format, streams.Out)
 }
 
@@ -95,7 +100,7 @@ func checkIdentity(c hostconfig.Config, add func(string, string, error)) {
 	add("identity", fmt.Sprintf("%s, valid until %s", who, who.NotAfter.UTC().Format(time.DateOnly)), nil)
 }
 
-func checkHost(ctx context.Context, c hostconfig.Config, add func(string, string, error)) {
+func checkHost(ctx context.Context, c hostconfig.Config, secrets *redact.Redactor, add func(string, string, error)) {
 	log := hclog.NewNullLogger()
 	limited := func() (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, checkTimeout) }
 
@@ -105,7 +110,7 @@ func checkHost(ctx context.Context, c hostconfig.Config, add func(string, string
 	add("git", version, err)
 
 	look, done = limited()
-	tree, err := tree(look, c, nil, log)
+	tree, err := tree(look, c, secrets.Learn, log)
 	if err != nil {
 		add("checkout", "", err)
 	} else {
@@ -114,14 +119,14 @@ func checkHost(ctx context.Context, c hostconfig.Config, add func(string, string
 	done()
 
 	look, done = limited()
-	checkEngine(look, c, tree, log, add)
+	checkEngine(look, c, tree, secrets, log, add)
 	done()
 	gauge := host.Gauge{Dirs: []string{c.Checkout}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
 	add("disk and memory", "above the limits", gauge.Check(ctx))
 }
 
 // checkEngine asks Docker and Compose as the checkout's owner, as ourselves where there is no checkout.
-func checkEngine(ctx context.Context, c hostconfig.Config, tree *checkout.Checkout, log hclog.Logger, add func(string, string, error)) {
+func checkEngine(ctx context.Context, c hostconfig.Config, tree *checkout.Checkout, secrets *redact.Redactor, log hclog.Logger, add func(string, string, error)) {
 	owner := &process.Owner{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Home: os.Getenv("HOME")}
 	if tree != nil {
 		owner = tree.Owner()
@@ -131,8 +136,45 @@ func checkEngine(ctx context.Context, c hostconfig.Config, tree *checkout.Checko
 		add("engine", "", err)
 		return
 	}
+	runtime.Teach(secrets)
 	engine, compose, err := runtime.Version(ctx)
-	add("engine", fmt.Sprintf("Docker Engine %s, Compose %s", engine, compose), errors.Join(err, runtime.Close()))
+	add("engine", fmt.Sprintf("Docker Engine %s, Compose %s", engine, compose), err)
+	if err == nil && tree != nil {
+		checkPolicy(ctx, c, tree, runtime, add)
+	}
+	_ = runtime.Close() // it only looked
+}
+
+// checkPolicy holds the compose files that are checked out against the policy of agent.yaml, as the proof of a deploy does.
+func checkPolicy(ctx context.Context, c hostconfig.Config, tree *checkout.Checkout, runtime *compose.Compose, add func(string, string, error)) {
+	head, err := tree.Head(ctx)
+	if err != nil {
+		return // told already
+	}
+	config, err := tree.Pipeline(ctx, head)
+	if err != nil {
+		return // told already
+	}
+	plan, err := pipeline.Compile(config, pipeline.Input{Target: head, Everything: "a check"})
+	if err != nil {
+		add("compose files", "", err)
+		return
+	}
+	models, err := runtime.Models(ctx, plan)
+	if err != nil {
+		add("compose files", "", err)
+		return
+	}
+	refusals, warnings := policy(c).Check(models, tree.Dirs())
+	var told []string
+	for _, w := range warnings {
+		told = append(told, w.Message)
+	}
+	detail := fmt.Sprintf("%d services", len(picture.Keys(models)))
+	if len(told) > 0 {
+		detail += "; policy warns: " + strings.Join(told, "; ")
+	}
+	add("compose files", detail, (picture.Findings{Refusals: refusals}).Err())
 }
 
 func checkTree(ctx context.Context, tree *checkout.Checkout, add func(string, string, error)) {

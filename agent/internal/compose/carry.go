@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
@@ -60,7 +59,7 @@ func (c *Compose) to(ctx context.Context, d picture.Deed, id string, out ports.O
 		return nil
 	case change.Err() != nil && ctx.Err() == nil:
 		return fault.Wrap(err, fault.Deadline, "ENGINE_DEADLINE", "%s of %s did not end within %s", d.Verb, d.Key, c.deadlines.Up)
-	case d.Verb == picture.Start || d.Verb == picture.Restart:
+	case !isDown(err) && (d.Verb == picture.Start || d.Verb == picture.Restart):
 		return fault.Wrap(engineFault(err), fault.Failed, "START_FAILED", "%s of %s", d.Verb, d.Key)
 	}
 	return engineFault(err)
@@ -96,6 +95,3 @@ func (c *Compose) replace(ctx context.Context, plan *pipeline.Plan, batch pictur
 
 // upArgs begin every up. Nothing is built or pulled while containers are changed; see Complete.
 var upArgs = []string{"up", "--detach", "--no-build", "--pull=never"}
-
-// changeTimeout bounds calls to the engine that change something and wait for nobody: names, tags, removals.
-const changeTimeout = time.Minute

@@ -2,18 +2,19 @@ package compose
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/ports"
@@ -41,7 +42,7 @@ func (c innerCommand) String() string {
 }
 
 // endCommands ends, or waits for, the commands inside containers of projects that began after a moment: what a script or a step that
-// was cut off has left there. Those of health checks are the engine's.
+// was cut off has left there. Those of health checks are the engine's, and those with a terminal are a person's.
 func (c *Compose) endCommands(ctx context.Context, cut ports.Cut, out ports.Output) error {
 	var errs []error
 	for _, project := range cut.Projects {
@@ -62,9 +63,7 @@ func (c *Compose) endCommands(ctx context.Context, cut ports.Cut, out ports.Outp
 
 // commandsIn lists the commands that run in a container since a moment.
 func (c *Compose) commandsIn(ctx context.Context, s container.Summary, since time.Time) ([]innerCommand, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
-	answer, err := c.docker.ContainerInspect(look, s.ID)
+	answer, err := c.inspect(ctx, s.ID)
 	if cerrdefs.IsNotFound(err) {
 		return nil, nil
 	} else if err != nil {
@@ -72,32 +71,67 @@ func (c *Compose) commandsIn(ctx context.Context, s container.Summary, since tim
 	}
 	var found []innerCommand
 	for _, id := range answer.ExecIDs {
-		exec, err := c.docker.ContainerExecInspect(look, id)
+		exec, err := c.exec(ctx, id)
 		if cerrdefs.IsNotFound(err) {
 			continue
 		} else if err != nil {
 			return nil, engineFault(err)
 		}
-		words := c.words(look, id)
-		if !exec.Running || isHealthCheck(answer, words) || startOf(exec.Pid).Before(since.Add(-time.Second)) {
+		if !exec.Running || exec.Config.Tty || isHealthCheck(answer, exec.words()) || startOf(exec.Pid).Before(since.Add(-time.Second)) {
 			continue
 		}
-		found = append(found, innerCommand{s.ID, s.Labels[labelService], id, words})
+		found = append(found, innerCommand{s.ID, s.Labels[labelService], id, exec.words()})
 	}
 	return found, nil
 }
 
-// words is the command line of an exec, as far as the engine tells it.
-func (c *Compose) words(ctx context.Context, exec string) []string {
-	answer, err := c.docker.ContainerExecInspect(ctx, exec)
-	if err != nil || answer.Pid == 0 {
-		return nil
-	}
-	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(answer.Pid), "cmdline"))
+// execState is what the engine tells of a command (GET /exec/ID/json). The client's own type leaves out what was started.
+type execState struct {
+	Running  bool
+	ExitCode int
+	Pid      int // as the engine's host numbers it
+	Config   struct {
+		Tty        bool     `json:"tty"`
+		Entrypoint string   `json:"entrypoint"`
+		Arguments  []string `json:"arguments"`
+	} `json:"ProcessConfig"`
+}
+
+func (e execState) words() []string {
+	return append([]string{e.Config.Entrypoint}, e.Config.Arguments...)
+}
+
+// exec asks for a command.
+func (c *Compose) exec(ctx context.Context, id string) (state execState, err error) {
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
+	defer cancel()
+	host, err := client.ParseHostURL(c.docker.DaemonHost())
 	if err != nil {
-		return []string{"a command"}
+		return state, err
 	}
-	return strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00")
+	address := "http://" + client.DummyHost
+	if host.Scheme == "tcp" {
+		address = "http://" + host.Host + host.Path
+		if os.Getenv(client.EnvOverrideCertPath) != "" { // as the client does (client.WithTLSClientConfigFromEnv)
+			address = "https://" + host.Host + host.Path
+		}
+	}
+	request, err := http.NewRequestWithContext(look, http.MethodGet, address+"/exec/"+id+"/json", nil)
+	if err != nil {
+		return state, err
+	}
+	answer, err := c.docker.HTTPClient().Do(request)
+	if err != nil {
+		return state, err
+	}
+	defer func() { _ = answer.Body.Close() }() // only read
+	switch {
+	case answer.StatusCode == http.StatusNotFound:
+		return state, fmt.Errorf("exec %s: %w", id, cerrdefs.ErrNotFound)
+	case answer.StatusCode != http.StatusOK:
+		return state, fmt.Errorf("exec %s: the engine answers %s", id, answer.Status)
+	}
+	return state, json.NewDecoder(answer.Body).Decode(&state)
 }
 
 // isHealthCheck reports whether a command is the container's own health check.
@@ -112,30 +146,33 @@ func isHealthCheck(a container.InspectResponse, words []string) bool {
 	return slices.Equal(words, test[1:])
 }
 
-// endCommand ends a command inside a container, and waits for its end. Where we may not end it, it is waited for.
+// endCommand ends a command inside a container with all that it has started, and waits for their end. Where we may not end it, it is waited for.
 func (c *Compose) endCommand(ctx context.Context, left innerCommand, out ports.Output) error {
-	began, signalled, said := time.Now(), time.Time{}, false
+	began, said := time.Now(), false
+	var signalled time.Time
+	var started processes
 	for {
-		exec, err := c.docker.ContainerExecInspect(ctx, left.exec)
+		exec, err := c.exec(ctx, left.exec)
 		switch {
-		case cerrdefs.IsNotFound(err):
-			return nil
-		case err != nil:
+		case err != nil && !cerrdefs.IsNotFound(err):
 			return engineFault(err)
-		case !exec.Running:
+		case exec.Running:
+			started.add(exec.Pid, left.container)
+		}
+		alive := started.alive()
+		if !exec.Running && (len(alive) == 0 || signalled.IsZero()) {
 			if said {
 				out(operation.Stdout, left.String()+" has ended", false)
 			}
 			return nil
 		}
-		sig := syscall.SIGTERM
-		if !signalled.IsZero() && time.Since(signalled) > commandGrace {
-			sig = syscall.SIGKILL
-		}
-		if signalled.IsZero() || sig == syscall.SIGKILL {
-			if may := signalInside(exec.Pid, left.container, sig); may && signalled.IsZero() {
+		switch {
+		case signalled.IsZero():
+			if c.signal(alive, syscall.SIGTERM) {
 				signalled = time.Now()
 			}
+		case time.Since(signalled) > commandGrace:
+			c.signal(alive, syscall.SIGKILL)
 		}
 		if !said {
 			said = true
@@ -163,61 +200,10 @@ func whatNow(signalled time.Time) string {
 	return "it is ended"
 }
 
-// signalInside signals a process of a container and its children, when it is really one of that container: process numbers are used again.
-func signalInside(pid int, containerID string, sig syscall.Signal) bool {
-	if pid <= 1 {
-		return false
-	}
-	groups, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
-	if err != nil || !strings.Contains(string(groups), containerID) {
-		return false
-	}
-	may := false
-	for _, p := range append(descendants(pid), pid) {
-		may = syscall.Kill(p, sig) == nil || may
+// signal signals processes. It reports whether we may.
+func (c *Compose) signal(pids []int, sig syscall.Signal) (may bool) {
+	for _, pid := range pids {
+		may = c.kill(pid, sig) == nil || may
 	}
 	return may
-}
-
-// descendants lists the processes that a process has started, and theirs.
-func descendants(pid int) []int {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return nil
-	}
-	var found []int
-	for _, field := range strings.Fields(string(raw)) {
-		if child, err := strconv.Atoi(field); err == nil {
-			found = append(append(found, descendants(child)...), child)
-		}
-	}
-	return found
-}
-
-// startOf is when a process started, the zero time where that cannot be told; proc_pid_stat(5), field 22 in ticks of 1/100 s since boot.
-func startOf(pid int) time.Time {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return time.Time{}
-	}
-	_, after, _ := strings.Cut(string(raw), ") ")
-	fields := strings.Fields(after)
-	const startField = 22 - 3
-	if len(fields) <= startField {
-		return time.Time{}
-	}
-	ticks, err := strconv.ParseInt(fields[startField], 10, 64)
-	if err != nil {
-		return time.Time{}
-	}
-	uptime, err := os.ReadFile("/proc/uptime")
-	if err != nil {
-		return time.Time{}
-	}
-	seconds, err := strconv.ParseFloat(strings.Fields(string(uptime))[0], 64)
-	if err != nil {
-		return time.Time{}
-	}
-	boot := time.Now().Add(-time.Duration(seconds * float64(time.Second)))
-	return boot.Add(time.Duration(ticks) * 10 * time.Millisecond)
 }

@@ -77,7 +77,7 @@ func (c *Compose) makeImages(ctx context.Context, plan *pipeline.Plan, stack pip
 }
 
 func (c *Compose) hasImage(ctx context.Context, name string) (bool, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	_, err := c.docker.ImageInspect(look, name)
 	switch {

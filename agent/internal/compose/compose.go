@@ -8,31 +8,32 @@
 package compose
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"cmp"
 	"context"
 	"errors"
-	cerrdefs "github.com/containerd/errdefs"
 	"io"
 	"maps"
+	"net"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/client"
 	"github.com/hashicorp/go-hclog"
 
 	"ataraxis.dev/landfall/agent/internal/latest"
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/process"
 )
 
-// lookTimeout bounds every call that only looks at the engine: status must answer even
+// lookTimeout bounds, unless a test is in a hurry, every call that only looks at the engine: status must answer even
 // while the engine hangs.
 const lookTimeout = 10 * time.Second
 
@@ -46,12 +47,17 @@ type Deadlines struct {
 
 // Compose runs the stacks of one checkout. Safe for concurrent use.
 type Compose struct {
-	dir       string
-	owner     *process.Owner
-	docker    *client.Client
-	deadlines Deadlines
-	log       hclog.Logger
-	version   knownVersion
+	dir         string
+	owner       *process.Owner
+	docker      *client.Client
+	deadlines   Deadlines
+	log         hclog.Logger
+	version     knownVersion
+	lookTimeout time.Duration
+	// changeTimeout bounds calls to the engine that change something and wait for nobody: names, tags, removals.
+	changeTimeout time.Duration
+	keptEvents    int
+	kill          func(pid int, sig syscall.Signal) error // a seam: not everybody may end what runs inside containers
 
 	secrets Secrets // nil tells nobody
 
@@ -76,8 +82,9 @@ func New(dir string, owner *process.Owner, deadlines Deadlines, log hclog.Logger
 		return nil, fault.Wrap(err, fault.Invalid, "ENGINE_ADDRESS", "read DOCKER_HOST")
 	}
 	return &Compose{
-		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"),
-		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{}, secretFiles: map[string]knownFile{}, hidden: map[string]bool{},
+		dir: dir, owner: owner, docker: docker, deadlines: deadlines, log: log.Named("compose"), lookTimeout: lookTimeout, changeTimeout: time.Minute, keptEvents: keptEvents, kill: syscall.Kill,
+		models: map[string]cachedModel{}, last: map[string]*latest.Value[picture.Model]{}, projects: map[string]*sync.Mutex{},
+		secretFiles: map[string]knownFile{}, hidden: map[string]bool{},
 	}, nil
 }
 
@@ -89,25 +96,37 @@ func (c *Compose) Close() error {
 
 // Ready implements ports.Runtime.
 func (c *Compose) Ready(ctx context.Context) error {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
-	if _, err := c.docker.Ping(look); err != nil {
+	_, err := c.docker.Ping(look)
+	switch {
+	case err == nil:
+		return nil
+	case cerrdefs.IsPermissionDenied(err), cerrdefs.IsUnauthorized(err), cerrdefs.IsNotFound(err), cerrdefs.IsInvalidArgument(err):
 		return engineFault(err)
 	}
-	return nil
+	return engineDown(err) // it is not there, or there and not ready
 }
 
 // engineFault says what to do when the engine does not answer. An engine that takes a connection and says nothing, or ends it, is one
 // that starts or stops: systemd's socket listens while dockerd still loads its containers.
 func engineFault(err error) error {
 	if isDown(err) {
-		return fault.Wrap(err, fault.Failed, "ENGINE_DOWN", "the Docker Engine does not answer").
-			WithHint("start it: systemctl start docker")
+		return engineDown(err)
 	}
 	return fault.Wrap(err, fault.Failed, "ENGINE_FAILED", "ask the Docker Engine")
 }
 
+func engineDown(err error) error {
+	return fault.Wrap(err, fault.Failed, "ENGINE_DOWN", "the Docker Engine does not answer").
+		WithHint("start it: systemctl start docker")
+}
+
 func isDown(err error) bool {
+	var call *net.OpError
+	if errors.As(err, &call) && call.Op == "dial" {
+		return true
+	}
 	return client.IsErrConnectionFailed(err) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		cerrdefs.IsUnavailable(err) || strings.HasSuffix(err.Error(), "EOF")
@@ -115,9 +134,10 @@ func isDown(err error) bool {
 
 // environ is the whole environment of a child: the owner's, the way to the engine, and
 // what landfall.yaml gives.
-func (c *Compose) environ(dir string, extra map[string]string) []string {
-	// PWD keeps the path as it was given: Compose would see where a symbolic link leads, and replace what was started by it.
-	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false", "COMPOSE_EXPERIMENTAL_GIT_REMOTE=0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE=0", "PWD="+dir)
+func (c *Compose) environ(extra map[string]string) []string {
+	// PWD keeps the path as it was given: Compose would see where a symbolic link leads, and replace what was started by it. In a side tree
+	// it is the checkout's, too: ${PWD} of a compose file must be there what it is here.
+	env := append(c.owner.Environ(), "LC_ALL=C.UTF-8", "COMPOSE_MENU=false", "COMPOSE_EXPERIMENTAL_GIT_REMOTE=0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE=0", "PWD="+c.dir)
 	env = append(env, process.PassedOn()...)
 	for _, key := range slices.Sorted(maps.Keys(extra)) {
 		env = append(env, key+"="+extra[key])
@@ -156,7 +176,7 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 		args = append(args, "--profile", p)
 	}
 	child := process.Cmd{
-		Path: "docker", OwnPath: true, Args: append(args, cmd.args...), Env: c.environ(cmp.Or(cmd.dir, c.dir), cmd.env), Dir: cmp.Or(cmd.dir, c.dir), Credential: c.owner.Credential(),
+		Path: "docker", OwnPath: true, Args: append(args, cmd.args...), Env: c.environ(cmd.env), Dir: cmp.Or(cmd.dir, c.dir), Credential: c.owner.Credential(),
 		Deadline: cmd.deadline, NoProgress: cmd.silence, Label: "docker compose " + cmd.args[0],
 	}
 	c.learnStack(cmd.stack, cmd.env, child.Dir)

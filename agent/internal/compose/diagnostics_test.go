@@ -33,7 +33,7 @@ func TestDiagnosticsGoByTheLastRendering(t *testing.T) {
 	stack := pipeline.Stack{Name: "core"}
 	// Plans of two commits: a rendering of one is not taken for the other's.
 	before, after := &pipeline.Plan{Target: "a"}, &pipeline.Plan{Target: "b"}
-	if m, err := c.model(t.Context(), before, stack); err != nil || m.Name != "shop" {
+	if m, err := c.model(t.Context(), before, stack); err != nil || m.Project != "shop" {
 		t.Fatalf("%v, %v", m, err)
 	}
 	if err := os.WriteFile(hang, nil, 0o600); err != nil {
@@ -42,7 +42,7 @@ func TestDiagnosticsGoByTheLastRendering(t *testing.T) {
 
 	began := time.Now()
 	m, err := diagnostics{c}.recent(t.Context(), after, stack)
-	if err != nil || m.Name != "shop" || m.Services["app"].Image != "app:1" {
+	if err != nil || m.Project != "shop" || m.Services["app"].Image != "app:1" {
 		t.Errorf("diagnostics are told %v, %v", m, err)
 	}
 	if took := time.Since(began); took < modelLimits.Wait || took > modelLimits.First {

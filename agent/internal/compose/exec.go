@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/docker/docker/api/types"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/pkg/stdcopy"
 
@@ -45,13 +46,38 @@ func (c *Compose) Exec(ctx context.Context, plan *pipeline.Plan, exec pipeline.E
 	if err != nil {
 		return 0, err
 	}
-	created, err := c.docker.ContainerExecCreate(ctx, id, container.ExecOptions{
+	change, cancel := context.WithTimeout(ctx, c.changeTimeout)
+	defer cancel()
+	created, err := c.docker.ContainerExecCreate(change, id, container.ExecOptions{
 		Cmd: exec.Command, User: exec.User, AttachStdout: true, AttachStderr: true, Env: process.EnvOf(ctx),
 	})
 	if err != nil {
 		return 0, engineFault(err)
 	}
-	attached, err := c.docker.ContainerExecAttach(ctx, created.ID, container.ExecAttachOptions{})
+	// From here on it may run, whatever the engine answers.
+	code, err := c.attend(ctx, change, created.ID, out)
+	if err == nil {
+		return code, nil
+	}
+	if ctx.Err() != nil {
+		err = fault.Wrap(context.Cause(ctx), endedKind(ctx), "EXEC_DEADLINE", "%s in %s did not end in time", strings.Join(exec.Command, " "), exec.Service)
+	}
+	left := innerCommand{container: id, service: exec.Service, exec: created.ID, words: exec.Command}
+	return 0, errors.Join(err, c.endCommand(context.WithoutCancel(ctx), left, out))
+}
+
+// endedKind is the kind of the cause for which work was given up; an unclassified one is a deadline.
+func endedKind(ctx context.Context) fault.Kind {
+	var cause *fault.Error
+	if errors.As(context.Cause(ctx), &cause) {
+		return cause.Kind
+	}
+	return fault.Deadline
+}
+
+// attend starts a command, hands its output on, and waits for its end.
+func (c *Compose) attend(ctx, change context.Context, exec string, out ports.Output) (int, error) {
+	attached, err := c.attach(change, exec)
 	if err != nil {
 		return 0, engineFault(err)
 	}
@@ -63,34 +89,49 @@ func (c *Compose) Exec(ctx context.Context, plan *pipeline.Plan, exec pipeline.E
 	_, err = stdcopy.StdCopy(stdout, stderr, attached.Reader)
 	stdout.flush()
 	stderr.flush()
-	if ctx.Err() != nil {
-		late := fault.Wrap(context.Cause(ctx), fault.Deadline, "EXEC_DEADLINE", "%s in %s did not end in time", strings.Join(exec.Command, " "), exec.Service)
-		left := innerCommand{container: id, service: exec.Service, exec: created.ID, words: exec.Command}
-		return 0, errors.Join(late, c.endCommand(context.WithoutCancel(ctx), left, out))
-	}
 	if err != nil {
 		return 0, engineFault(err)
 	}
-	return c.exitCode(ctx, created.ID)
+	return c.exitCode(ctx, exec)
 }
 
-// execEnds is how long the engine may take to record the end of a command whose output has ended.
-const execEnds = 5 * time.Second
+// attach starts a command. The client waits for the engine's answer without looking at the context, so it is left waiting when that ends.
+func (c *Compose) attach(ctx context.Context, exec string) (types.HijackedResponse, error) {
+	type answer struct {
+		types.HijackedResponse
+		err error
+	}
+	answers := make(chan answer)
+	go func() {
+		attached, err := c.docker.ContainerExecAttach(ctx, exec, container.ExecAttachOptions{})
+		select {
+		case answers <- answer{attached, err}:
+		case <-ctx.Done():
+			if err == nil {
+				attached.Close()
+			}
+		}
+	}()
+	select {
+	case a := <-answers:
+		return a.HijackedResponse, a.err
+	case <-ctx.Done():
+		return types.HijackedResponse{}, ctx.Err()
+	}
+}
 
-// exitCode reads how a command ended, whose output has ended.
+// exitCode waits for the end of a command whose output has ended: it may have closed it, and go on.
 func (c *Compose) exitCode(ctx context.Context, exec string) (int, error) {
-	for deadline := time.Now().Add(execEnds); ; {
-		answer, err := c.docker.ContainerExecInspect(ctx, exec)
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		state, err := c.exec(ctx, exec)
 		switch {
 		case err != nil:
 			return 0, engineFault(err)
-		case !answer.Running:
-			return answer.ExitCode, nil
-		case time.Now().After(deadline): // it closed its output and goes on
-			return 0, fault.New(fault.Failed, "EXEC_GOES_ON", "the command closed its output and does not end")
+		case !state.Running:
+			return state.ExitCode, nil
 		}
 		select {
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}

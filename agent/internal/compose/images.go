@@ -51,7 +51,7 @@ func (c *Compose) pinned(ctx context.Context) (map[string]string, error) {
 
 // Pin implements ports.Images.
 func (c *Compose) Pin(ctx context.Context, images []string) error {
-	change, cancel := context.WithTimeout(ctx, changeTimeout)
+	change, cancel := context.WithTimeout(ctx, c.changeTimeout)
 	defer cancel()
 	there, err := c.pinned(change)
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *Compose) Pin(ctx context.Context, images []string) error {
 
 // Unpin implements ports.Images.
 func (c *Compose) Unpin(ctx context.Context, keep []string) error {
-	change, cancel := context.WithTimeout(ctx, changeTimeout)
+	change, cancel := context.WithTimeout(ctx, c.changeTimeout)
 	defer cancel()
 	there, err := c.pinned(change)
 	if err != nil {
@@ -92,7 +92,7 @@ func (c *Compose) Unpin(ctx context.Context, keep []string) error {
 
 // Gone implements ports.Images.
 func (c *Compose) Gone(ctx context.Context, images []string) ([]string, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	list, err := c.docker.ImageList(look, image.ListOptions{})
 	if err != nil {
@@ -116,7 +116,7 @@ func (c *Compose) Gone(ctx context.Context, images []string) ([]string, error) {
 
 // Rename implements ports.Images.
 func (c *Compose) Rename(ctx context.Context, refs map[string]string, out ports.Output) error {
-	change, cancel := context.WithTimeout(ctx, changeTimeout)
+	change, cancel := context.WithTimeout(ctx, c.changeTimeout)
 	defer cancel()
 	for _, ref := range slices.Sorted(maps.Keys(refs)) {
 		err := c.docker.ImageTag(change, refs[ref], ref)

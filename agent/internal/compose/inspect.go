@@ -1,8 +1,6 @@
 package compose
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"bytes"
 	"context"
 	"fmt"
@@ -15,12 +13,14 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
 // list lists the containers of a compose project, ended ones included.
 func (c *Compose) list(ctx context.Context, project string) ([]container.Summary, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	all, err := c.docker.ContainerList(look, container.ListOptions{All: true, Filters: filters.NewArgs(filters.Arg("label", labelProject+"="+project))})
 	if err != nil {
@@ -58,7 +58,7 @@ func (c *Compose) services(ctx context.Context, models []picture.Model, stacks [
 
 // LastLines implements ports.Inspector.
 func (c *Compose) LastLines(ctx context.Context, id string, lines int) ([]string, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	logs, err := c.docker.ContainerLogs(look, id, container.LogsOptions{ShowStdout: true, ShowStderr: true, Tail: fmt.Sprint(lines)})
 	if err != nil {

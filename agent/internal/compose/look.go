@@ -30,7 +30,8 @@ const (
 	labelOneOff  = labelPrefix + "oneoff" // "True" for `docker compose run`
 	labelConfig  = labelPrefix + "config-hash"
 	labelDir     = labelPrefix + "project.working_dir"
-	labelReplace = labelPrefix + "replace" // of what a recreate makes, while it has not taken the old one's name
+	labelNumber  = labelPrefix + "container-number"
+	labelReplace = labelPrefix + "replace" // of what a recreate made, for good; see leftover
 )
 
 // inspectors is how many containers are inspected side by side.
@@ -38,7 +39,7 @@ const inspectors = 8
 
 // Look implements ports.Restorer.
 func (c *Compose) Look(ctx context.Context, projects, refs []string, whole bool) (picture.Picture, error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	p := picture.Picture{Projects: slices.Clone(projects)}
 	all, err := c.docker.ContainerList(look, container.ListOptions{All: true})
@@ -127,27 +128,37 @@ func containerOf(a container.InspectResponse) picture.Container {
 	}
 	if a.NetworkSettings != nil {
 		for _, name := range slices.Sorted(maps.Keys(a.NetworkSettings.Networks)) {
-			c.Networks = append(c.Networks, attachment(name, a.NetworkSettings.Networks[name], a.ID))
+			c.Networks = append(c.Networks, attachment(name, a.NetworkSettings.Networks[name], numbered(a)))
 		}
 	}
 	stateOf(&c, a.State)
 	return c
 }
 
-// attachment leaves out the alias that the engine makes of the container's own ID.
-func attachment(name string, settings *network.EndpointSettings, id string) picture.Attachment {
+// attachment leaves out the aliases that are made of the container's own ID, and of its number among the service's: of two that are
+// alike neither need have the other's.
+func attachment(name string, settings *network.EndpointSettings, own func(alias string) bool) picture.Attachment {
 	a := picture.Attachment{Network: name}
-	if settings == nil {
-		return a
-	}
-	for _, alias := range settings.Aliases {
-		if len(alias) < 12 || !strings.HasPrefix(id, alias) {
-			a.Aliases = append(a.Aliases, alias)
-		}
+	if settings != nil {
+		a.Aliases = slices.DeleteFunc(slices.Clone(settings.Aliases), own)
 	}
 	slices.Sort(a.Aliases)
 	a.Aliases = slices.Compact(a.Aliases)
 	return a
+}
+
+// numbered tells the aliases of a container that are its alone: the beginning of its ID, and PROJECT-SERVICE-NUMBER.
+func numbered(a container.InspectResponse) func(alias string) bool {
+	var names []string
+	if a.Config != nil {
+		l := a.Config.Labels
+		for _, separator := range []string{"-", "_"} { // "_" with COMPOSE_COMPATIBILITY
+			names = append(names, strings.Join([]string{l[labelProject], l[labelService], l[labelNumber]}, separator))
+		}
+	}
+	return func(alias string) bool {
+		return (len(alias) >= 12 && strings.HasPrefix(a.ID, alias)) || slices.Contains(names, alias)
+	}
 }
 
 func stateOf(c *picture.Container, s *container.State) {
@@ -257,6 +268,7 @@ func (c *Compose) definitions(ctx context.Context, p *picture.Picture) error {
 	for _, n := range networks {
 		spec := picture.NetworkSpec{
 			Driver: n.Driver, Options: chosen(n.Options), Labels: own(n.Labels), Internal: n.Internal, Attachable: n.Attachable, IPv6: n.EnableIPv6,
+			Hash: n.Labels[labelConfig],
 		}
 		for _, c := range n.IPAM.Config {
 			spec.Subnets = append(spec.Subnets, c.Subnet)

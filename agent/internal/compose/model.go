@@ -1,10 +1,13 @@
 package compose
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -54,8 +57,6 @@ type renderedService struct {
 	Configs []renderedGrant `json:"configs"`
 	Secrets []renderedGrant `json:"secrets"`
 
-	Environment valuesOf `json:"environment"` // read to be taken out of every text; see secrets.go
-
 	Privileged bool     `json:"privileged"`
 	UTS        string   `json:"uts"`
 	Userns     string   `json:"userns_mode"`
@@ -94,6 +95,24 @@ type renderedNetwork struct {
 			Subnet string `json:"subnet"`
 		} `json:"config"`
 	} `json:"ipam"`
+
+	hash string
+}
+
+// UnmarshalJSON also makes the hash by which Compose tells whether a network has to be made anew: of the definition as it prints it, apart
+// from white space (Compose 2.40.3, pkg/compose/hash.go, NetworkHash).
+func (n *renderedNetwork) UnmarshalJSON(raw []byte) error {
+	type plain renderedNetwork
+	if err := json.Unmarshal(raw, (*plain)(n)); err != nil {
+		return err
+	}
+	var compact, escaped bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		return err
+	}
+	json.HTMLEscape(&escaped, compact.Bytes())
+	n.hash = fmt.Sprintf("%x", sha256.Sum256(escaped.Bytes()))
+	return nil
 }
 
 type renderedVolume struct {
@@ -117,7 +136,7 @@ func (c *Compose) renderIn(ctx context.Context, plan *pipeline.Plan, stack pipel
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return picture.Model{}, fault.New(fault.Internal, "COMPOSE_CONFIG", "docker compose config of stack %s printed no JSON that we understand", stack.Name)
 	}
-	c.learnRendered(r, stack.Name, cmp.Or(dir, c.dir))
+	c.learnRendered(r, raw, stack.Name, cmp.Or(dir, c.dir))
 	return r.model(stack.Name, tree{c.dir, cmp.Or(dir, c.dir)}), nil
 }
 
@@ -127,18 +146,9 @@ func (r rendered) model(stack string, t tree) picture.Model {
 		Stack: stack, Project: r.Name,
 		Services: map[string]picture.Spec{}, Networks: map[string]picture.NetworkSpec{}, Volumes: map[string]picture.VolumeSpec{},
 	}
-	for _, n := range r.Networks {
-		spec := picture.NetworkSpec{
-			External: n.External, Driver: n.Driver, Options: n.DriverOpts, Labels: n.Labels,
-			Internal: n.Internal, Attachable: n.Attachable, IPv6: n.IPv6 != nil && *n.IPv6,
-		}
-		for _, c := range n.IPAM.Config {
-			if c.Subnet != "" {
-				spec.Subnets = append(spec.Subnets, c.Subnet)
-			}
-		}
-		slices.Sort(spec.Subnets)
-		m.Networks[n.Name] = spec
+	for _, raw := range r.Networks {
+		name, spec := networkOf(raw)
+		m.Networks[name] = spec
 	}
 	for _, v := range r.Volumes {
 		m.Volumes[v.Name] = picture.VolumeSpec{External: v.External, Driver: v.Driver, Options: v.DriverOpts, Labels: v.Labels}
@@ -147,6 +157,21 @@ func (r rendered) model(stack string, t tree) picture.Model {
 		m.Services[name] = r.spec(name, s, t)
 	}
 	return m
+}
+
+// networkOf reads the definition of a network.
+func networkOf(raw renderedNetwork) (name string, spec picture.NetworkSpec) {
+	spec = picture.NetworkSpec{
+		External: raw.External, Driver: raw.Driver, Options: raw.DriverOpts, Labels: raw.Labels,
+		Internal: raw.Internal, Attachable: raw.Attachable, IPv6: raw.IPv6 != nil && *raw.IPv6, Hash: raw.hash,
+	}
+	for _, c := range raw.IPAM.Config {
+		if c.Subnet != "" {
+			spec.Subnets = append(spec.Subnets, c.Subnet)
+		}
+	}
+	slices.Sort(spec.Subnets)
+	return raw.Name, spec
 }
 
 func (r rendered) spec(name string, s renderedService, t tree) picture.Spec {
@@ -228,10 +253,9 @@ func (r rendered) missing(s renderedService, t tree) []string {
 		if _, err := os.Stat(file); err == nil {
 			continue
 		}
-		rel, err := filepath.Rel(t.dir, file)
-		if err == nil && filepath.IsLocal(rel) {
-			if _, err := os.Stat(filepath.Join(t.checkout, rel)); err == nil {
-				continue // only the host has it
+		if rel, inside := t.relative(file); inside {
+			if t.has(rel) {
+				continue
 			}
 			file = rel
 		}

@@ -3,6 +3,7 @@ package compose
 import (
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // tree is a folder in which compose files are rendered: the checkout, or a side tree of it.
@@ -17,12 +18,7 @@ const mostLinks = 40
 // places lists where a source lies in the tree, relative to it: the path as it is
 // written, and what it leads to by each symbolic link on its way. A source outside the tree has no place.
 func (t tree) places(source string) []string {
-	roots := []string{t.dir}
-	for _, dir := range []string{t.dir, t.checkout} {
-		if resolved, err := filepath.EvalSymlinks(dir); err == nil && resolved != t.dir {
-			roots = append(roots, resolved)
-		}
-	}
+	roots := t.roots()
 	var places []string
 	for range mostLinks {
 		for _, root := range roots {
@@ -37,6 +33,36 @@ func (t tree) places(source string) []string {
 		source = next
 	}
 	return places
+}
+
+// roots are the folders that stand for the tree: it, the checkout that it is of, and what both lead to.
+func (t tree) roots() []string {
+	roots := []string{t.dir, t.checkout}
+	for _, dir := range []string{t.dir, t.checkout} {
+		if resolved, err := filepath.EvalSymlinks(dir); err == nil {
+			roots = append(roots, resolved)
+		}
+	}
+	slices.Sort(roots)
+	return slices.Compact(roots)
+}
+
+// relative is a path below the tree, relative to it.
+func (t tree) relative(path string) (rel string, inside bool) {
+	for _, root := range t.roots() {
+		if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) {
+			return rel, true
+		}
+	}
+	return "", false
+}
+
+// has reports whether the tree, or the checkout that it is of, has something at a relative path.
+func (t tree) has(rel string) bool {
+	return slices.ContainsFunc([]string{t.dir, t.checkout}, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, rel))
+		return err == nil
+	})
 }
 
 // followOne replaces the first symbolic link of an absolute path by what it says.

@@ -1,14 +1,15 @@
 package compose
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/strictyaml"
@@ -20,6 +21,9 @@ func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree strin
 		return nil, err
 	}
 	c.publishPlan(plan)
+	if resolved, err := filepath.EvalSymlinks(sideTree); err == nil {
+		sideTree = resolved // as Compose will tell of it
+	}
 	var models []picture.Model
 	by := map[string]picture.Model{}
 	for _, stack := range plan.Stacks {

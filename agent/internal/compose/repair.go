@@ -1,21 +1,36 @@
 package compose
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"fmt"
 	"regexp"
+	"strings"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/ports"
 )
 
-// leftover is the name of a container that a recreate was about to put in place of another:
-// Compose creates ID_NAME, removes the old NAME, then renames. A Compose that dies in between
-// leaves it, and each further attempt puts another prefix in front (docker/compose#13391).
-var leftover = regexp.MustCompile(`^(?:[0-9a-f]{12}_)+(.+)$`)
+// prefixes is what a recreate puts before the name of a container that it was about to put in place of another:
+// Compose creates ID_NAME, removes the old NAME, then renames. A Compose that dies in between leaves it (docker/compose#13391).
+var prefixes = regexp.MustCompile(`^(?:[0-9a-f]{12}_)+`)
+
+// leftover tells the name that a container of a crashed recreate was to have, "" for one that has its name. The name alone tells nothing, nor
+// does the label alone: somebody's container_name may look like a leftover's, and the label stays for good. Its value is the
+// container_name, or service and number (Compose 2.40.3, pkg/compose/convergence.go, recreateContainer).
+func leftover(name, project, replaces string) string {
+	if replaces == "" {
+		return ""
+	}
+	for _, wanted := range []string{replaces, project + "-" + replaces, project + "_" + replaces} { // "_" with COMPOSE_COMPATIBILITY
+		if before, ends := strings.CutSuffix(name, wanted); ends && before != "" && prefixes.FindString(before) == before {
+			return wanted
+		}
+	}
+	return ""
+}
 
 // repair gives leftovers of a crashed recreate their name, or removes them where the old
 // container is still there. It must hold the project.
@@ -29,21 +44,21 @@ func (c *Compose) repair(ctx context.Context, project string, out ports.Output) 
 		names[nameOf(s)] = true
 	}
 	for _, s := range list {
-		m := leftover.FindStringSubmatch(nameOf(s))
-		if m == nil || s.Labels[labelReplace] == "" { // somebody's container_name may look like it
+		wanted := leftover(nameOf(s), project, s.Labels[labelReplace])
+		if wanted == "" {
 			continue
 		}
-		if err := c.mend(ctx, s, m[1], names[m[1]], out); err != nil {
+		if err := c.mend(ctx, s, wanted, names[wanted], out); err != nil {
 			return err
 		}
-		names[m[1]] = true
+		names[wanted] = true
 	}
 	return nil
 }
 
 // mend ends the story of one leftover.
 func (c *Compose) mend(ctx context.Context, s container.Summary, name string, oldIsThere bool, out ports.Output) error {
-	change, cancel := context.WithTimeout(ctx, changeTimeout)
+	change, cancel := context.WithTimeout(ctx, c.changeTimeout)
 	defer cancel()
 	var err error
 	if oldIsThere {

@@ -1,18 +1,21 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
-	"github.com/docker/docker/api/types/filters"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
@@ -30,6 +33,8 @@ const (
 	// keptEvents is how many events the engine remembers (moby, daemon/events: eventsLimit). With so many between, an older one may
 	// be forgotten.
 	keptEvents = 256
+	// eventsMargin is for those that come while they are read.
+	eventsMargin = 20
 )
 
 // Rest implements ports.Restorer. The engine goes on with what it was asked for when whoever asked is gone: a container that it was asked to
@@ -43,44 +48,51 @@ func (c *Compose) Rest(ctx context.Context, cut ports.Cut, out ports.Output) err
 	return errors.Join(errs...)
 }
 
-// awaitStops waits for containers that are being stopped.
+// awaitStops waits for containers that are being stopped, side by side.
 func (c *Compose) awaitStops(ctx context.Context, cut ports.Cut, out ports.Output) error {
 	now, err := c.Look(ctx, cut.Projects, nil, false)
 	if err != nil {
 		return err
 	}
-	stopping, certain, err := c.stopping(ctx, cut.Began)
+	reached := slices.DeleteFunc(now.Containers, func(t picture.Container) bool {
+		return !t.Running() || !slices.ContainsFunc(cut.Reaches, func(r picture.Reach) bool { return r.Covers(t.Key()) })
+	})
+	if len(reached) == 0 {
+		return nil
+	}
+	longest := slices.MaxFunc(reached, func(a, b picture.Container) int { return cmp.Compare(a.Grace, b.Grace) }).Grace
+	asked, certain, err := c.asked(ctx, longest+restGrace)
 	if err != nil {
 		return err
 	}
-	for _, target := range now.Containers {
-		reached := slices.ContainsFunc(cut.Reaches, func(r picture.Reach) bool { return r.Covers(target.Key()) })
-		if !target.Running() || !reached || (certain && !stopping[target.ID]) {
-			continue
-		}
-		if err := c.awaitStop(ctx, target, stopping[target.ID], out); err != nil {
-			return err
+	errs := make([]error, len(reached))
+	var group sync.WaitGroup
+	for i, target := range reached {
+		signals, known := asked[target.ID]
+		if known || !certain {
+			group.Go(func() { errs[i] = c.awaitStop(ctx, target, signals, certain, out) })
 		}
 	}
-	return nil
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // awaitStop waits until a container has stopped, or its time to stop is over and it runs on: then nobody is stopping it.
-func (c *Compose) awaitStop(ctx context.Context, target picture.Container, known bool, out ports.Output) error {
+func (c *Compose) awaitStop(ctx context.Context, target picture.Container, signals []string, certain bool, out ports.Output) error {
 	said := false
 	for over := time.Now().Add(target.Grace + restGrace); time.Now().Before(over); {
-		answer, err := c.docker.ContainerInspect(ctx, target.ID)
+		answer, err := c.inspect(ctx, target.ID)
 		switch {
 		case cerrdefs.IsNotFound(err):
 			return nil
 		case err != nil:
 			return engineFault(err)
 		}
-		is := containerOf(answer)
-		if !is.Running() || !is.Started.Equal(target.Started) {
+		is, stops := containerOf(answer), stopsBy(answer, signals)
+		if !is.Running() || !is.Started.Equal(target.Started) || (certain && !stops) {
 			return nil
 		}
-		if !said && known {
+		if !said && stops {
 			said = true
 			out(operation.Stdout, fmt.Sprintf("%s is being stopped; it has %s", target.Key(), target.Grace), false)
 		}
@@ -93,38 +105,54 @@ func (c *Compose) awaitStop(ctx context.Context, target picture.Container, known
 	return nil
 }
 
-// stopping finds the containers that were asked to end since a moment, and have not. certain is false where the engine may have
-// forgotten some.
-func (c *Compose) stopping(ctx context.Context, since time.Time) (stopping map[string]bool, certain bool, err error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+// inspect looks at one container.
+func (c *Compose) inspect(ctx context.Context, id string) (container.InspectResponse, error) {
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
-	messages, errs := c.docker.Events(look, events.ListOptions{
-		Since: unix(since), Until: unix(time.Now()), Filters: filters.NewArgs(filters.Arg("type", string(events.ContainerEventType))),
+	return c.docker.ContainerInspect(look, id)
+}
+
+// stopsBy reports whether one of the signals that a container was sent, as numbers, may be there to end it: a reload by SIGHUP is not. One with
+// a stop signal of its own is taken for stopping by any.
+func stopsBy(a container.InspectResponse, signals []string) bool {
+	if a.Config != nil && a.Config.StopSignal != "" {
+		return len(signals) > 0
+	}
+	return slices.ContainsFunc(signals, func(s string) bool {
+		return s == "" || s == strconv.Itoa(int(syscall.SIGTERM)) || s == strconv.Itoa(int(syscall.SIGKILL))
 	})
-	stopping = map[string]bool{}
+}
+
+// asked finds the containers that were sent signals within a time, which have not ended since, with the signals. Whoever was asked before
+// that has been killed by now. certain is false where the engine may have forgotten some.
+func (c *Compose) asked(ctx context.Context, within time.Duration) (asked map[string][]string, certain bool, err error) {
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
+	defer cancel()
+	// All events are asked for: the engine remembers a number of them, whatever they are about.
+	now := time.Now()
+	messages, errs := c.docker.Events(look, events.ListOptions{Since: stamp(now.Add(-within)), Until: stamp(now)})
+	asked = map[string][]string{}
 	for seen := 0; ; {
 		select {
 		case m := <-messages:
 			seen++
-			switch m.Action {
-			case events.ActionKill:
-				stopping[m.Actor.ID] = true
-			case events.ActionDie, events.ActionDestroy:
-				delete(stopping, m.Actor.ID)
+			switch {
+			case m.Type != events.ContainerEventType:
+			case m.Action == events.ActionKill:
+				asked[m.Actor.ID] = append(asked[m.Actor.ID], m.Actor.Attributes["signal"])
+			case m.Action == events.ActionDie, m.Action == events.ActionDestroy:
+				delete(asked, m.Actor.ID)
 			}
 		case err := <-errs:
-			if err != nil && !isEnd(err) {
+			if !errors.Is(err, io.EOF) { // the end of what is past
 				return nil, false, engineFault(err)
 			}
-			return stopping, seen < keptEvents-20, nil
+			return asked, seen < c.keptEvents-eventsMargin, nil
 		}
 	}
 }
 
-// isEnd tells the end of a list of events that are past.
-func isEnd(err error) bool { return strings.Contains(err.Error(), "EOF") }
-
-func unix(t time.Time) string {
+func stamp(t time.Time) string {
 	return strconv.FormatInt(t.Unix(), 10) + "." + fmt.Sprintf("%09d", t.Nanosecond())
 }
 

@@ -173,7 +173,7 @@ func userInfo(raw string) []string {
 }
 
 // valuesOf are the environment variables of a service, or the arguments of its build.
-type valuesOf map[string]*string
+type valuesOf map[string]string
 
 // UnmarshalJSON takes values of every kind: Compose prints numbers as such.
 func (v *valuesOf) UnmarshalJSON(raw []byte) error {
@@ -188,36 +188,48 @@ func (v *valuesOf) UnmarshalJSON(raw []byte) error {
 		if json.Unmarshal(value, &s) == nil {
 			text = s
 		}
-		(*v)[key] = &text
+		(*v)[key] = text
 	}
 	return nil
 }
 
+// renderedSecrets is what of a rendered configuration is read to be taken out of every text, and never kept.
+type renderedSecrets struct {
+	Services map[string]struct {
+		Environment valuesOf `json:"environment"`
+		Build       struct {
+			Args valuesOf `json:"args"`
+		} `json:"build"`
+	} `json:"services"`
+}
+
+// values lists them.
+func (r renderedSecrets) values() []string {
+	var values []string
+	for _, s := range r.Services {
+		for _, all := range []valuesOf{s.Environment, s.Build.Args} {
+			for key, v := range all {
+				if redact.Secret(key, v) {
+					values = append(append(values, v), userInfo(v)...)
+				}
+			}
+		}
+	}
+	return values
+}
+
 // learnRendered tells what a rendered configuration holds: values of environments and builds, files of secrets. Names that people need
 // stay readable.
-func (c *Compose) learnRendered(r rendered, stack, dir string) {
+func (c *Compose) learnRendered(r rendered, raw []byte, stack, dir string) {
 	if c.secrets == nil {
 		return
 	}
-	var values []string
 	public := []string{r.Name}
 	services := slices.Collect(maps.Keys(r.Services))
 	for name, s := range r.Services {
 		public = append(public, s.ContainerName, r.Name+"-"+name)
 		if _, err := reference.ParseNormalizedNamed(s.Image); err == nil {
 			public = append(public, s.Image)
-		}
-		var b struct {
-			Args valuesOf `json:"args"`
-		}
-		_ = json.Unmarshal(s.Build, &b) // no build, or a folder alone: it has no arguments
-		for _, all := range []valuesOf{s.Environment, b.Args} {
-			for key, v := range all {
-				if v != nil && redact.Secret(key, *v) {
-					values = append(values, *v)
-					values = append(values, userInfo(*v)...)
-				}
-			}
 		}
 	}
 	for _, n := range r.Networks {
@@ -227,7 +239,10 @@ func (c *Compose) learnRendered(r rendered, stack, dir string) {
 		public = append(public, v.Name)
 	}
 	c.secrets.Publish(append(c.harmless(public, services), services...))
-	c.secrets.Learn("stack "+stack+" in "+dir, values)
+	var secrets renderedSecrets
+	if json.Unmarshal(raw, &secrets) == nil {
+		c.secrets.Learn("stack "+stack+" in "+dir, secrets.values())
+	}
 	for _, s := range r.Secrets {
 		if s.File == "" {
 			continue

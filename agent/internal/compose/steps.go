@@ -34,7 +34,7 @@ func (c *Compose) Run(ctx context.Context, plan *pipeline.Plan, todo ports.Work,
 	case step.Restart != nil:
 		return w.changing(ctx, change{patterns: nobody, do: func() (string, error) { return w.restart(ctx, *step.Restart) }})
 	case step.Exec != nil:
-		return w.exec(ctx, *step.Exec)
+		return w.execute(ctx, *step.Exec)
 	}
 	return "", fault.New(fault.Internal, "UNKNOWN_STEP", "Compose does not do %s steps", step.Kind())
 }
@@ -147,8 +147,15 @@ func (w *work) restartNow(ctx context.Context, m picture.Model, now picture.Pict
 	defer cancel()
 	for _, name := range names {
 		for _, c := range now.Of(m.Key(name)) {
-			if err := w.docker.ContainerRestart(limited, c.ID, container.StopOptions{}); err != nil {
-				return fault.Wrap(engineFault(err), fault.Failed, "RESTART_FAILED", "restart %s", name)
+			err := w.docker.ContainerRestart(limited, c.ID, container.StopOptions{})
+			switch {
+			case err == nil:
+			case limited.Err() != nil && ctx.Err() == nil:
+				return fault.Wrap(err, fault.Deadline, "ENGINE_DEADLINE", "restart of %s did not end within %s", name, w.deadlines.Up)
+			case isDown(err):
+				return engineFault(err)
+			default:
+				return fault.Wrap(err, fault.Failed, "RESTART_FAILED", "restart %s", name)
 			}
 		}
 	}
@@ -369,7 +376,7 @@ func difference(before, after map[string]string) string {
 	return fmt.Sprintf("new: %s; %d kept", strings.Join(slices.Sorted(maps.Keys(created)), " "), kept)
 }
 
-func (w *work) exec(ctx context.Context, e pipeline.Exec) (string, error) {
+func (w *work) execute(ctx context.Context, e pipeline.Exec) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, w.deadlines.Up)
 	defer cancel()
 	code, err := w.Exec(limited, w.plan, e, w.out)

@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +17,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/process"
@@ -133,24 +134,28 @@ func TestModelOfARealConfiguration(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m model
-	if err := json.Unmarshal(raw, &m); err != nil {
+	var r rendered
+	if err := json.Unmarshal(raw, &r); err != nil {
 		t.Fatal(err)
 	}
+	m := r.model("core", tree{"/checkout", "/checkout"})
 	got := map[string]int{}
 	for name, s := range m.Services {
-		got[name] = s.replicas()
+		got[name] = s.Replicas
 	}
-	if d := cmp.Diff(map[string]int{"app": 3, "once": 1, "plain": 1, "scaled": 2}, got); m.Name != "sample" || d != "" {
-		t.Errorf("project %q, replicas (-want +got):\n%s", m.Name, d)
+	if d := cmp.Diff(map[string]int{"app": 3, "once": 1, "plain": 1, "scaled": 2}, got); m.Project != "sample" || m.Stack != "core" || d != "" {
+		t.Errorf("stack %q, project %q, replicas (-want +got):\n%s", m.Stack, m.Project, d)
 	}
-	if app := m.Services["app"]; len(app.Build) == 0 || app.Restart != "unless-stopped" || app.imageName("sample", "app") != "sample-app" {
+	if app := m.Services["app"]; !app.Builds || app.OneShot || app.Image != "sample-app" || app.Configured != "" {
 		t.Errorf("app: %+v", app)
 	}
-	if once := m.Services["once"]; len(once.Build) != 0 || once.Restart != "no" || once.imageName("sample", "once") != "example/once:1" {
+	if once := m.Services["once"]; once.Builds || !once.OneShot || once.Image != "example/once:1" || once.Configured != "example/once:1" {
 		t.Errorf("once: %+v", once)
 	}
-	kept, err := json.Marshal(m)
+	kept, err := json.Marshal(struct {
+		R rendered
+		M picture.Model
+	}{r, m})
 	if err != nil || strings.Contains(string(kept), "the-secret") {
 		t.Errorf("a secret of the configuration is kept: %s, %v", kept, err)
 	}
@@ -167,7 +172,7 @@ func TestEnvironIsExact(t *testing.T) {
 	t.Setenv("COMPOSE_PROJECT_NAME", "not-the-checkout's")
 	t.Setenv("DOCKER_CONFIG", "/etc/docker-config")
 	want := []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=/home/ada", "USER=ada", "LOGNAME=ada", "LC_ALL=C.UTF-8", "COMPOSE_MENU=false",
+		"PATH=" + os.Getenv("PATH"), "HOME=/home/ada", "USER=ada", "LOGNAME=ada", "LC_ALL=C.UTF-8", "COMPOSE_MENU=false", "COMPOSE_EXPERIMENTAL_GIT_REMOTE=0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE=0", "PWD=" + c.dir,
 		"DOCKER_CONFIG=/etc/docker-config", "A=1", "GIT_SHA=abc",
 	}
 	if d := cmp.Diff(want, c.environ(map[string]string{"GIT_SHA": "abc", "A": "1"})); d != "" {
@@ -177,7 +182,7 @@ func TestEnvironIsExact(t *testing.T) {
 
 func TestCheckServices(t *testing.T) {
 	t.Parallel()
-	models := map[string]model{"core": {Services: map[string]modelService{"mcp-auth-a": {}, "mcp-auth-b": {}, "postgres": {}}}}
+	models := map[string]picture.Model{"core": {Services: map[string]picture.Spec{"mcp-auth-a": {}, "mcp-auth-b": {}, "postgres": {}}}}
 	for name, tt := range map[string]struct {
 		stack    string
 		patterns []string
@@ -259,9 +264,11 @@ func TestEngineThatIsDown(t *testing.T) {
 	_, _, versionErr := c.Version(t.Context())
 	_, linesErr := c.LastLines(t.Context(), "x", 5)
 	_, listErr := c.list(t.Context(), "x")
+	_, lookErr := c.Look(t.Context(), []string{"x"}, nil, true)
+	_, proveErr := c.Prove(t.Context(), plan, t.TempDir(), (&said{}).output)
 	for name, err := range map[string]error{
 		"version": versionErr, "last lines": linesErr, "list": listErr, "ready": c.Ready(t.Context()),
-		"prove": c.Prove(t.Context(), plan, t.TempDir(), (&said{}).output),
+		"look": lookErr, "prove": proveErr,
 	} {
 		if fault.KindOf(err) != fault.Failed || fault.ReasonOf(err) != "ENGINE_DOWN" || !strings.Contains(err.Error(), "systemctl start docker") {
 			t.Errorf("%s: %v", name, err)
@@ -347,18 +354,11 @@ func TestBecauseKeepsKindAndCause(t *testing.T) {
 	}
 }
 
-func TestLeftoverNames(t *testing.T) {
-	t.Parallel()
-	for name, want := range map[string]string{
-		"0123456789ab_shop-web-1": "shop-web-1", "0123456789ab_ba9876543210_shop-web-1": "shop-web-1",
-		"shop-web-1": "", "0123456789a_shop-web-1": "", "0123456789AB_shop-web-1": "", "0123456789ab_": "", "my_0123456789ab_x": "",
-	} {
-		got := ""
-		if m := leftover.FindStringSubmatch(name); m != nil {
-			got = m[1]
-		}
-		if got != want {
-			t.Errorf("%s stands for %q, want %q", name, got, want)
-		}
+func read(t *testing.T, path string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return raw
 }

@@ -36,7 +36,7 @@ func (k *knownVersion) set(text string) {
 // Version is the engine's and Compose's version. The engine is asked each time, which tells
 // whether it answers; what Compose said is remembered for a minute.
 func (c *Compose) Version(ctx context.Context) (engine, compose string, err error) {
-	look, cancel := context.WithTimeout(ctx, lookTimeout)
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
 	v, err := c.docker.ServerVersion(look)
 	if err != nil {
@@ -46,7 +46,7 @@ func (c *Compose) Version(ctx context.Context) (engine, compose string, err erro
 		return v.Version, compose, checkVersion(compose)
 	}
 	result, err := process.Run(look, process.Cmd{
-		Path: "docker", OwnPath: true, Args: []string{"compose", "version", "--short"}, Env: c.environ(c.dir, nil), Credential: c.owner.Credential(), CaptureLimit: 1 << 10, Label: "docker compose",
+		Path: "docker", OwnPath: true, Args: []string{"compose", "version", "--short"}, Env: c.environ(nil), Credential: c.owner.Credential(), CaptureLimit: 1 << 10, Label: "docker compose",
 	})
 	if err != nil {
 		return v.Version, "", fault.Wrap(err, fault.Failed, "COMPOSE_MISSING", "docker compose does not answer").

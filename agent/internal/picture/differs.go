@@ -8,8 +8,21 @@ import (
 )
 
 // differs says where what there is is not what the definition wants, "" where it is. What a definition leaves open is as
-// the engine chose.
+// the engine chose. Where Compose's own hash of the definition is known it decides: a network that has none stays as it is, and with
+// another one it is made anew, also for what the fields do not show.
 func (want NetworkSpec) differs(is NetworkSpec) string {
+	if want.Hash != "" && (is.Hash == "" || is.Hash == want.Hash) {
+		return ""
+	}
+	found := want.fields(is)
+	if len(found) == 0 && want.Hash != "" {
+		return "another definition than it was made from"
+	}
+	return strings.Join(found, "; ")
+}
+
+// fields compares what is known of a definition.
+func (want NetworkSpec) fields(is NetworkSpec) []string {
 	var found []string
 	found = appendOther(found, "driver", want.Driver, is.Driver)
 	found = append(found, otherMap("option", want.Options, is.Options)...)
@@ -25,7 +38,7 @@ func (want NetworkSpec) differs(is NetworkSpec) string {
 			found = append(found, fmt.Sprintf("%s %v, it has %v", b.name, b.want, b.is))
 		}
 	}
-	return strings.Join(found, "; ")
+	return found
 }
 
 func (want VolumeSpec) differs(is VolumeSpec) string {

@@ -42,6 +42,7 @@ type NetworkSpec struct {
 	Internal   bool              `json:"internal,omitempty"`
 	Attachable bool              `json:"attachable,omitempty"`
 	IPv6       bool              `json:"ipv6,omitempty"`
+	Hash       string            `json:"hash,omitempty"` // by which Compose tells whether it has to be made anew; "" where nobody knows it
 }
 
 // VolumeSpec is the definition of a volume.

@@ -48,7 +48,7 @@ func (f Findings) Err() error {
 	for _, r := range f.Refusals {
 		errs = append(errs, errors.New(r.Message+" ("+r.Hint+")"))
 	}
-	return fault.Wrap(errors.Join(errs...), first.Kind, first.Reason, "%d things of what runs stand against this commit", len(f.Refusals))
+	return fault.Wrap(errors.Join(errs...), first.Kind, first.Reason, "%d things stand against this commit", len(f.Refusals))
 }
 
 // Find compares what a commit wants with what runs. Each of its rows has one decision: it is done right, or refused
