@@ -174,7 +174,7 @@ func TestWhatComesBackAsItWas(t *testing.T) {
 	})
 	t.Run("what was stopped stays so, and is not to blame", func(t *testing.T) {
 		defer y.in(t)()
-		y.docker("stop", "--time", "0", y.project+"-rest-1")
+		y.docker("stop", "--time", "0", y.containers()["rest"])
 		files := with("6", bad, rest(`labels: {edition: "6"}`))
 		files["rest/changed"] = "3\n"
 		y.comesBack(y.commit("rest is touched", files), "as before not as it should be")
@@ -185,7 +185,7 @@ func TestWhatComesBackAsItWas(t *testing.T) {
 		if now := y.truth(); now.running(y.project+"/rest") != 0 || len(now.containers[y.project+"/rest"]) != len(before.containers[y.project+"/rest"]) {
 			t.Errorf("rest was stopped, and is %v", now.containers[y.project+"/rest"])
 		}
-		y.docker("start", y.project+"-rest-1")
+		y.docker("start", y.containers()["rest"])
 		pause(time.Second)
 	})
 	t.Run("a name that a person moved stays where it is", func(t *testing.T) {

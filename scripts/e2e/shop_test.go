@@ -129,6 +129,9 @@ func (s *shop) open() {
 	}
 	s.tree.Write(".env", "COMPOSE_PROJECT_NAME="+s.project+"\nBASE_IMAGE="+strings.TrimSpace(string(out))+"\n")
 	s.compose("", []string{"REVISION=" + s.tree.Head()}, "up", "--detach", "--build")
+	s.eventually(20*time.Second, "the job ends", func() bool {
+		return s.docker("inspect", "--format", "{{.State.Status}}", s.project+"-job-1")[0] == "exited"
+	})
 	s.stamp(s.tree.Head())
 }
 

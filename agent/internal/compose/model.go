@@ -125,6 +125,7 @@ type renderedVolume struct {
 
 // renderIn renders the configuration of a stack in a directory, "" being the checkout.
 func (c *Compose) renderIn(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, dir string) (picture.Model, error) {
+	c.publishPlan(plan) // before the configuration is read: it holds the commit, which everybody must go on naming
 	raw, err := c.run(ctx, command{
 		stack: stack, env: plan.Environment, dir: dir, deadline: c.deadlines.Config, capture: true,
 		args: []string{"config", "--format", "json", "--no-env-resolution"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"ataraxis.dev/landfall/agent/internal/engine"
@@ -90,9 +91,43 @@ func (f flow) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, grou
 		case s.Wait != nil:
 			return f.waitFor(ctx, plan, *s.Wait)
 		default:
-			return f.ports.Runtime.Run(ctx, plan, work, out)
+			summary, err := f.ports.Runtime.Run(ctx, plan, work, out)
+			if err != nil || (s.Up == nil && s.Recreate == nil) {
+				return summary, err
+			}
+			again, err := f.nameAgain(ctx, plan, s, *work.Before, out)
+			return summary + again, err
 		}
 	})
+}
+
+// nameAgain replaces what a step has left without its names in a network that was made anew; see [picture.Model.Nameless].
+func (f flow) nameAgain(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, before picture.Picture, out ports.Output) (string, error) {
+	now, err := f.ports.Restorer.Look(ctx, before.Projects, nil, false)
+	if err != nil || !before.Displaced(now) {
+		return "", err
+	}
+	models, err := f.ports.Runtime.Models(ctx, plan)
+	if err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(models, func(m picture.Model) bool { return m.Stack == s.Stack() })
+	if i < 0 {
+		return "", nil
+	}
+	names := models[i].Nameless(before, now)
+	if len(names) == 0 {
+		return "", nil
+	}
+	batch := picture.Batch{Verb: picture.Recreate, Stack: s.Stack()}
+	for _, name := range names {
+		k := models[i].Key(name)
+		batch.Deeds = append(batch.Deeds, picture.Deed{Key: k, Verb: picture.Recreate, Scale: len(now.Of(k)), Why: "it lost its names in a network that was made anew"})
+	}
+	for _, d := range batch.Deeds {
+		out(operation.Stdout, d.String(), false)
+	}
+	return "; a network was made anew, so with it: " + strings.Join(names, " "), f.ports.Restorer.Carry(ctx, plan, batch, out)
 }
 
 // beforeStep is what ran in a stack when a step began for the first time: as recorded then, else what runs now.

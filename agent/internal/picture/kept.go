@@ -88,10 +88,40 @@ func (m Model) keptBy(name string, allowed leave, before, after Picture) fate {
 	return intruded
 }
 
+// Displaced reports whether a container that was kept is in other networks than before, or under other names.
+func (p Picture) Displaced(after Picture) bool {
+	return displaced(p.Containers, after.Containers)
+}
+
 // displaced reports whether a container that was kept is in other networks than before.
 func displaced(was, is []Container) bool {
 	return slices.ContainsFunc(is, func(c Container) bool {
 		return slices.ContainsFunc(was, func(w Container) bool { return w.ID == c.ID && !sameNetworks(w, c) })
+	})
+}
+
+// Nameless lists the services of a model that kept a container which has lost a name in a network that it is in, and those that live in its
+// namespaces: when Compose makes a network anew because its definition changes, it connects what it keeps without the names by which
+// others find it (Compose 2.40.3). Replaced, it gets them back.
+func (m Model) Nameless(before, after Picture) []string {
+	var found []string
+	for _, name := range m.Names() {
+		lost := slices.ContainsFunc(after.Of(m.Key(name)), func(c Container) bool {
+			return slices.ContainsFunc(before.Of(m.Key(name)), func(w Container) bool { return w.ID == c.ID && losesNames(w, c) })
+		})
+		if lost {
+			found = append(found, name)
+		}
+	}
+	return m.Sharers(found)
+}
+
+// losesNames reports whether a container has lost an alias in a network that it was in and is in.
+func losesNames(was, is Container) bool {
+	return slices.ContainsFunc(was.Networks, func(w Attachment) bool {
+		return slices.ContainsFunc(is.Networks, func(n Attachment) bool {
+			return n.Network == w.Network && slices.ContainsFunc(w.Aliases, func(alias string) bool { return !slices.Contains(n.Aliases, alias) })
+		})
 	})
 }
 

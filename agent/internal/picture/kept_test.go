@@ -64,3 +64,26 @@ func TestKeeping(t *testing.T) {
 	equal(t, "left behind and removed", models[0].Keeping([]string{"app"}, false, host(crashed...), host(were...)), Kept{})
 	equal(t, "one too many is removed", models[0].Keeping([]string{"app"}, false, host(append(but(), box("web", "w0"))...), host(were...)), Kept{})
 }
+
+// What Compose keeps while it makes a network anew has lost its names there, which is mended by replacing it.
+func TestNameless(t *testing.T) {
+	t.Parallel()
+	m := core("app", "side in:app", "web x2")[0]
+	named := func(aliases ...string) func(*Container) {
+		return func(c *Container) { c.Networks = []Attachment{{Network: "core_default", Aliases: aliases}} }
+	}
+	were := host(box("app", "a1", named("app")), box("side", "s1", in("a1")), box("web", "w1", named("web", "www")), box("web", "w2", named("web")))
+	for name, c := range map[string]struct {
+		now  Picture
+		want []string
+	}{
+		"nothing happened":             {now: were},
+		"it was replaced":              {now: host(box("app", "a2", named()), box("web", "w1", named("web", "www")), box("web", "w2", named("web")))},
+		"the owner of a namespace":     {now: host(box("app", "a1", named()), box("side", "s1", in("a1"))), want: []string{"app", "side"}},
+		"one of two, one of its names": {now: host(box("app", "a1", named("app")), box("web", "w1", named("web")), box("web", "w2", named("web"))), want: []string{"web"}},
+		"a name more":                  {now: host(box("app", "a1", named("app", "more")))},
+		"it is off the network":        {now: host(box("app", "a1", on()))},
+	} {
+		equal(t, name, m.Nameless(were, c.now), c.want)
+	}
+}
