@@ -124,8 +124,22 @@ func policy(c hostconfig.Config) picture.Policy {
 		CapAdd: picture.Answer(p.CapAdd), Devices: picture.Answer(p.Devices),
 		MountsOutside: picture.Answer(p.Mounts), MountRoots: p.MountRoots,
 		ImagesWithoutDigest: picture.Answer(p.ImagesWithoutDigest), OtherRegistries: picture.Answer(p.OtherRegistries), Registries: p.Registries,
-		Never: []string{c.Identity, c.StateDir, filepath.Dir(c.Socket)}, Except: p.Except,
+		Never: never(c), Except: p.Except,
 	}
+}
+
+// never lists what no container may have, as it is written and as its links lead.
+func never(c hostconfig.Config) []string {
+	own := []string{c.Identity, c.StateDir, c.Socket}
+	if c.RequireSigned != nil {
+		own = append(own, c.RequireSigned.AllowedSigners)
+	}
+	for _, path := range own {
+		if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
+			own = append(own, target)
+		}
+	}
+	return own
 }
 
 // close closes what is open, the engine first: it still writes to the journal.

@@ -146,6 +146,18 @@ func isHealthCheck(a container.InspectResponse, words []string) bool {
 	return slices.Equal(words, test[1:])
 }
 
+// freeze stops processes and finds what they started until then: who is stopped starts nothing more, and can be ended with all of it.
+func (c *Compose) freeze(started *processes, containerID string) {
+	for known := -1; known != len(*started); {
+		known = len(*started)
+		alive := started.alive()
+		c.signal(alive, syscall.SIGSTOP)
+		for _, pid := range alive {
+			started.add(pid, containerID)
+		}
+	}
+}
+
 // endCommand ends a command inside a container with all that it has started, and waits for their end. Where we may not end it, it is waited for.
 func (c *Compose) endCommand(ctx context.Context, left innerCommand, out ports.Output) error {
 	began, said := time.Now(), false
@@ -172,7 +184,8 @@ func (c *Compose) endCommand(ctx context.Context, left innerCommand, out ports.O
 				signalled = time.Now()
 			}
 		case time.Since(signalled) > commandGrace:
-			c.signal(alive, syscall.SIGKILL)
+			c.freeze(&started, left.container)
+			c.signal(started.alive(), syscall.SIGKILL)
 		}
 		if !said {
 			said = true

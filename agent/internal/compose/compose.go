@@ -61,6 +61,7 @@ type Compose struct {
 
 	secrets Secrets // nil tells nobody
 
+	teaching    sync.Mutex // while secrets are read and told
 	mu          sync.Mutex
 	secretFiles map[string]knownFile
 	hidden      map[string]bool // values that are secrets by their name

@@ -45,6 +45,11 @@ func (t tree) powerOf(s renderedService, sources []string) picture.Power {
 // lead, because the engine follows them.
 func (t tree) onHost(source string) []string {
 	found := []string{t.checkedOut(source)}
+	if target, err := filepath.EvalSymlinks(found[0]); err == nil && target != found[0] && found[0] != source { // a link that only the checkout has
+		if dir, err := filepath.EvalSymlinks(t.checkout); err != nil || !below(dir, target) {
+			found = append(found, target)
+		}
+	}
 	if target, err := filepath.EvalSymlinks(source); err == nil && target != source {
 		if dir, err := filepath.EvalSymlinks(t.dir); err != nil || !below(dir, target) { // in the tree, it moves with the tree
 			found = append(found, target)

@@ -43,6 +43,8 @@ func (c *Compose) learnStack(stack pipeline.Stack, env map[string]string, dir st
 	if c.secrets == nil {
 		return
 	}
+	c.teaching.Lock() // no child starts before what another has found is known
+	defer c.teaching.Unlock()
 	trees := []tree{{c.dir, c.dir}}
 	if dir != c.dir {
 		trees = append(trees, tree{c.dir, dir})
@@ -139,7 +141,6 @@ func (c *Compose) readChanged(path string) ([]byte, bool) {
 	now := knownFile{info.Size(), info.ModTime()}
 	c.mu.Lock()
 	same := c.secretFiles[path] == now
-	c.secretFiles[path] = now
 	c.mu.Unlock()
 	if same {
 		return nil, false
@@ -149,6 +150,11 @@ func (c *Compose) readChanged(path string) ([]byte, bool) {
 		return nil, false
 	}
 	raw, err := boundedfile.Read(resolved, maxSecretFile)
+	if err == nil {
+		c.mu.Lock()
+		c.secretFiles[path] = now
+		c.mu.Unlock()
+	}
 	return raw, err == nil
 }
 

@@ -21,8 +21,12 @@ type source struct {
 // line is the last line of a stream, as it was printed.
 type line struct {
 	raw     string
+	begun   bool                  // its beginning belongs to a secret that began on the line before
 	pending *operation.OutputLine // nil once it is on disk
 }
+
+// cutLine stands for a line between two secrets.
+const cutLine = "[redacted]"
 
 // redacted is a line without secrets, also those that began on the line before, which is mended where it still waits for the disk; r.mu is held.
 func (r *Run) redacted(from source, text string, t *tail) string {
@@ -32,11 +36,15 @@ func (r *Run) redacted(from source, text string, t *tail) string {
 		return r.engine.redact.Text(text)
 	}
 	before, now := r.engine.redact.Lines(last.raw, text)
-	if last.pending != nil {
+	alone := r.engine.redact.Text(last.raw)
+	if last.pending != nil && before != alone {
+		if last.begun { // a secret on either side: what is left between them is not worth telling
+			before = cutLine
+		}
 		last.pending.Text = before
 		t.replaceLast(before)
 	}
-	r.lines[from] = &line{raw: text}
+	r.lines[from] = &line{raw: text, begun: now != r.engine.redact.Text(text)}
 	return now
 }
 

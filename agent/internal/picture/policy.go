@@ -46,10 +46,13 @@ func (p Policy) Check(models []Model, dirs []string) (refusals, warnings []Findi
 	for _, m := range models {
 		for _, name := range m.Names() {
 			for _, r := range p.rules(m.Services[name], dirs) {
-				if r.answer == "" || r.answer == Allow || slices.Contains(p.Except[m.Stack+"/"+name], r.rule) {
+				if r.answer == "" || r.answer == Allow || r.rule != unexcepted && slices.Contains(p.Except[m.Stack+"/"+name], r.rule) {
 					continue
 				}
 				f := Finding{fault.Refused, "POLICY", fmt.Sprintf("%s/%s %s", m.Stack, name, r.what), "policy." + r.rule + " of agent.yaml decides"}
+				if r.rule == unexcepted {
+					f.Hint = "no policy allows that: it would be root's key in a container"
+				}
 				if r.answer == Refuse {
 					refusals = append(refusals, f)
 				} else {
@@ -91,20 +94,32 @@ func (p Policy) rules(s Spec, dirs []string) []broken {
 // sockets are paths by which a container rules the engine, and so the host.
 var sockets = []string{"/var/run/docker.sock", "/run/docker.sock", "/var/run/docker", "/run/docker", "/run/containerd/containerd.sock", "/run/containerd"}
 
+// unexcepted is the rule that nothing is excepted from.
+const unexcepted = "never"
+
+func (p Policy) outside(source string, dirs []string) bool {
+	return !slices.ContainsFunc(slices.Concat(dirs, p.MountRoots), func(root string) bool { return within(source, root) })
+}
+
 // everybodys are folders that hold everything; monitors mount them, and they are judged as any other mount.
 var everybodys = []string{"/", "/etc", "/home", "/mnt", "/opt", "/root", "/run", "/srv", "/usr", "/var", "/var/lib", "/var/run"}
 
 func (p Policy) mount(source string, dirs []string) []broken {
 	source = path.Clean(source)
-	for _, never := range p.Never {
-		if within(source, never) || within(never, source) && !slices.Contains(everybodys, source) {
-			return []broken{{"mounts", Refuse, "mounts " + source + ", which is Landfall's own"}}
+	for _, own := range p.Never {
+		if within(source, own) || within(own, source) && !slices.Contains(everybodys, source) {
+			return []broken{{unexcepted, Refuse, "mounts " + source + ", which is Landfall's own"}}
 		}
 	}
+	if slices.ContainsFunc(sockets, func(socket string) bool { return within(socket, source) || within(source, socket) }) {
+		found := []broken{{"docker_socket", p.DockerSocket, "mounts " + source + ", and with it docker's socket, which rules the host"}}
+		if !slices.Contains(sockets, source) && p.outside(source, dirs) {
+			found = append(found, broken{"mounts", p.MountsOutside, "mounts " + source + ", which is outside the roots that are named"})
+		}
+		return found
+	}
 	switch {
-	case slices.Contains(sockets, source):
-		return []broken{{"docker_socket", p.DockerSocket, "mounts " + source + ", which rules the host"}}
-	case slices.ContainsFunc(slices.Concat(dirs, p.MountRoots), func(root string) bool { return within(source, root) }):
+	case !p.outside(source, dirs):
 		return nil
 	case source == "/etc/localtime" || source == "/etc/timezone":
 		return nil

@@ -35,7 +35,9 @@ func TestPolicy(t *testing.T) {
 		"state, by default":         {Policy{Never: strict.Never}, "app", mounts("/var/lib/landfall/side"), "Landfall's own", ""},
 		"the folder of its own":     {Policy{Never: []string{"/etc/landfall/identity"}}, "app", mounts("/etc/landfall"), "Landfall's own", ""},
 		"a monitor, by default":     {Policy{Never: strict.Never}, "app", mounts("/"), "", ""}, // node-exporter and its like need it
-		"a monitor":                 {strict, "app", mounts("/"), "outside the roots", ""},
+		"a monitor":                 {Policy{MountsOutside: Refuse}, "app", mounts("/"), "outside the roots", ""},
+		"a folder with the socket":  {Policy{DockerSocket: Refuse}, "app", mounts("/run"), "docker's socket", ""},
+		"excepted, its own state":   {Policy{Never: strict.Never, Except: map[string][]string{"core/app": {"mounts"}}}, "app", mounts("/var/lib/landfall"), "Landfall's own", ""},
 		"anything, by default":      {Policy{}, "app", Spec{Configured: "x", Power: Power{Privileged: true, Sources: []string{"/etc", "/run/docker.sock"}}}, "", ""},
 		"no digest":                 {strict, "app", Spec{Configured: "postgres:16"}, "", "no digest"},
 		"digest":                    {strict, "app", Spec{Configured: "ghcr.io/a/b@sha256:0123"}, "", ""},

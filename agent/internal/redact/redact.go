@@ -33,6 +33,7 @@ type Redactor struct {
 	mu      sync.Mutex
 	sources map[string][]string // values by where they were read, as they were last
 	known   []string            // every value ever learned, oldest first
+	knows   map[string]bool     // the same
 	public  map[string]bool     // texts that are no secret, whatever holds them
 
 	now atomic.Pointer[set]
@@ -40,7 +41,7 @@ type Redactor struct {
 
 // New makes a redactor that knows nothing. public are texts that everybody may read: folders, names.
 func New(public ...string) *Redactor {
-	r := &Redactor{sources: map[string][]string{}, public: map[string]bool{}}
+	r := &Redactor{sources: map[string][]string{}, public: map[string]bool{}, knows: map[string]bool{}}
 	for _, p := range public {
 		r.public[p] = true
 	}
@@ -62,8 +63,8 @@ func (r *Redactor) Learn(source string, values []string) {
 	r.sources[source] = values
 	grown := false
 	for _, v := range values {
-		if !slices.Contains(r.known, v) {
-			r.known, grown = append(r.known, v), true
+		if !r.knows[v] {
+			r.known, r.knows[v], grown = append(r.known, v), true, true
 		}
 	}
 	if grown {

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net"
+	"regexp"
 	"sync"
 	"time"
 
@@ -30,6 +31,11 @@ const (
 	// maxAuditPage bounds one answer, in entries.
 	maxAuditPage = 1000
 )
+
+// maxSubject bounds what a caller may have us keep, in bytes; told is what is kept as another character.
+const maxSubject = 128
+
+var told = regexp.MustCompile(`[^A-Za-z0-9._:-]`)
 
 // nobody is a caller without an accepted identity.
 const nobody = "nobody"
@@ -84,6 +90,7 @@ func (r *recorder) record(ctx context.Context, who, action, subject string, err 
 	if r.trail == nil {
 		return
 	}
+	subject = told.ReplaceAllString(subject[:min(len(subject), maxSubject)], "?")
 	e := audit.Entry{Time: time.Now(), Who: who, From: address(ctx), Action: action, Subject: subject, Result: resultOf(err), Reason: fault.ReasonOf(err), Count: 1}
 	if e.Result == audit.Refused && r.counted(refusal{who, hostOf(e.From), action, e.Reason}, e) {
 		return

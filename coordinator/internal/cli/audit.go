@@ -135,6 +135,8 @@ func verifyTrail(checkpoint *landfallv1.AuditCheckpoint, entries, kept []*landfa
 	for _, e := range kept {
 		now, there := hashes[e.GetSequence()]
 		switch {
+		case e.GetSequence() == checkpoint.GetSequence() && e.GetHash() != checkpoint.GetHash():
+			return &audit.Broken{Sequence: e.GetSequence(), Why: "it is not what was exported before it was cut off"}
 		case e.GetSequence() <= checkpoint.GetSequence():
 			continue // cut off since
 		case !there:
