@@ -128,7 +128,7 @@ func TestCoordinatorIsKilled(t *testing.T) {
 		run   string
 		state string
 	}{
-		{"as it is accepted", func(e *landfallv1.Event) bool { return e.GetAccepted() != nil }, serves("one"), "SUCCEEDED"},
+		{"as it is accepted", func(e *landfallv1.Event) bool { return e.GetAccepted() != nil }, serves("first"), "SUCCEEDED"},
 		{"while it builds", starts("build/"), serves("two"), "SUCCEEDED"},
 		{"while it is applied", starts("apply/"), serves("three"), "SUCCEEDED"},
 		{"while it is judged", starts("verify/"), serves("four"), "SUCCEEDED"},
