@@ -19,7 +19,7 @@ func canary(place string) string { return fmt.Sprintf("cnry-%s-Zq7$x\"w'Kp9/R2t=
 // songs are the forms in which a canary may be heard.
 func songs(place string) []string {
 	value := canary(place)
-	found := []string{value[5 : 5+len(place)] + "-Zq7", "Kp9/R2t=", strings.ReplaceAll(value, "$", "$$"), url.QueryEscape(value)}
+	found := []string{value[5:5+len(place)] + "-Zq7", "Kp9/R2t=", strings.ReplaceAll(value, "$", "$$"), url.QueryEscape(value)}
 	for before := range 3 { // as the middle of a longer text in base64
 		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + value))
 		found = append(found, encoded[8:28])

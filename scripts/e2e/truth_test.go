@@ -225,9 +225,9 @@ func (before truth) touched(now truth) []string {
 }
 
 // running counts the containers of a service that run.
-func (t truth) running(key string) int {
+func (before truth) running(key string) int {
 	n := 0
-	for _, c := range t.containers[key] {
+	for _, c := range before.containers[key] {
 		if c.state == "running" {
 			n++
 		}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -143,7 +144,7 @@ func TestCoordinatorIsKilled(t *testing.T) {
 			run := s.background("deployer", "run", "--no-gate", "--sha", sha)
 			s.await("the operation is recorded", func() bool { return s.count("operation started") > started })
 			s.happens(c.when, c.is)
-			if err := run.Process.Signal(syscall.SIGKILL); err != nil && err != os.ErrProcessDone {
+			if err := run.Process.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 				t.Fatal(err)
 			}
 			_ = run.Wait() // it was killed

@@ -53,7 +53,7 @@ func NewCA(now time.Time) (*CA, error) {
 		Subject:   pkix.Name{CommonName: "Landfall CA " + hex.EncodeToString(id)},
 		NotBefore: now.Add(-backdate), NotAfter: now.Add(caValidity),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLen: 0, MaxPathLenZero: true,
-		KeyUsage: x509.KeyUsageCertSign,
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
 	cert, err := sign(template, template, key, key)
 	if err != nil {

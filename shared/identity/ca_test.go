@@ -21,7 +21,7 @@ func TestCA(t *testing.T) {
 	requireNoError(t, err)
 	requireNoError(t, ca.WriteNew(dir))
 	cert := ca.Certificate()
-	if !cert.IsCA || cert.MaxPathLen != 0 || !cert.MaxPathLenZero || cert.KeyUsage != x509.KeyUsageCertSign {
+	if !cert.IsCA || cert.MaxPathLen != 0 || !cert.MaxPathLenZero || cert.KeyUsage != x509.KeyUsageCertSign|x509.KeyUsageCRLSign {
 		t.Errorf("CA %v, path length %d, usage %b", cert.IsCA, cert.MaxPathLen, cert.KeyUsage)
 	}
 	if key, ok := cert.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {

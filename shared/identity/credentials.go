@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/keepalive"
 
 	"ataraxis.dev/landfall/shared/fault"
 )
@@ -58,12 +57,19 @@ func (c *clientCredentials) OverrideServerName(name string) error {
 // ServerCredentials are gRPC's transport credentials of an agent. They report every peer
 // that was turned away.
 func (s *Source) ServerCredentials() credentials.TransportCredentials {
-	return &serverCredentials{TransportCredentials: credentials.NewTLS(s.ServerTLS()), report: s.options.Report}
+	return &serverCredentials{TransportCredentials: credentials.NewTLS(s.ServerTLS()), refused: s.options.Refused}
 }
 
 type serverCredentials struct {
 	credentials.TransportCredentials
-	report func(error)
+	refused func(error)
+}
+
+// Greeter is a connection that wants to know how its handshake goes: where there is no room for
+// all, who was refused may go before who is silent, and he before who is being answered.
+type Greeter interface {
+	Greeted() // the other end has said what it wants
+	Lingers() // it was refused, and stays open for it to read why
 }
 
 // linger is how long a refused connection stays open for the client to read why.
@@ -74,7 +80,7 @@ func (c *serverCredentials) ServerHandshake(conn net.Conn) (net.Conn, credential
 	polite := &lingeringConn{Conn: conn}
 	secured, info, err := c.TransportCredentials.ServerHandshake(polite)
 	if err != nil {
-		c.report(fault.Wrap(err, fault.Unauthenticated, reasonOf(err), "a connection from %s was refused", conn.RemoteAddr()))
+		c.refused(fault.Wrap(err, fault.Unauthenticated, reasonOf(err), "a connection from %s was refused", conn.RemoteAddr()))
 		return nil, nil, err
 	}
 	polite.accepted.Store(true)
@@ -89,9 +95,22 @@ type lingeringConn struct {
 	accepted atomic.Bool
 }
 
+// Greeted tells the connection below.
+func (c *lingeringConn) Greeted() {
+	if g, ok := c.Conn.(Greeter); ok {
+		g.Greeted()
+	}
+}
+
+// Lingers is nothing that crypto/tls says.
+func (c *lingeringConn) Lingers() {}
+
 // Close waits at most linger, and not at all for an accepted client.
 func (c *lingeringConn) Close() error {
 	if !c.accepted.Load() && c.SetReadDeadline(time.Now().Add(linger)) == nil {
+		if g, ok := c.Conn.(Greeter); ok {
+			g.Lingers()
+		}
 		_, _ = io.Copy(io.Discard, io.LimitReader(c.Conn, maxFile))
 	}
 	return c.Conn.Close()
@@ -99,30 +118,5 @@ func (c *lingeringConn) Close() error {
 
 // Clone shares the source.
 func (c *serverCredentials) Clone() credentials.TransportCredentials {
-	return &serverCredentials{TransportCredentials: c.TransportCredentials.Clone(), report: c.report}
-}
-
-// Keep-alive: a connection whose other end vanished (power, Wi-Fi) is noticed within
-// Time + Timeout. The client's Time must not be below the server's MinTime, or the
-// server hangs up with "too many pings" (gRPC, A8); and not below 10 s, which grpc-go enforces.
-const (
-	keepaliveTime    = 20 * time.Second
-	keepaliveTimeout = 10 * time.Second
-	keepaliveMinTime = 10 * time.Second
-)
-
-// KeepaliveClient is for grpc.WithKeepaliveParams.
-func KeepaliveClient() keepalive.ClientParameters {
-	return keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}
-}
-
-// KeepaliveServer is for grpc.KeepaliveParams. Connections are never closed for their age:
-// a deploy may last longer than any limit.
-func KeepaliveServer() keepalive.ServerParameters {
-	return keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}
-}
-
-// KeepaliveEnforcement is for grpc.KeepaliveEnforcementPolicy.
-func KeepaliveEnforcement() keepalive.EnforcementPolicy {
-	return keepalive.EnforcementPolicy{MinTime: keepaliveMinTime, PermitWithoutStream: true}
+	return &serverCredentials{TransportCredentials: c.TransportCredentials.Clone(), refused: c.refused}
 }

@@ -156,7 +156,7 @@ func TestKeepaliveNumbersFit(t *testing.T) {
 	if client.PermitWithoutStream && !enforced.PermitWithoutStream {
 		t.Error("the client pings without streams and the server forbids it")
 	}
-	if server.MaxConnectionAge != 0 || server.MaxConnectionIdle != 0 {
+	if server.MaxConnectionAge != 0 {
 		t.Error("the server would end long deploys")
 	}
 	if client.Timeout <= 0 || server.Timeout <= 0 {

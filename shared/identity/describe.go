@@ -90,18 +90,24 @@ func checkChain(dir string, certs []*x509.Certificate, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	id := &Identity{Leaf: certs[0], CAs: cas, pool: x509.NewCertPool()}
-	id.Principal, err = principalOf(certs[0])
-	if err != nil {
+	id := &Identity{Leaf: certs[0], CAs: cas}
+	if id.Principal, err = principalOf(certs[0]); err != nil {
 		return err
 	}
-	for _, ca := range cas {
-		id.pool.AddCert(ca)
+	if id.pool, err = poolOf(filepath.Join(dir, fileCA), cas); err != nil {
+		return err
 	}
 	for _, cert := range certs {
 		id.Certificate.Certificate = append(id.Certificate.Certificate, cert.Raw)
 	}
-	return id.Check(now)
+	if err := id.Check(now); err != nil {
+		return err
+	}
+	lists, err := readLists(dir, cas)
+	if err != nil {
+		return err
+	}
+	return lists.check("the certificate of "+id.Principal.String(), certs[0])
 }
 
 func judgeKey(id *Identity, err error, cert *x509.Certificate) error {

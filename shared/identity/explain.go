@@ -35,8 +35,8 @@ var handshakeFailures = [...]handshakeFailure{
 	},
 	{
 		text: "remote error: tls: bad certificate", reason: ReasonWrongRole,
-		message: "the agent at %s does not accept our certificate as a client's",
-		hint:    "use an identity with role observer, deployer or operator; the agent's log says more",
+		message: "the agent at %s does not accept our certificate: it was revoked, or is no client's",
+		hint:    "use an identity with role observer, deployer or operator that was not revoked; the agent's log says which",
 	},
 	{
 		text: "remote error: tls: protocol version not supported", reason: ReasonNotTLS,
@@ -72,6 +72,16 @@ var handshakeFailures = [...]handshakeFailure{
 		text: "incompatible key usage", reason: ReasonWrongRole,
 		message: "the other end at %s shows a certificate that is not an agent's",
 		hint:    "give the agent an identity with role agent",
+	},
+	{
+		text: "was revoked", reason: ReasonRevoked,
+		message: "the certificate of the agent at %s was revoked",
+		hint:    "do not go on: somebody else may be answering with a stolen key; the agent needs a new identity: landfall-coordinator identity issue",
+	},
+	{
+		text: "because the revocation list", reason: ReasonListBroken,
+		message: "whether the agent at %s was revoked is not known, because our revocation list cannot be believed",
+		hint:    "mend or replace revoked.crl in the identity folder; landfall-coordinator identity show says what is wrong",
 	},
 	{
 		text: wrongRoleText, reason: ReasonWrongRole,

@@ -8,14 +8,13 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/trust"
 )
 
 // Files of an identity folder, and of a CA folder.
@@ -24,6 +23,10 @@ const (
 	fileCert  = "cert.pem"
 	fileKey   = "key.pem"
 	fileCAKey = "ca-key.pem"
+
+	// FileRevoked holds the revocation lists of the CAs beside it; it may be missing.
+	FileRevoked = "revoked.crl"
+	fileIssued  = "issued" // what a CA has issued, one leaf a line
 )
 
 const (
@@ -43,19 +46,20 @@ type Identity struct {
 	pool        *x509.CertPool
 }
 
-// LoadFiles reads an identity folder. Whether the leaf is valid now and comes from one of
-// the CAs is not asked; see [Identity.Check].
+// LoadFiles reads an identity folder that only root or we can have written: one that others
+// may change proves nothing. Whether the leaf is valid now and comes from one of the CAs is
+// not asked; see [Identity.Check].
 func LoadFiles(dir string) (*Identity, error) {
+	if err := checkFolder(dir); err != nil {
+		return nil, err
+	}
 	cas, err := readCerts(filepath.Join(dir, fileCA))
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	for _, ca := range cas {
-		if !ca.IsCA {
-			return nil, broken(filepath.Join(dir, fileCA), errors.New("it holds a certificate that is no CA"))
-		}
-		pool.AddCert(ca)
+	pool, err := poolOf(filepath.Join(dir, fileCA), cas)
+	if err != nil {
+		return nil, err
 	}
 	certPath, keyPath := filepath.Join(dir, fileCert), filepath.Join(dir, fileKey)
 	certPEM, err := readFile(certPath)
@@ -75,6 +79,17 @@ func LoadFiles(dir string) (*Identity, error) {
 		return nil, err
 	}
 	return &Identity{Principal: principal, Leaf: pair.Leaf, Certificate: pair, CAs: cas, pool: pool}, nil
+}
+
+func poolOf(path string, cas []*x509.Certificate) (*x509.CertPool, error) {
+	pool := x509.NewCertPool()
+	for _, ca := range cas {
+		if !ca.IsCA {
+			return nil, broken(path, errors.New("it holds a certificate that is no CA"))
+		}
+		pool.AddCert(ca)
+	}
+	return pool, nil
 }
 
 // Check verifies that the leaf is valid at now and was signed by one of the CAs, with
@@ -146,11 +161,14 @@ type file struct {
 // before the first is renamed. TestFilesAreReplacedWhole shows it.
 func writeFiles(dir string, files []file) (err error) {
 	defer func() {
-		if err != nil {
+		if err != nil && !trust.Untrusted(err) {
 			err = fault.Wrap(err, fault.Failed, "IDENTITY_NOT_WRITTEN", "write the identity in %s", dir)
 		}
 	}()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if err := trust.Us().Folder(dir); err != nil {
 		return err
 	}
 	temps := make([]string, len(files))
@@ -192,40 +210,36 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// readFile reads a file that may be public.
+// checkFolder judges who may write an identity folder; one that is not there is IDENTITY_MISSING.
+func checkFolder(dir string) error {
+	err := trust.Us().Folder(dir)
+	if err == nil || trust.Untrusted(err) {
+		return err
+	}
+	return unreadable(dir, err)
+}
+
+// readFile reads a file that may be public, and that others must not be able to write.
 func readFile(path string) ([]byte, error) {
-	content, _, err := read(path)
+	content, _, err := trust.Us().Read(path, maxFile)
+	if err != nil && !trust.Untrusted(err) {
+		return nil, unreadable(path, err)
+	}
 	return content, err
 }
 
 // readPrivate reads a file that nobody but its owner may read.
 func readPrivate(path string) ([]byte, error) {
-	content, info, err := read(path)
-	if err != nil {
-		return nil, err
+	content, info, err := trust.Us().Read(path, maxFile)
+	if info != nil { // a key that others can read is told as that, whatever else is wrong with it
+		if private := checkPrivate(path, info, os.Geteuid()); private != nil {
+			return nil, private
+		}
 	}
-	if err := checkPrivate(path, info, os.Geteuid()); err != nil {
-		return nil, err
+	if err != nil && !trust.Untrusted(err) {
+		return nil, unreadable(path, err)
 	}
-	return content, nil
-}
-
-// read opens once, so that what is judged is what was read.
-func read(path string) ([]byte, fs.FileInfo, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, unreadable(path, err)
-	}
-	defer func() { _ = f.Close() }() // read only: closing cannot lose anything
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, unreadable(path, err)
-	}
-	content, err := io.ReadAll(io.LimitReader(f, maxFile))
-	if err != nil {
-		return nil, nil, unreadable(path, err)
-	}
-	return content, info, nil
+	return content, err
 }
 
 func unreadable(path string, err error) error {
@@ -238,24 +252,28 @@ func unreadable(path string, err error) error {
 
 // checkPrivate judges mode and owner of a private key for a reader with the user id.
 func checkPrivate(path string, info fs.FileInfo, uid int) error {
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+	if mode := info.Mode().Perm(); info.Mode().IsRegular() && mode&0o077 != 0 {
 		return fault.New(fault.Invalid, ReasonKeyTooOpen, "the private key %s can be read by others (mode %04o)", path, mode).
-			WithHint("chmod 600 %s", path)
+			WithHint("chmod 600 %s", trust.Quote(path))
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if ok && int(stat.Uid) != uid && stat.Uid != 0 {
-		return fault.New(fault.Invalid, ReasonKeyTooOpen, "the private key %s belongs to user %d", path, stat.Uid).
-			WithHint("chown %d %s && chmod 600 %s", uid, path, path)
+	if owner, ok := trust.Owner(info); ok && owner != uid && owner != 0 {
+		return fault.New(fault.Invalid, ReasonKeyTooOpen, "the private key %s belongs to user %d", path, owner).
+			WithHint("chown %d %s && chmod 600 %s", uid, trust.Quote(path), trust.Quote(path))
 	}
 	return nil
 }
 
 // readCerts reads one or more certificates.
 func readCerts(path string) ([]*x509.Certificate, error) {
-	rest, err := readFile(path)
+	content, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
+	return parseCerts(path, content)
+}
+
+// parseCerts is readCerts of content; path names it in errors.
+func parseCerts(path string, rest []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	for {
 		var block *pem.Block

@@ -2,10 +2,11 @@
 //
 // A private CA signs leaves that carry one role in a SAN URI, landfall://ROLE/NAME. It
 // promises: TLS 1.3 only, both sides verify chain, validity, key usage and role, the
-// client also the host name; a private key that others can read is refused; files
-// that are replaced on disk count from the next handshake on, and a half-written
-// replacement never does. Errors are faults; their reasons are the constants of this
-// package. Start reading at [Source] for connections, [CA] for issuing.
+// client also the host name; a private key that others can read, and any file that others
+// can write, is refused; files that are replaced on disk count from the next handshake and the
+// next [Source.Admit] on, and a half-written replacement never does. Errors are faults;
+// their reasons are the constants of this package. Start reading at [Source] for
+// connections, [CA] for issuing.
 package identity
 
 import (
@@ -34,6 +35,8 @@ const (
 	ReasonUnknownAuthority = "UNKNOWN_AUTHORITY"  // Unauthenticated
 	ReasonWrongHost        = "WRONG_HOST"         // Unauthenticated
 	ReasonNotTLS           = "NOT_TLS"            // Unauthenticated: the other end speaks no TLS 1.3
+	ReasonRevoked          = "CERT_REVOKED"       // Unauthenticated: the revocation list names the certificate
+	ReasonListBroken       = "REVOCATION_BROKEN"  // Unauthenticated: the revocation list cannot be believed, so nobody is
 )
 
 // Role says what the holder of a leaf may be.
@@ -64,6 +67,9 @@ type Principal struct {
 
 // String is ROLE/NAME.
 func (p Principal) String() string { return string(p.Role) + "/" + p.Name }
+
+// EndingSoon is how long before its end everybody who meets a certificate is warned.
+const EndingSoon = 30 * 24 * time.Hour
 
 // ExpiresWithin reports whether the leaf is no longer valid at now + d.
 func (p Principal) ExpiresWithin(d time.Duration, now time.Time) bool {

@@ -187,13 +187,8 @@ func (c *Checkout) SideTree(ctx context.Context, sha string) (string, error) {
 	if err := c.judgeConfig(ctx); err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(c.SideDir, 0o755); err != nil { //nolint:gosec // the owner of the checkout, who may be another user, works in it
-		return "", fault.Wrap(err, fault.Failed, "SIDE_TREE", "make the folder for the side tree")
-	}
-	if c.Git.Credential != nil {
-		if err := os.Chown(c.SideDir, int(c.owner.UID), int(c.owner.GID)); err != nil {
-			return "", fault.Wrap(err, fault.Failed, "SIDE_TREE", "give the side tree to the checkout's owner")
-		}
+	if err := c.sideDir(); err != nil {
+		return "", err
 	}
 	side, err := c.repo.WorktreeReset(ctx, filepath.Join(c.SideDir, filepath.Base(c.Dir)), sha)
 	return side.Dir, err

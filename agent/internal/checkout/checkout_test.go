@@ -1,8 +1,6 @@
 package checkout
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"fmt"
 	"os"
@@ -16,6 +14,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/git/gittest"

@@ -101,6 +101,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		Left:     gauge.Left,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
 		Trail: a.journal, Sign: func(c audit.Checkpoint) (audit.Checkpoint, error) { return sign(source.Identity(), c) },
+		Authority: source,
 	}, log)
 	return a, nil
 }

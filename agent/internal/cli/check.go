@@ -17,6 +17,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/compose"
 	"ataraxis.dev/landfall/agent/internal/host"
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
+	"ataraxis.dev/landfall/agent/internal/journal"
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/shared/command"
@@ -44,8 +45,8 @@ func newCheckCommand(streams command.Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check agent.yaml and the host, change nothing",
-		Long: "Check agent.yaml and what it names: identity, git, checkout, landfall.yaml, Docker Engine, Compose,\n" +
-			"disk and memory. Every finding comes with what to do. Nothing is changed." + command.ExitCodes(0, 1, 2),
+		Long: "Check agent.yaml and what it names: identity, state_dir, git, checkout, landfall.yaml, Docker Engine,\n" +
+			"Compose, disk and memory. Every finding comes with what to do. Nothing is changed." + command.ExitCodes(0, 1, 2),
 		Example: "  landfall-agent check --config /etc/landfall/agent.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -84,6 +85,7 @@ func runCheck(ctx context.Context, o checkOptions, streams command.Streams) erro
 	}
 	add("agent.yaml", o.config, nil)
 	checkIdentity(c, add)
+	add("state_dir", c.StateDir+" is ours alone to write", journal.Check(c.StateDir))
 	secrets := redact.New()
 	streams.Out = secrets.Writer(streams.Out)
 	checkHost(ctx, c, secrets, add)
@@ -97,7 +99,14 @@ func checkIdentity(c hostconfig.Config, add func(string, string, error)) {
 		return
 	}
 	who := source.Identity().Principal
-	add("identity", fmt.Sprintf("%s, valid until %s", who, who.NotAfter.UTC().Format(time.DateOnly)), nil)
+	detail := fmt.Sprintf("%s, valid until %s", who, who.NotAfter.UTC().Format(time.DateOnly))
+	if who.ExpiresWithin(identity.EndingSoon, time.Now()) {
+		detail += ", which is soon: renew it with landfall-coordinator identity renew NAME, then copy it here"
+	}
+	if revoked, err := source.Revoked(); err == nil && revoked > 0 {
+		detail += fmt.Sprintf("; %d certificates are revoked", revoked)
+	}
+	add("identity", detail, nil)
 }
 
 func checkHost(ctx context.Context, c hostconfig.Config, secrets *redact.Redactor, add func(string, string, error)) {

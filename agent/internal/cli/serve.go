@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -62,14 +63,23 @@ func runServe(ctx context.Context, o serveOptions, streams command.Streams) erro
 	if err != nil {
 		return err
 	}
-	source, err := identity.OpenRole(c.Identity, identity.Options{Report: func(err error) { log.Warn("identity", "error", err) }}, identity.RoleAgent)
+	renewal, err := openRenewal(c)
 	if err != nil {
 		return err
 	}
-	a, err := assemble(ctx, c, source, secrets, log)
+	var a *agent
+	source, err := identity.OpenRole(c.Identity, identity.Options{
+		Report:  func(err error) { log.Warn("identity", "error", err) },
+		Refused: func(err error) { a.server.Refused(err) }, // nobody is refused before the server serves
+		Renewal: renewal,
+	}, identity.RoleAgent)
 	if err != nil {
 		return err
 	}
+	if a, err = assemble(ctx, c, source, secrets, log); err != nil {
+		return err
+	}
+	warnEnding(source, log)
 	err = serve(ctx, a, c, log)
 	return errors.Join(err, a.close())
 }
@@ -110,6 +120,25 @@ func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger)
 			a.server.Stop()
 			return <-done
 		}
+	}
+}
+
+// openRenewal opens the authority that renews callers' certificates; nil when agent.yaml wants none.
+func openRenewal(c hostconfig.Config) (*identity.Renewal, error) {
+	if c.Renewal == nil {
+		return nil, nil
+	}
+	// As the journal makes it, which opens later: the checkout's owner passes through it.
+	if err := os.MkdirAll(c.StateDir, 0o711); err != nil { //nolint:gosec // see above
+		return nil, fault.Wrap(err, fault.Invalid, "STATE_DIR", "make state_dir")
+	}
+	return identity.OpenRenewal(filepath.Join(c.StateDir, "renewal"), c.Renewal.ValidFor, time.Now())
+}
+
+// warnEnding logs that our own certificate ends soon.
+func warnEnding(source *identity.Source, log hclog.Logger) {
+	if who := source.Identity().Principal; who.ExpiresWithin(identity.EndingSoon, time.Now()) {
+		log.Warn("the certificate ends soon", "who", who.String(), "at", who.NotAfter, "renew", "landfall-coordinator identity renew NAME, then copy it here")
 	}
 }
 

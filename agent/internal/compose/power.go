@@ -45,9 +45,9 @@ func (t tree) powerOf(s renderedService, sources []string) picture.Power {
 // lead, because the engine follows them.
 func (t tree) onHost(source string) []string {
 	found := []string{t.checkedOut(source)}
-	if real, err := filepath.EvalSymlinks(source); err == nil && real != source {
-		if dir, err := filepath.EvalSymlinks(t.dir); err != nil || !below(dir, real) { // in the tree, it moves with the tree
-			found = append(found, real)
+	if target, err := filepath.EvalSymlinks(source); err == nil && target != source {
+		if dir, err := filepath.EvalSymlinks(t.dir); err != nil || !below(dir, target) { // in the tree, it moves with the tree
+			found = append(found, target)
 		}
 	}
 	return found

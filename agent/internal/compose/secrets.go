@@ -177,12 +177,12 @@ type valuesOf map[string]string
 
 // UnmarshalJSON takes values of every kind: Compose prints numbers as such.
 func (v *valuesOf) UnmarshalJSON(raw []byte) error {
-	var any map[string]json.RawMessage
+	var texts map[string]json.RawMessage
 	*v = valuesOf{}
-	if json.Unmarshal(raw, &any) != nil {
+	if json.Unmarshal(raw, &texts) != nil {
 		return nil //nolint:nilerr // another form than we know holds nothing that we could name
 	}
-	for key, value := range any {
+	for key, value := range texts {
 		text := string(value)
 		var s string
 		if json.Unmarshal(value, &s) == nil {

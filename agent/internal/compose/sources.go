@@ -101,13 +101,13 @@ func (r *sourceReader) inside(path string) bool {
 	if !slices.ContainsFunc(roots, func(root string) bool { return below(root, path) }) {
 		return false
 	}
-	real, err := filepath.EvalSymlinks(path)
+	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return true // nothing is there
 	}
 	return slices.ContainsFunc(roots, func(root string) bool {
 		resolved, err := filepath.EvalSymlinks(root)
-		return err == nil && below(resolved, real)
+		return err == nil && below(resolved, target)
 	})
 }
 

@@ -65,13 +65,13 @@ func cutOff(op operation.Operation, plan *pipeline.Plan, proven *operation.Prove
 
 // reachOfStep is what a step may have left on its way: services that it changes, and commands inside containers.
 func reachOfStep(s operation.StepRecord, plan *pipeline.Plan, proven *operation.Proven) (reaches []picture.Reach, left bool) {
-	switch {
-	case s.ID == "apply/remove":
+	switch s.ID {
+	case "apply/remove":
 		for _, k := range proven.Leaving {
 			reaches = append(reaches, picture.Reach{Project: k.Project, Patterns: []string{k.Service}})
 		}
 		return reaches, false
-	case s.ID == restoreStep:
+	case restoreStep:
 		for _, project := range proven.Projects {
 			reaches = append(reaches, picture.Reach{Project: project})
 		}

@@ -177,7 +177,7 @@ func (w *withdrawal) getReady(ctx context.Context, out ports.Output) error {
 		if err != nil {
 			return err
 		}
-		w.restoration.before = facts.Before
+		w.before = facts.Before
 		if facts.Plan != nil && facts.Proven != nil {
 			w.touched, w.built = reaches(facts.Plan, facts.Proven), picture.ReachOf(builds(facts.Plan.Steps), facts.Proven.Projects)
 		}
@@ -223,7 +223,7 @@ func (w *withdrawal) goBack(ctx context.Context) error {
 	w.left = op.PreDeploy
 	w.leftServices, w.excused = w.proven.Services, w.proven.Excused
 	var err error
-	if w.restoration.before != nil {
+	if w.before != nil {
 		err = w.all(ctx, false)
 	} else {
 		err = w.makeAgain(ctx)

@@ -4,9 +4,9 @@
 package host
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/strictyaml"
 )

@@ -15,6 +15,7 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/strictyaml"
+	"ataraxis.dev/landfall/shared/trust"
 )
 
 // DefaultPath is where the agent looks for its configuration.
@@ -37,10 +38,23 @@ type Config struct {
 	Limits          Limits        `yaml:"limits"`
 	Deadlines       Deadlines     `yaml:"deadlines"`
 	Metrics         string        `yaml:"metrics"`
+	Renewal         *Renewal      `yaml:"renewal"`
 
 	Policy        ComposePolicy  `yaml:"policy"`
 	RequireSigned *RequireSigned `yaml:"require_signed"`
 }
+
+// Renewal has the agent sign certificates for callers who renew theirs over the wire, with an authority of its own.
+type Renewal struct {
+	ValidFor time.Duration `yaml:"valid_for,required"` // how long a renewed certificate is valid
+}
+
+// The bounds of renewal.valid_for: shorter than a working day would end before somebody renews, longer than a year is
+// what the CA issues.
+const (
+	minRenewal = 8 * time.Hour
+	maxRenewal = 366 * 24 * time.Hour
+)
 
 // GitHub is where convergence asks for the CI status.
 type GitHub struct {
@@ -88,9 +102,20 @@ func Default() Config {
 	}
 }
 
-// Load reads and checks the file. The error is Invalid and lists every problem.
+// maxConfig bounds what is read of the file, in bytes.
+const maxConfig = 1 << 20
+
+// Load reads and checks the file, which only root or we can have written: it says whom the
+// agent believes and what it runs. The error is Invalid and lists every problem.
 func Load(path string) (Config, error) {
-	raw, err := os.ReadFile(path)
+	err := trust.Us().File(path)
+	var raw []byte
+	if err == nil {
+		raw, _, err = trust.Us().Read(path, maxConfig)
+	}
+	if trust.Untrusted(err) {
+		return Config{}, err
+	}
 	if err != nil {
 		return Config{}, fault.Wrap(err, fault.Invalid, "CONFIG_MISSING", "read the configuration").
 			WithHint("write one, or name it with --config")
@@ -201,6 +226,9 @@ func (k *checker) numbers(c Config) {
 		if d.value <= 0 {
 			k.bad("must be more than nothing", d.path)
 		}
+	}
+	if r := c.Renewal; r != nil && (r.ValidFor < minRenewal || r.ValidFor > maxRenewal) {
+		k.bad("must be %s to %s, not %s", []string{"renewal", "valid_for"}, minRenewal, maxRenewal, r.ValidFor)
 	}
 	if c.Limits.BuildParallelism < 1 || c.Limits.BuildParallelism > 64 {
 		k.bad("must be 1 to 64, not %d", []string{"limits", "build_parallelism"}, c.Limits.BuildParallelism)

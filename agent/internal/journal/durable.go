@@ -35,7 +35,7 @@ func (d disk) replaceFile(path string, content []byte) error {
 func (d disk) fill(f *os.File, content []byte) error {
 	_, err := f.Write(content)
 	if err == nil {
-		err = f.Chmod(0o644) // operators and their scripts read these files
+		err = f.Chmod(0o600) // a block's reason quotes what programs said; root's scripts read it all the same
 	}
 	if err == nil {
 		err = d.syncFile(f)
@@ -63,8 +63,8 @@ func (d disk) makeDir(dir string) error {
 			return err
 		}
 	}
-	// Operators' scripts read the files in it, and the checkout's owner enters the side tree.
-	err := os.Mkdir(dir, 0o755) //nolint:gosec // see above
+	// The checkout's owner enters the side tree by it, and has no business with the rest.
+	err := os.Mkdir(dir, 0o711) //nolint:gosec // see above
 	if errors.Is(err, os.ErrExist) {
 		if info, statErr := os.Stat(dir); statErr == nil && info.IsDir() {
 			err = nil // another agent was faster; the lock decides between us

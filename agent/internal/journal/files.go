@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -15,7 +14,10 @@ import (
 	"strings"
 	"time"
 
+	"ataraxis.dev/landfall/agent/internal/ports"
+
 	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/trust"
 )
 
 // The operators' files in state_dir. Their names are the contract with scripts.
@@ -30,14 +32,10 @@ var shaPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 // Stamp implements ports.Stamp.
 func (j *Journal) Stamp() (string, time.Time, error) {
 	path := filepath.Join(j.dir, fileStamp)
-	raw, err := os.ReadFile(path)
+	raw, info, err := readOwn(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", time.Time{}, nil
 	}
-	if err != nil {
-		return "", time.Time{}, fileFault(err, path)
-	}
-	info, err := os.Stat(path)
 	if err != nil {
 		return "", time.Time{}, fileFault(err, path)
 	}
@@ -103,7 +101,7 @@ func (j *Journal) ChangePause(change func(*ports.Pause) *ports.Pause) error {
 // like the file of old, which had no more.
 func (j *Journal) Blocked() ([]ports.Blocked, error) {
 	path := filepath.Join(j.dir, fileBlocked)
-	raw, err := os.ReadFile(path)
+	raw, _, err := readOwn(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -163,7 +161,7 @@ func brokenSentinel(err error, path string) error {
 // check says what is wrong with the content, "" when nothing is.
 func readSentinel[T any](j *Journal, name string, check func(*T) string) (*T, error) {
 	path := filepath.Join(j.dir, name)
-	raw, err := os.ReadFile(path)
+	raw, _, err := readOwn(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -186,6 +184,9 @@ func readSentinel[T any](j *Journal, name string, check func(*T) string) (*T, er
 func fileFault(err error, path string) error {
 	if err == nil {
 		return nil
+	}
+	if trust.Untrusted(err) { // it says what is wrong, and the command that mends it
+		return fault.Wrap(err, fault.Degraded, "STATE_FILE", "a file of state_dir is not believed")
 	}
 	return fault.Wrap(err, fault.Degraded, "STATE_FILE", "%s", path).WithHint("check the disk and the owner of state_dir")
 }

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"ataraxis.dev/landfall/shared/fault"
 )

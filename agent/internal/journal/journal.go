@@ -8,7 +8,6 @@
 package journal
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -16,6 +15,8 @@ import (
 	"math"
 	"path/filepath"
 	"sync"
+
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/bbolt"
@@ -65,7 +66,14 @@ func Open(dir string, keep int, log hclog.Logger) (*Journal, error) {
 
 func openOn(d disk, dir string, keep int, log hclog.Logger) (*Journal, error) {
 	if err := d.makeDir(dir); err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "STATE_DIR", "make state_dir")
+		return nil, fault.Wrap(err, fault.Invalid, reasonStateDir, "make state_dir")
+	}
+	tightened, err := guard(dir, true)
+	if err != nil {
+		return nil, err
+	}
+	if len(tightened) > 0 {
+		log.Named("journal").Warn("files in state_dir could be read by others, and cannot any more", "files", tightened)
 	}
 	lock, err := takeLock(filepath.Join(dir, "lock"))
 	if err != nil {
@@ -170,7 +178,10 @@ func put(tx *bbolt.Tx, op operation.Operation, events []operation.Event) error {
 	return tx.Bucket(bucketRecords).Put(number(op.Number), raw)
 }
 
-// Events implements ports.Journal.
+// maxPage is how many bytes of events one look takes, and one event more: what a watcher who does not read makes us hold.
+const maxPage = 256 << 10
+
+// Events implements ports.Journal. It may return less than limit before the end; nothing at all only there.
 func (j *Journal) Events(id string, after uint64, limit int) ([]operation.Event, error) {
 	var events []operation.Event
 	if after == math.MaxUint64 {
@@ -181,8 +192,9 @@ func (j *Journal) Events(id string, after uint64, limit int) ([]operation.Event,
 		if n == nil {
 			return unknown(id)
 		}
-		c := tx.Bucket(bucketEvents).Bucket(n).Cursor()
-		for k, v := c.Seek(number(after + 1)); k != nil && len(events) < limit; k, v = c.Next() {
+		c, size := tx.Bucket(bucketEvents).Bucket(n).Cursor(), 0
+		for k, v := c.Seek(number(after + 1)); k != nil && len(events) < limit && size < maxPage; k, v = c.Next() {
+			size += len(v)
 			var e operation.Event
 			if err := json.Unmarshal(v, &e); err != nil {
 				return fmt.Errorf("event %d of %s: %w", binary.BigEndian.Uint64(k), id, err)

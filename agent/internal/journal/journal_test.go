@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"github.com/hashicorp/go-hclog"
 	"go.etcd.io/bbolt"
@@ -222,7 +223,7 @@ func TestPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Operators and their scripts read the files; the journal holds what builds printed.
-	for path, want := range map[string]os.FileMode{"": 0o755, "journal.db": 0o600, "lock": 0o600, fileStamp: 0o644} {
+	for path, want := range map[string]os.FileMode{"": 0o711, "journal.db": 0o600, "lock": 0o600, fileStamp: 0o600} {
 		info, err := os.Stat(filepath.Join(dir, path))
 		if err != nil || info.Mode().Perm() != want {
 			t.Errorf("%q has mode %v, %v; want %v", path, info.Mode().Perm(), err, want)

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/trust"
 )
 
 // lock is the kernel's lock on a state directory. It dies with its holder, whatever
@@ -16,9 +17,13 @@ import (
 type lock struct{ f *os.File }
 
 func takeLock(path string) (*lock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	// Never through a link: the agent, as root, would write into what it leads to.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fault.Wrap(err, fault.Invalid, reasonStateDir, "%s is a link", path).WithHint("look where it leads, then: rm %s", trust.Quote(path))
+	}
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "STATE_DIR", "open the lock").WithHint("state_dir must belong to the user the agent runs as")
+		return nil, fault.Wrap(err, fault.Invalid, reasonStateDir, "open the lock").WithHint("state_dir must belong to the user the agent runs as")
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		holder := make([]byte, 128)
@@ -28,11 +33,18 @@ func takeLock(path string) (*lock, error) {
 			return nil, fault.New(fault.Refused, "HOST_LOCKED", "another agent holds %s: %s", path, strings.TrimSpace(string(holder[:n]))).
 				WithHint("stop it first; two agents must not share a state_dir")
 		}
-		return nil, fault.Wrap(err, fault.Internal, "STATE_DIR", "lock %s", path)
+		return nil, fault.Wrap(err, fault.Internal, reasonStateDir, "lock %s", path)
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = trust.Us().Regular(path, info)
+	}
+	if err != nil {
+		return nil, errors.Join(untrusted(err), f.Close())
 	}
 	l := &lock{f}
 	if err := l.sign(); err != nil {
-		return nil, errors.Join(fault.Wrap(err, fault.Failed, "STATE_DIR", "write %s", path), l.release())
+		return nil, errors.Join(fault.Wrap(err, fault.Failed, reasonStateDir, "write %s", path), l.release())
 	}
 	return l, nil
 }

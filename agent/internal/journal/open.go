@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/bbolt"
 	berrors "go.etcd.io/bbolt/errors"
+	"golang.org/x/sys/unix"
 
 	"ataraxis.dev/landfall/shared/fault"
 )
@@ -22,7 +23,7 @@ const (
 // open opens the file, making it when there is none.
 func (j *Journal) open() error {
 	path := filepath.Join(j.dir, fileJournal)
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		err = j.make(path)
@@ -49,7 +50,12 @@ func (j *Journal) open() error {
 }
 
 func options() *bbolt.Options {
-	return &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType}
+	return &bbolt.Options{Timeout: time.Second, FreelistType: bbolt.FreelistMapType, OpenFile: openPlain}
+}
+
+// openPlain opens no link.
+func openPlain(name string, flag int, perm os.FileMode) (*os.File, error) {
+	return os.OpenFile(name, flag|unix.O_NOFOLLOW, perm)
 }
 
 // make makes an empty journal under another name and renames it, so that a file of the
@@ -79,7 +85,7 @@ func whole(path string, size int64) error {
 	if size == 0 {
 		return errors.New("it is empty")
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: true})
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: true, OpenFile: openPlain})
 	if err != nil {
 		return err
 	}
@@ -95,7 +101,7 @@ func whole(path string, size int64) error {
 func unreadable(path string, err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fault.Wrap(err, fault.Invalid, "STATE_DIR", "open the journal").WithHint("state_dir must belong to the user the agent runs as")
+		return fault.Wrap(err, fault.Invalid, reasonStateDir, "open the journal").WithHint("state_dir must belong to the user the agent runs as")
 	case errors.Is(err, berrors.ErrTimeout):
 		return fault.New(fault.Refused, "HOST_LOCKED", "%s is held by another process", path)
 	}

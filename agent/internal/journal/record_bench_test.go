@@ -1,11 +1,12 @@
 package journal
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
 
 	"github.com/hashicorp/go-hclog"
 

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
@@ -10,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"go.etcd.io/bbolt"
 
@@ -135,7 +136,7 @@ func (j *Journal) prune(tx *bbolt.Tx) error {
 		if !op.State.Terminal() {
 			continue
 		}
-		needed := (slices.ContainsFunc(blocked, func(b ports.Blocked) bool { return b.Operation == op.ID })) || (op.State == operation.Succeeded && !successful)
+		needed := slices.ContainsFunc(blocked, func(b ports.Blocked) bool { return b.Operation == op.ID }) || (op.State == operation.Succeeded && !successful)
 		successful = successful || op.State == operation.Succeeded
 		if ended++; ended > j.keep && !needed {
 			drop = append(drop, op)

@@ -7,7 +7,6 @@
 package orphans
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"bytes"
 	"context"
 	"errors"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/process"
 )

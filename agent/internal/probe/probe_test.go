@@ -1,8 +1,6 @@
 package probe
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +15,8 @@ import (
 	"time"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 

@@ -6,7 +6,6 @@
 package script
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/process"

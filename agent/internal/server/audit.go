@@ -37,6 +37,7 @@ const nobody = "nobody"
 // mutations are the methods that change something, apart from the commands of Execute.
 var mutations = []string{
 	landfallv1.GitOpsService_Pause_FullMethodName, landfallv1.GitOpsService_Resume_FullMethodName, landfallv1.GitOpsService_Unblock_FullMethodName,
+	landfallv1.IdentityService_Revoke_FullMethodName, landfallv1.IdentityService_Renew_FullMethodName,
 }
 
 // subjectOf is what a request is about, as far as it says so.

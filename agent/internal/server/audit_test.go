@@ -103,8 +103,8 @@ func countOf(lines []string, want string) (n int) {
 	return n
 }
 
-// TestRefusalsAreCounted: what was counted is written, at the latest when the server ends.
-func TestRefusalsAreCounted(t *testing.T) {
+// TestTheTrailCountsRefusals: what was counted is written, at the latest when the server ends.
+func TestTheTrailCountsRefusals(t *testing.T) {
 	t.Parallel()
 	trail := &memoryTrail{}
 	r := &recorder{trail: trail, warn: func(err error) { t.Error(err) }}

@@ -3,10 +3,12 @@ package server
 import (
 	"context"
 	"slices"
+	"sync"
+	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/protobuf/proto"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault"
@@ -31,6 +33,8 @@ var methodRules = map[string][]identity.Role{
 	landfallv1.GitOpsService_GetGitOps_FullMethodName: observers,
 
 	landfallv1.AuditService_ListAudit_FullMethodName: operators,
+	landfallv1.IdentityService_Revoke_FullMethodName: operators,
+	landfallv1.IdentityService_Renew_FullMethodName:  observers, // each for himself
 
 	landfallv1.DiagnosticsService_GetHost_FullMethodName:         observers,
 	landfallv1.DiagnosticsService_ListServices_FullMethodName:    observers,
@@ -85,34 +89,73 @@ func principalFrom(ctx context.Context) identity.Principal {
 	return p
 }
 
-// authenticate reads the caller's certificate, which TLS has verified already.
-func authenticate(ctx context.Context) (identity.Principal, error) {
+// connectionOf is the connection that a call came by, which has proven who is at its other end.
+func connectionOf(ctx context.Context) (*connection, error) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
-		return identity.Principal{}, fault.New(fault.Unauthenticated, "NO_PEER", "the connection has no peer")
+		return nil, fault.New(fault.Unauthenticated, "NO_PEER", "the connection has no peer")
 	}
-	tls, ok := p.AuthInfo.(credentials.TLSInfo)
+	c, ok := p.AuthInfo.(*connection)
 	if !ok {
-		return identity.Principal{}, fault.New(fault.Unauthenticated, "NO_CERTIFICATE", "the connection has no certificate")
+		return nil, fault.New(fault.Unauthenticated, "NO_CERTIFICATE", "the connection has no certificate")
 	}
-	return identity.PrincipalFromState(tls.State)
+	return c, nil
 }
 
-// admit authenticates a caller and checks the method's rule.
-func (s *Server) admit(ctx context.Context, method string) (context.Context, error) {
-	who, err := authenticate(ctx)
+// admitted is a call that may be served. Its context ends with the caller's right to it.
+type admitted struct {
+	context.Context //nolint:containedctx // a call's context with what belongs to it
+	connection      *connection
+	release         func()
+}
+
+// admit asks who calls and whether he still may, checks the method's rule, and counts the
+// call. The caller releases it.
+func (s *Server) admit(ctx context.Context, method string, stream bool) (*admitted, error) {
+	c, err := connectionOf(ctx)
 	if err != nil {
-		s.log.Warn("denied", "method", method, "error", err)
+		s.refusals.add("denied", method, "method", method, "error", err)
 		s.audit.record(ctx, nobody, method, "", err)
 		return nil, err
 	}
-	if !slices.Contains(methodRules[method], who.Role) {
-		s.log.Warn("denied", "method", method, "who", who.String())
-		err := denied(who, method, methodRules[method])
-		s.audit.record(ctx, who.String(), method, "", err)
+	if err := s.connections.judge(c); err != nil {
+		s.refusals.add("denied", c.who.String(), "method", method, "who", c.who.String(), "error", err)
+		s.audit.record(ctx, c.who.String(), method, "", err)
 		return nil, err
 	}
-	return context.WithValue(ctx, principalKey{}, who), nil
+	if !slices.Contains(methodRules[method], c.who.Role) {
+		s.refusals.add("denied", c.who.String()+method, "method", method, "who", c.who.String())
+		err := denied(c.who, method, methodRules[method])
+		s.audit.record(ctx, c.who.String(), method, "", err)
+		return nil, err
+	}
+	leave, err := s.calls.enter(c.who, stream)
+	if err == nil {
+		if err = s.connections.owes(c); err != nil {
+			leave()
+		}
+	}
+	if err != nil {
+		s.refusals.add("busy", c.who.String(), "method", method, "who", c.who.String(), "error", err)
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(context.WithValue(ctx, principalKey{}, c.who))
+	stop := context.AfterFunc(c.ctx, func() { cancel(context.Cause(c.ctx)) })
+	s.connections.begin(c)
+	return &admitted{Context: ctx, connection: c, release: sync.OnceFunc(func() {
+		stop()
+		cancel(nil)
+		s.connections.done(c)
+		leave()
+	})}, nil
+}
+
+// ended is why the caller lost his right to a call that was under way; nil when he did not.
+func (a *admitted) ended() error {
+	if cause := context.Cause(a.connection.ctx); fault.KindOf(cause) == fault.Unauthenticated {
+		return cause
+	}
+	return nil
 }
 
 func denied(who identity.Principal, what string, allowed []identity.Role) error {
@@ -125,30 +168,79 @@ func denied(who identity.Principal, what string, allowed []identity.Role) error 
 
 // unaryGuard admits unary calls.
 func (s *Server) unaryGuard(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	ctx, err := s.admit(ctx, info.FullMethod)
+	call, err := s.admit(ctx, info.FullMethod, false)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := handler(ctx, req)
+	defer call.release()
+	resp, err := handler(call, req)
 	if slices.Contains(mutations, info.FullMethod) {
-		s.audit.record(ctx, principalFrom(ctx).String(), info.FullMethod, subjectOf(req), err)
+		s.audit.record(call, call.connection.who.String(), info.FullMethod, subjectOf(req), err)
 	}
-	return answer, err
+	if err != nil {
+		if ended := call.ended(); ended != nil {
+			err = ended
+		}
+		return nil, err
+	}
+	call.connection.answered.Add(sizeOf(resp))
+	return resp, nil
 }
 
 // streamGuard admits streams.
 func (s *Server) streamGuard(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	ctx, err := s.admit(stream.Context(), info.FullMethod)
+	call, err := s.admit(stream.Context(), info.FullMethod, true)
 	if err != nil {
 		return err
 	}
-	return handler(srv, &admittedStream{ServerStream: stream, ctx: ctx})
+	defer call.release()
+	err = handler(srv, &admittedStream{ServerStream: stream, call: call, server: s})
+	if ended := call.ended(); ended != nil && err != nil {
+		return ended
+	}
+	return err
 }
 
-// admittedStream carries the principal.
+// admittedStream is a stream whose caller's right to it is asked again for every message.
 type admittedStream struct {
 	grpc.ServerStream
-	ctx context.Context //nolint:containedctx // a stream's context is part of its interface
+	call   *admitted
+	server *Server
 }
 
-func (s *admittedStream) Context() context.Context { return s.ctx }
+// Context ends with the caller's right.
+func (s *admittedStream) Context() context.Context { return s.call }
+
+// RecvMsg waits for a message no longer than the caller may send one.
+func (s *admittedStream) RecvMsg(m any) error {
+	got := make(chan error, 1)
+	go func() { got <- s.ServerStream.RecvMsg(m) }() // ends with the stream, at the latest
+	select {
+	case err := <-got:
+		if err != nil {
+			return err
+		}
+		return s.server.connections.judge(s.call.connection)
+	case <-s.call.Done():
+		return context.Cause(s.call)
+	}
+}
+
+// SendMsg closes the connection of a caller who leaves a message untaken: he can attach again.
+func (s *admittedStream) SendMsg(m any) error {
+	if err := s.call.ended(); err != nil {
+		return err
+	}
+	c := s.call.connection
+	patience := time.AfterFunc(s.server.limits.slow, func() { _ = c.guest.Close() })
+	defer patience.Stop()
+	c.answered.Add(sizeOf(m))
+	return s.ServerStream.SendMsg(m)
+}
+
+func sizeOf(m any) int64 {
+	if m, ok := m.(proto.Message); ok {
+		return int64(proto.Size(m))
+	}
+	return 0
+}

@@ -93,6 +93,7 @@ var allowed = map[identity.Role]struct{ operatorMethods, deployCommands, operato
 var operatorMethods = []string{
 	"/landfall.v1.GitOpsService/Pause", "/landfall.v1.GitOpsService/Resume", "/landfall.v1.GitOpsService/Unblock",
 	"/landfall.v1.AuditService/ListAudit",
+	"/landfall.v1.IdentityService/Revoke",
 }
 
 var operatorCommands = []string{"restart", "migrate", "converge"}
@@ -197,7 +198,7 @@ func TestWithoutPeerOrCertificateNobodyIsAdmitted(t *testing.T) {
 	t.Parallel()
 	s := New(Config{}, nopLog())
 	for name, ctx := range strangers() {
-		if _, err := s.admit(ctx, landfallv1.DiagnosticsService_GetHost_FullMethodName); err == nil {
+		if _, err := s.admit(ctx, landfallv1.DiagnosticsService_GetHost_FullMethodName, false); err == nil {
 			t.Errorf("%s is admitted", name)
 		}
 	}

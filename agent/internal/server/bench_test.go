@@ -1,8 +1,6 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
-	"ataraxis.dev/landfall/agent/internal/picture"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/picture"
 
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
@@ -36,6 +37,7 @@ type bench struct {
 	t       *testing.T
 	config  Config
 	engine  *flow.Flows
+	limits  limits
 	address string
 	dir     string // identities, by role
 }
@@ -57,7 +59,13 @@ func (t *tree) Dirty(context.Context) ([]string, error) { return t.dirty, t.err 
 // newBench serves until the test ends; change adjusts the server's configuration.
 func newBench(t *testing.T, change ...func(*Config)) *bench {
 	t.Helper()
-	b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir()}
+	return newBenchLimited(t, defaults(), change...)
+}
+
+// newBenchLimited is newBench with other limits.
+func newBenchLimited(t *testing.T, l limits, change ...func(*Config)) *bench {
+	t.Helper()
+	b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir(), limits: l}
 	// No soak: these tests run on real time.
 	b.Push(map[string]string{hosttest.ConfigPath: strings.Replace(hosttest.Files()[hosttest.ConfigPath], "soak: 3s", "soak: 0s", 1)})
 	b.issue("127.0.0.1")
@@ -80,7 +88,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 
 // serve serves on a listener until the test ends.
 func (b *bench) serve(listener net.Listener) {
-	s := New(b.config, hclog.NewNullLogger())
+	s := newLimited(b.config, b.limits, hclog.NewNullLogger())
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(listener) }()
 	b.t.Cleanup(func() {
@@ -106,7 +114,7 @@ func (b *bench) configure() Config {
 		Versions: func(context.Context) (string, string, error) { return "28.5.2", "2.40.3", nil },
 		Expires:  func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     func() (uint64, uint64, error) { return 5 << 30, 1 << 30, nil },
-		Checkout: "/srv/sample", Branch: "main", PauseTTL: 4 * time.Hour, Creds: source.ServerCredentials(),
+		Checkout: "/srv/sample", Branch: "main", PauseTTL: 4 * time.Hour, Creds: source.ServerCredentials(), Authority: source,
 	}
 }
 

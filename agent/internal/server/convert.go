@@ -1,9 +1,10 @@
 package server
 
 import (
+	"time"
+
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
-	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"

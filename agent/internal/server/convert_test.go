@@ -1,8 +1,6 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/picture"
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -13,6 +11,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/reflect/protoreflect"

@@ -1,16 +1,20 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
-	"ataraxis.dev/landfall/agent/internal/picture"
 	"context"
+	"crypto/rand"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/picture"
+
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
@@ -30,6 +34,10 @@ func (d diagnosticsService) GetHost(ctx context.Context, _ *landfallv1.GetHostRe
 }
 
 func (d diagnosticsService) ListServices(ctx context.Context, req *landfallv1.ListServicesRequest) (*landfallv1.ListServicesResponse, error) {
+	return ask(ctx, d.desk, named("ListServices", req), func(ctx context.Context) (*landfallv1.ListServicesResponse, error) { return d.listServices(ctx, req) })
+}
+
+func (d diagnosticsService) listServices(ctx context.Context, req *landfallv1.ListServicesRequest) (*landfallv1.ListServicesResponse, error) {
 	plan, err := d.engine.PlanNow(ctx)
 	if err != nil {
 		return nil, err
@@ -47,6 +55,10 @@ func (d diagnosticsService) ListServices(ctx context.Context, req *landfallv1.Li
 }
 
 func (d diagnosticsService) Probe(ctx context.Context, req *landfallv1.ProbeRequest) (*landfallv1.ProbeResponse, error) {
+	return ask(ctx, d.desk, named("Probe", req), func(ctx context.Context) (*landfallv1.ProbeResponse, error) { return d.probe(ctx, req) })
+}
+
+func (d diagnosticsService) probe(ctx context.Context, req *landfallv1.ProbeRequest) (*landfallv1.ProbeResponse, error) {
 	plan, err := d.engine.PlanNow(ctx)
 	if err != nil {
 		return nil, err
@@ -163,12 +175,24 @@ func (d diagnosticsService) GetPlan(ctx context.Context, req *landfallv1.GetPlan
 	if base == "" && everything == "" {
 		everything = "nothing was deployed here yet"
 	}
-	plan, err := d.planFor(ctx, flow.PlanRequest{Base: base, Target: req.GetTargetSha(), Everything: everything})
+	wanted := flow.PlanRequest{Base: base, Target: req.GetTargetSha(), Everything: everything}
+	return ask(ctx, d.desk, fmt.Sprintf("GetPlan %q", []string{base, wanted.Target, everything}), func(ctx context.Context) (*landfallv1.GetPlanResponse, error) {
+		plan, err := d.planFor(ctx, wanted)
+		if err != nil {
+			return nil, err
+		}
+		wire, err := planpb.FromPlan(plan)
+		return &landfallv1.GetPlanResponse{Plan: wire}, err
+	})
+}
+
+// named names a question by its method and all that it says.
+func named(method string, req proto.Message) string {
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
 	if err != nil {
-		return nil, err
+		return method + rand.Text() // like no other
 	}
-	wire, err := planpb.FromPlan(plan)
-	return &landfallv1.GetPlanResponse{Plan: wire}, err
+	return method + string(raw)
 }
 
 func (d diagnosticsService) planFor(ctx context.Context, req flow.PlanRequest) (*pipeline.Plan, error) {
@@ -188,6 +212,12 @@ func (d diagnosticsService) GetRollbackPlan(ctx context.Context, req *landfallv1
 	case wanted.Target != "" && !commit.MatchString(wanted.Target):
 		return nil, fault.New(fault.Invalid, "BAD_SHA", "target_sha must be a full commit SHA in lower case")
 	}
+	return ask(ctx, d.desk, named("GetRollbackPlan", req), func(ctx context.Context) (*landfallv1.GetRollbackPlanResponse, error) {
+		return d.rollbackPlan(ctx, wanted)
+	})
+}
+
+func (d diagnosticsService) rollbackPlan(ctx context.Context, wanted flow.RollbackRequest) (*landfallv1.GetRollbackPlanResponse, error) {
 	plan, err := d.engine.PlanRollback(ctx, wanted)
 	if err != nil {
 		return nil, err

@@ -1,12 +1,13 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/flow"
 	"context"
 	"errors"
 	"io"
 	"regexp"
 	"slices"
+
+	"ataraxis.dev/landfall/agent/internal/flow"
 
 	"google.golang.org/grpc"
 
@@ -206,8 +207,15 @@ func (x *execution) acknowledge(a acceptance) error {
 func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteRequest) (acceptance, error) {
 	who := principalFrom(ctx)
 	name, roles := commandRule(req)
+	// It may have waited for its turn since it was received.
+	if c, err := connectionOf(ctx); err != nil {
+		return acceptance{}, err
+	} else if err := d.connections.judge(c); err != nil {
+		d.refusals.add("denied", who.String(), "command", name, "who", who.String(), "error", err)
+		return acceptance{}, err
+	}
 	if !slices.Contains(roles, who.Role) {
-		d.log.Warn("denied", "command", name, "who", who.String())
+		d.refusals.add("denied", who.String()+name, "command", name, "who", who.String())
 		return acceptance{}, denied(who, "Execute with "+name, roles)
 	}
 	if !commandID.MatchString(req.GetCommandId()) {

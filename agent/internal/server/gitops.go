@@ -1,12 +1,13 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"context"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault"

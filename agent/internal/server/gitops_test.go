@@ -1,11 +1,12 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/ports"
 	"errors"
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/agent/internal/ports"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"

@@ -1,8 +1,6 @@
 package server
 
 import (
-	"ataraxis.dev/landfall/agent/internal/operation"
-	"ataraxis.dev/landfall/agent/internal/picture"
 	"context"
 	"errors"
 	"fmt"
@@ -12,10 +10,14 @@ import (
 	"sync"
 	"time"
 
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"ataraxis.dev/landfall/agent/internal/latest"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/identity"
 	"ataraxis.dev/landfall/shared/version"
 )
 
@@ -28,9 +30,6 @@ var (
 
 // dirtyShown is how many edited files GetHost names.
 const dirtyShown = 20
-
-// expirySoon is when a certificate's end becomes a problem.
-const expirySoon = 30 * 24 * time.Hour
 
 // unsettledPatience bounds the look at what the last deploy left, which asks git.
 const unsettledPatience = 500 * time.Millisecond
@@ -105,8 +104,11 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	}
 	h.DiskFreeBytes, h.MemoryAvailableBytes, err = s.left()
 	p.add("disk and memory", err)
-	if left := time.Until(s.expires()); !s.expires().IsZero() && left < expirySoon {
+	if left := time.Until(s.expires()); !s.expires().IsZero() && left < identity.EndingSoon {
 		p.add("certificate", fmt.Errorf("ends in %s; renew it with: landfall-coordinator identity renew NAME", left.Round(time.Hour)))
+	}
+	for _, trouble := range s.authority.Troubles() {
+		p.add("identity", trouble)
 	}
 	h.Problems = p.list
 	return h

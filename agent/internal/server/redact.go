@@ -16,7 +16,9 @@ import (
 func (s *Server) redactUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	answer, err := handler(ctx, req)
 	if m, ok := answer.(proto.Message); ok && err == nil {
-		redactMessage(m.ProtoReflect(), s.redact)
+		own := proto.Clone(m) // several callers may share one answer
+		redactMessage(own.ProtoReflect(), s.redact)
+		answer = own
 	}
 	return answer, redactStatus(err, s.redact)
 }

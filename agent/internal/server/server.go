@@ -1,14 +1,16 @@
 // Package server is the agent's face on the network: gRPC with mutual TLS in front of the engine.
 //
-// It promises that nobody without a verified certificate reaches a handler, that every
+// It promises that nobody without a verified certificate reaches a handler, that whether a
+// caller may be here is asked at every call and message and not only at the handshake, that every
 // method and every command has an explicit rule of who may call it, that diagnostics
-// change nothing. It converts between the protocol and the
+// change nothing, that what anybody may hold of the agent is bounded (limits.go). It converts between the protocol and the
 // domain and decides nothing itself. Start reading at [New], then authorize.go.
 package server
 
 import (
 	"context"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -24,20 +26,12 @@ import (
 	"ataraxis.dev/landfall/agent/internal/ports"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/audit"
+	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/fault/rpcerr"
-	"ataraxis.dev/landfall/shared/identity"
 )
 
 // ProtocolVersion is the version of landfall.v1 that this agent speaks.
 const ProtocolVersion = 1
-
-// Bounds of what a peer may send or open. A command is small; events that go out are
-// batches of at most 512 lines of 16 KiB.
-const (
-	maxReceive = 1 << 20
-	maxSend    = 32 << 20
-	maxStreams = 100
-)
 
 // Config is everything the server needs. All fields are required.
 type Config struct {
@@ -54,6 +48,7 @@ type Config struct {
 	Branch    string
 	PauseTTL  time.Duration
 	Creds     credentials.TransportCredentials // mutual TLS
+	Authority Authority                        // who may be here at this moment
 	Redact    func(text string) string         // takes secrets out of what leaves the agent; nil takes nothing out
 	Trail     Trail                            // nil keeps nothing
 	Sign      func(audit.Checkpoint) (audit.Checkpoint, error)
@@ -89,33 +84,42 @@ type Server struct {
 	seenCheckout *latest.Value[seenTree]
 	seenVersions *latest.Value[versions]
 
+	authority   Authority
+	limits      limits
+	connections *connections
+	calls       *calls
+	desk        *desk
+	refusals    *tally
+
 	grpc   *grpc.Server
 	health *health.Server
 }
 
 // New makes a server; it serves nothing until [Server.Serve].
-func New(c Config, log hclog.Logger) *Server {
+func New(c Config, log hclog.Logger) *Server { return newLimited(c, defaults(), log) }
+
+func newLimited(c Config, l limits, log hclog.Logger) *Server {
+	log = log.Named("server")
 	s := &Server{
 		engine: c.Engine, inspector: c.Inspector, prober: c.Prober, stamp: c.Stamp, sentinels: c.Sentinels, tree: c.Tree,
 		versions: c.Versions, expires: c.Expires, left: c.Left, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
-		started: time.Now(), log: log.Named("server"), health: health.NewServer(),
+		started: time.Now(), log: log, health: health.NewServer(),
 		seenCheckout: latest.New[seenTree](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
+		authority: c.Authority, limits: l, connections: newConnections(l, c.Authority), calls: newCalls(l), desk: newDesk(l), refusals: newTally(log, l.quiet),
 	}
 	if s.redact = c.Redact; s.redact == nil {
 		s.redact = func(text string) string { return text }
 	}
 	s.audit = &recorder{trail: c.Trail, sign: c.Sign, warn: func(err error) { s.log.Error("audit trail", "error", err) }}
-	s.grpc = grpc.NewServer(
-		grpc.Creds(c.Creds),
+	s.grpc = grpc.NewServer(append(l.options(),
+		grpc.Creds(guarded{c.Creds, s.connections}),
 		grpc.ChainUnaryInterceptor(s.redactUnary, rpcerr.UnaryServer, s.unaryGuard),
 		grpc.ChainStreamInterceptor(s.redactStream, rpcerr.StreamServer, s.streamGuard),
-		grpc.KeepaliveParams(identity.KeepaliveServer()),
-		grpc.KeepaliveEnforcementPolicy(identity.KeepaliveEnforcement()),
-		grpc.MaxRecvMsgSize(maxReceive), grpc.MaxSendMsgSize(maxSend), grpc.MaxConcurrentStreams(maxStreams),
-	)
+	)...)
 	landfallv1.RegisterDeployServiceServer(s.grpc, deployService{Server: s})
 	landfallv1.RegisterGitOpsServiceServer(s.grpc, gitopsService{Server: s})
 	landfallv1.RegisterDiagnosticsServiceServer(s.grpc, diagnosticsService{Server: s})
+	landfallv1.RegisterIdentityServiceServer(s.grpc, identityService{Server: s})
 	landfallv1.RegisterAuditServiceServer(s.grpc, auditService{Server: s})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
@@ -127,7 +131,20 @@ func (s *Server) Serve(l net.Listener) error {
 	for name := range s.grpc.GetServiceInfo() {
 		s.health.SetServingStatus(name, healthv1.HealthCheckResponse_SERVING)
 	}
-	return s.grpc.Serve(l)
+	ctx, stop := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() { s.connections.watch(ctx) })
+	defer watching.Wait()
+	defer stop()
+	return s.grpc.Serve(newDoor(l, s.limits, func() {
+		s.refusals.add("connection put out", "", "why", "too many others are at their handshake")
+	}))
+}
+
+// Refused counts a connection that was turned away at its handshake; for [identity.Options].
+// Anybody on the network causes it, so it costs no log line each.
+func (s *Server) Refused(err error) {
+	s.refusals.add("identity", fault.ReasonOf(err), "error", err)
 }
 
 // stopGrace is how long calls may take to end by themselves.
@@ -143,4 +160,6 @@ func (s *Server) Stop() {
 	s.audit.close()
 	s.seenCheckout.Close()
 	s.seenVersions.Close()
+	s.desk.close()
+	s.refusals.close()
 }

@@ -158,7 +158,7 @@ func TestAQuietWatcherStaysConnected(t *testing.T) {
 		t.Errorf("the client pings every %s, the server allows one in %s", p.Time, e.MinTime)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir(), address: "localhost"}
+		b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir(), limits: defaults(), address: "localhost"}
 		b.issue("localhost")
 		b.engine = b.Engine()
 		b.config = b.configure()

@@ -42,6 +42,9 @@ type Client struct {
 	gitops      landfallv1.GitOpsServiceClient
 	diagnostics landfallv1.DiagnosticsServiceClient
 	audit       landfallv1.AuditServiceClient
+	identity    landfallv1.IdentityServiceClient
+
+	endings endings
 
 	met atomic.Bool // the agent has answered: from then on its absence is worth waiting for
 }
@@ -58,7 +61,8 @@ func Dial(address, identityDir string) (*Client, error) {
 	if identityDir == "" {
 		return nil, fault.New(fault.Invalid, "NO_IDENTITY", "which identity?").WithHint("name its folder with --identity DIR or LANDFALL_IDENTITY")
 	}
-	source, err := identity.OpenRole(identityDir, identity.Options{}, identity.RoleDeployer, identity.RoleOperator, identity.RoleObserver)
+	c := &Client{address: address}
+	source, err := identity.OpenRole(identityDir, identity.Options{Met: c.endings.met}, identity.RoleDeployer, identity.RoleOperator, identity.RoleObserver)
 	if err != nil {
 		return nil, err
 	}
@@ -76,21 +80,30 @@ func Dial(address, identityDir string) (*Client, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "BAD_ADDRESS", "agent %q", address)
 	}
-	return newClient(address, conn), nil
+	c.endings.met(source.Identity().Principal)
+	return c.over(conn), nil
 }
 
 func newClient(address string, conn *grpc.ClientConn) *Client {
-	return &Client{
-		address: address, conn: conn,
-		deploy:      landfallv1.NewDeployServiceClient(conn),
-		gitops:      landfallv1.NewGitOpsServiceClient(conn),
-		diagnostics: landfallv1.NewDiagnosticsServiceClient(conn),
-		audit:       landfallv1.NewAuditServiceClient(conn),
-	}
+	return (&Client{address: address}).over(conn)
 }
 
-// Close ends the connection; operations go on.
-func (c *Client) Close() error { return c.conn.Close() }
+func (c *Client) over(conn *grpc.ClientConn) *Client {
+	c.conn = conn
+	c.deploy = landfallv1.NewDeployServiceClient(conn)
+	c.gitops = landfallv1.NewGitOpsServiceClient(conn)
+	c.diagnostics = landfallv1.NewDiagnosticsServiceClient(conn)
+	c.audit = landfallv1.NewAuditServiceClient(conn)
+	c.identity = landfallv1.NewIdentityServiceClient(conn)
+	return c
+}
+
+// Close ends the connection; operations go on. It is then that certificates are warned of
+// which end soon: whatever was shown of an operation is whole.
+func (c *Client) Close() error {
+	c.endings.tell()
+	return c.conn.Close()
+}
 
 // explain turns what a call returned into a fault that names the agent.
 func (c *Client) explain(err error) error {
@@ -98,7 +111,8 @@ func (c *Client) explain(err error) error {
 		return nil
 	}
 	f := rpcerr.FromError(err)
-	if k := fault.KindOf(f); k == fault.Unreachable || k == fault.Unauthenticated {
+	// What the agent says itself has a reason of its own, and needs no guessing at texts.
+	if r := fault.ReasonOf(f); r == codes.Unavailable.String() || r == codes.Unauthenticated.String() {
 		f = identity.ExplainHandshake(f, c.address)
 	}
 	if fault.ReasonOf(f) == codes.Unavailable.String() { // gRPC's own words

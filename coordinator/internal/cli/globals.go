@@ -78,7 +78,11 @@ func (g *globals) log() hclog.Logger {
 // dial connects to the agent.
 func (g *globals) dial() (*agentclient.Client, error) {
 	g.log().Debug("agent", "address", g.agent, "identity", g.identity)
-	return agentclient.Dial(g.agent, g.identity)
+	client, err := agentclient.Dial(g.agent, g.identity)
+	if err == nil {
+		client.WarnOfEndings(g.warn)
+	}
+	return client, err
 }
 
 // renderer shows progress on stderr. The caller closes it.

@@ -20,11 +20,12 @@ const identityExitCodes = `
 Exit codes:
   0  done
   1  a file could not be written
-  2  wrong usage; something exists already or does not exist; a key that others can read
-  6  the CA or the certificate is incomplete or expired`
+  2  wrong usage; something exists already or does not exist; a key that others can read,
+     a file that others can write
+  6  the CA or the certificate is incomplete or expired; the agent cannot be reached or refused`
 
-// newIdentityCommand makes the commands that keep the private CA and its leaves. None
-// of them talks to an agent.
+// newIdentityCommand makes the commands that keep the private CA and its leaves. They talk
+// to an agent only when they are told to: revoke --push, renew --by-agent.
 func newIdentityCommand(streams Streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "identity",
@@ -39,13 +40,13 @@ ca-key.pem besides; whoever has that file can be anybody, so keep it off the age
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return fault.New(fault.Invalid, "USAGE", "there is no command identity %s", args[0]).
-					WithHint("the commands are init, issue, show and renew")
+					WithHint("the commands are init, issue, show, renew and revoke")
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newIdentityInit(streams), newIdentityIssue(streams), newIdentityShow(streams), newIdentityRenew(streams))
+	cmd.AddCommand(newIdentityInit(streams), newIdentityIssue(streams), newIdentityShow(streams), newIdentityRenew(streams), newIdentityRevoke(streams))
 	return cmd
 }
 
@@ -142,6 +143,9 @@ func (o *identityInit) run(streams Streams, now time.Time) error {
 	if err := agent.WriteNew(agentDir); err != nil {
 		return err
 	}
+	if err := identity.Record(caDir, agent); err != nil {
+		return err
+	}
 	fmt.Fprintf(streams.Err, "copy %s to /etc/landfall/identity on the agent's host, then issue a client: landfall-coordinator identity issue NAME --role deployer\n", agentDir)
 	return printLines(streams, caDir, agentDir)
 }
@@ -209,17 +213,22 @@ func (o *identityIssue) run(streams Streams, name string, now time.Time) error {
 	if err := bundle.WriteNew(out); err != nil {
 		return err
 	}
+	if err := noteIssued(root, out, ca, bundle); err != nil {
+		return err
+	}
 	return printLines(streams, out)
 }
 
 type identityRenew struct {
 	identityFolder
 	validFor time.Duration
+	byAgent  bool
 }
 
 func (o *identityRenew) AddFlags(flags *pflag.FlagSet) {
 	o.identityFolder.AddFlags(flags)
 	flags.DurationVar(&o.validFor, "valid-for", identity.DefaultValidity, "how long the new certificate is valid")
+	flags.BoolVar(&o.byAgent, "by-agent", false, "have the agent of --agent renew the identity of --identity over the wire; no CA is needed")
 }
 
 func newIdentityRenew(streams Streams) *cobra.Command {
@@ -230,11 +239,26 @@ func newIdentityRenew(streams Streams) *cobra.Command {
 		Long: `Replace the certificate and the key of an identity in place; role, name and hosts stay.
 NAME is looked for below DIR of --dir. A running agent or coordinator that uses the folder
 takes the new files up at its next connection.
+
+With --by-agent the identity of --identity is renewed over the wire by the agent of
+--agent, where agent.yaml has renewal: a new key, the same role and name, and a
+certificate that this agent alone accepts. The certificate must not have ended yet.
 ` + identityExitCodes,
 		Example: `  landfall-coordinator identity renew agent
-  landfall-coordinator identity renew /etc/landfall/identity --valid-for 2160h`,
-		Args: identityArgs(1, 1, "NAME or DIR, the identity to renew"),
-		RunE: func(_ *cobra.Command, args []string) error { return o.run(streams, args[0], time.Now()) },
+  landfall-coordinator identity renew /etc/landfall/identity --valid-for 2160h
+  landfall-coordinator identity renew --by-agent --agent caroline:7443 --identity ~/.config/landfall/atlas`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if o.byAgent {
+				return identityArgs(0, 0, "")(cmd, args)
+			}
+			return identityArgs(1, 1, "NAME or DIR, the identity to renew")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.byAgent {
+				return endOf(cmd).renew(cmd.Context(), streams)
+			}
+			return o.run(streams, args[0], time.Now())
+		},
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd
@@ -267,7 +291,24 @@ func (o *identityRenew) run(streams Streams, target string, now time.Time) error
 	if err := bundle.Replace(dir); err != nil {
 		return err
 	}
+	if err := noteIssued(root, dir, ca, bundle); err != nil {
+		return err
+	}
 	return printLines(streams, dir)
+}
+
+// noteIssued records what was issued and gives its folder the revocation list that there is.
+func noteIssued(root, dir string, ca *identity.CA, b identity.Bundle) error {
+	caDir := filepath.Join(root, "ca")
+	if err := identity.Record(caDir, b); err != nil {
+		return err
+	}
+	list, err := ca.ListOf(caDir)
+	if err != nil || list == nil {
+		return err
+	}
+	_, _, err = identity.InstallList(dir, list)
+	return err
 }
 
 // identityArgs checks the number of arguments; what names the missing one.

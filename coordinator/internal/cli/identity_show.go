@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/identity"
 )
@@ -69,6 +70,9 @@ func (o *identityShow) run(streams Streams, targets []string, now time.Time) err
 			return err
 		}
 		blocks = append(blocks, block)
+		if left := d.NotAfter.Sub(now); left > 0 && left < identity.EndingSoon {
+			fmt.Fprintf(streams.Err, "warning: the certificate of %s/%s ends in %s; renew it with: landfall-coordinator identity renew %s\n", d.Role, d.Name, agentclient.Left(left), d.Name)
+		}
 	}
 	between := "\n\n"
 	if o.format == "json" {

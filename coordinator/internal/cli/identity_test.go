@@ -182,7 +182,12 @@ func TestIdentityRefusals(t *testing.T) {
 		{"renew what is not there", []string{"renew", "gone", "--dir", dir}, identity.ReasonMissing},
 		{"renew nothing", []string{"renew", "--dir", dir}, "USAGE"},
 		{"renew for no time", []string{"renew", "atlas", "--dir", dir, "--valid-for", "-1h"}, "USAGE"},
-		{"unknown command", []string{"revoke"}, "USAGE"},
+		{"unknown command", []string{"repeal"}, "USAGE"},
+		{"revoke nothing", []string{"revoke", "--dir", dir}, "USAGE"},
+		{"revoke nobody", []string{"revoke", "nobody", "--dir", dir}, identity.ReasonMissing},
+		{"revoke no serial number", []string{"revoke", "--serial", "xyz", "--dir", dir}, identity.ReasonRequest},
+		{"push without a list", []string{"revoke", "--push", "--dir", dir}, identity.ReasonMissing},
+		{"renew by an agent with a name", []string{"renew", "--by-agent", "atlas", "--dir", dir}, "USAGE"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
