@@ -386,7 +386,7 @@ func (h *host) removeContainers() {
 		{[]string{"network", "ls", "-q", "--filter", "name=" + h.project}, []string{"network", "rm"}},
 		{[]string{"volume", "ls", "-q", "--filter", "name=" + h.project}, []string{"volume", "rm", "-f"}},
 		{[]string{"images", "--filter", "reference=" + h.pins(), "--format", "{{.Repository}}:{{.Tag}}"}, []string{"rmi", "--no-prune"}},
-		{[]string{"images", "-q", "--filter", "reference=" + h.project + "*"}, []string{"rmi", "-f"}},
+		{[]string{"images", "--filter", "reference=" + h.project + "*", "--format", "{{.Repository}}:{{.Tag}}"}, []string{"rmi", "-f"}},
 	} {
 		out, err := exec.Command("docker", kind.list...).Output()
 		if err != nil {

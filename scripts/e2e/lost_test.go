@@ -63,9 +63,9 @@ func TestNothingOfTheHostIsLost(t *testing.T) {
 	t.Run("an edit while images are built", func(t *testing.T) {
 		defer y.in(t)()
 		gate := filepath.Join(y.ids, "gate")
-		files := everyday(sleeper("app", `labels: {edition: "2"}`))
-		files["landfall.yaml"] = strings.Replace(files["landfall.yaml"], "all: [{up", "all: [{script: prepare.sh}, {up", 1)
-		files["prepare.sh"], files["readme"] = gated(gate), "3\n"
+		files := everyday(sleeper("app", `labels: {edition: "2"}`), "  built: {build: {context: built}, init: true, stop_grace_period: 1s}\n")
+		files["landfall.yaml"] = strings.Replace(files["landfall.yaml"], "all: [{up", "all: [{script: prepare.sh}, {build: {stack: core, services: [built]}}, {up", 1)
+		files["prepare.sh"], files["readme"], files["built/Dockerfile"] = gated(gate), "3\n", "FROM BASE\nCMD [\"sleep\", \"1000000\"]\n"
 		before := y.truth()
 		wait := y.runs(y.commit("waits", files))
 		y.happens("the build waits", prints("build/all/1", "waiting"))

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"strings"
@@ -22,7 +23,9 @@ func (s *shop) happens(what string, is func(*landfallv1.Event) bool) {
 
 func happens(t *testing.T, conn *grpc.ClientConn, what string, is func(*landfallv1.Event) bool) {
 	t.Helper()
-	watch, err := landfallv1.NewDiagnosticsServiceClient(conn).WatchOperation(t.Context(), &landfallv1.WatchOperationRequest{})
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	watch, err := landfallv1.NewDiagnosticsServiceClient(conn).WatchOperation(ctx, &landfallv1.WatchOperationRequest{})
 	for err == nil {
 		var batch *landfallv1.WatchOperationResponse
 		if batch, err = watch.Recv(); err != nil {

@@ -139,7 +139,7 @@ func (h *host) see(c inspected, all []inspected) seen {
 	for name, at := range c.NetworkSettings.Networks {
 		number := "-" + c.Config.Labels["com.docker.compose.container-number"]
 		aliases := slices.DeleteFunc(slices.Clone(at.Aliases), func(a string) bool {
-			return strings.HasPrefix(c.ID, a) || strings.HasSuffix(a, number) // its own, of the containers of a service
+			return (len(a) >= 12 && strings.HasPrefix(c.ID, a)) || strings.HasSuffix(a, number) // its own, of the containers of a service
 		})
 		slices.Sort(aliases)
 		s.networks = append(s.networks, fmt.Sprintf("%s as %v", name, slices.Compact(aliases)))

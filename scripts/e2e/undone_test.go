@@ -34,9 +34,16 @@ func TestAfterARollback(t *testing.T) {
 		}
 		s.kept(before)
 	})
-	base := s.readStamp()
+	base, atBase := s.readStamp(), s.truth()
 	if base == first {
 		t.Fatal("the stamp has not moved")
+	}
+	isAtBase := func(left string) {
+		s.t.Helper()
+		s.restored(base, left)
+		for _, d := range atBase.differences(s.truth()) {
+			s.t.Errorf("rolled back, and yet %s", d)
+		}
 	}
 	two := s.edition(2)
 	t.Run("what is shown is what is done, and doing it again does nothing", func(t *testing.T) {
@@ -45,17 +52,17 @@ func TestAfterARollback(t *testing.T) {
 			a := s.coordinate("deployer", "rollback", "--to", base, "--dry-run", "--format", "json")
 			a.expect(t, 0)
 			var plan struct {
-				Deeds []struct {
+				Services []struct {
 					Service string `json:"service"`
-					Verb    string `json:"verb"`
-				} `json:"deeds"`
+					Action  string `json:"action"`
+				} `json:"services"`
 			}
 			if err := json.Unmarshal([]byte(a.stdout), &plan); err != nil {
 				t.Fatalf("%v: %s", err, a.stdout)
 			}
 			verbs = map[string]string{}
-			for _, d := range plan.Deeds {
-				verbs[d.Service] = d.Verb
+			for _, d := range plan.Services {
+				verbs[d.Service] = d.Action
 			}
 			return verbs
 		}
@@ -77,7 +84,7 @@ func TestAfterARollback(t *testing.T) {
 		if !slices.Equal(did, said) {
 			t.Errorf("shown were %v, touched are %v", plan, did)
 		}
-		s.wentBack(base, two)
+		isAtBase(two)
 		if again := shown(); len(again) > 0 {
 			t.Errorf("a rollback to where it is would touch %v", again)
 		}
@@ -101,7 +108,10 @@ func TestAfterARollback(t *testing.T) {
 		s.coordinate("observer", "status").expect(t, 0, s.newest().ID, "app", "gone")
 		s.coordinate("deployer", "rollback", "--to", base, "--dry-run").expect(t, 0, "app")
 		s.coordinate("deployer", "rollback", "--to", base).expect(t, 0, "SUCCEEDED", "are gone; they are built or pulled again")
-		s.wentBack(base, three)
+		s.restored(base, three)
+		if side := s.docker("exec", s.containers()["side"], "cat", "/side/message.txt")[0]; side != "one" {
+			t.Errorf("side reads %q after the rollback", side)
+		}
 	})
 }
 
@@ -119,7 +129,7 @@ func TestCoordinatorIsKilled(t *testing.T) {
 		run   string
 		state string
 	}{
-		{"as it is accepted", func(e *landfallv1.Event) bool { return e.GetAccepted() != nil }, serves("one"), "SUCCEEDED"},
+		{"as it is accepted", func(e *landfallv1.Event) bool { return e.GetAccepted() != nil }, serves("first"), "SUCCEEDED"},
 		{"while it builds", starts("build/"), serves("two"), "SUCCEEDED"},
 		{"while it is applied", starts("apply/"), serves("three"), "SUCCEEDED"},
 		{"while it is judged", starts("verify/"), serves("four"), "SUCCEEDED"},

@@ -1,6 +1,7 @@
 package checkout
 
 import (
+	"bytes"
 	"crypto/sha1" //nolint:gosec // the name that git gives a blob, no protection of anything
 	"crypto/sha256"
 	"encoding/hex"
@@ -151,6 +152,20 @@ func (d *disk) id(name string, p place, like string) (string, error) {
 	_, _ = fmt.Fprintf(h, "blob %d\x00", size) // a hash takes everything
 	_, err = io.Copy(h, content)
 	return hex.EncodeToString(h.Sum(nil)), errors.Join(err, content.Close())
+}
+
+// begins reports whether a file holds the first bytes of something, or all of it.
+func (d *disk) begins(name string, p place, whole []byte) bool {
+	content, size, err := d.open(name, p)
+	if err != nil {
+		return false
+	}
+	if size > int64(len(whole)) {
+		_ = content.Close() // it was only looked at
+		return false
+	}
+	has, err := io.ReadAll(io.LimitReader(content, size))
+	return errors.Join(err, content.Close()) == nil && bytes.HasPrefix(whole, has)
 }
 
 // strangers reports whether a folder holds anything but folders that is not tracked. What

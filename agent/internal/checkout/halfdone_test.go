@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // A git that was cut off at some point left a half-done move: going on takes it up, both ways, and takes
@@ -102,5 +104,25 @@ func untar(t *testing.T, dir string) {
 	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "tar", "-xf", filepath.Join(dir, ".git/all.tar"), "-C", dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// What git wrote of new files when it failed half way goes, so that nothing of it is in the way of the next move; what somebody else wrote
+// stays.
+func TestFilesOfAFailedMoveGo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	whole := strings.Repeat("text of the target\n", 100)
+	target := w.push(map[string]string{"new/cut.txt": whole, "new/whole.txt": whole, "new/empty.txt": whole, "mine.txt": whole})
+	w.fetch(target)
+	before := contents(t, w.host.Dir)
+	w.host.Write("new/cut.txt", whole[:700])
+	w.host.Write("new/whole.txt", whole)
+	w.host.Write("new/empty.txt", "")
+	w.host.Write("mine.txt", "mine\n")
+	w.unwrite(t.Context(), target)
+	before["mine.txt"] = contents(t, w.host.Dir)["mine.txt"]
+	if diff := cmp.Diff(before, contents(t, w.host.Dir)); diff != "" {
+		t.Errorf("the tree (-want +got):\n%s", diff)
 	}
 }

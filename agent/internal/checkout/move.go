@@ -2,6 +2,8 @@ package checkout
 
 import (
 	"context"
+	"path"
+	"time"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
@@ -61,12 +63,50 @@ func (c *Checkout) forward(ctx context.Context, m picture.Move, out ports.Output
 		}
 		refused = c.patiently(ctx, out, func() error { return c.repo.Switch(ctx, c.Branch, m.Target, lines(out)) })
 		if reason := fault.ReasonOf(refused); reason != "DIRTY_TREE" && reason != "UNTRACKED_IN_THE_WAY" {
+			if refused != nil {
+				c.unwrite(ctx, m.Target)
+			}
 			return refused
 		}
 		// The next look names it as we do; git's words are for who types git.
 	}
 	return refused
 }
+
+// unwrite takes away what git had written of new files when it failed, or was ended, half way: nothing lay in their places when it began, the index
+// does not have them, and they have the first bytes of the target's. They would stay for ever, take the room on a full disk that going back needs,
+// and be in the way of the next move.
+func (c *Checkout) unwrite(ctx context.Context, target string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), unwriteTime)
+	defer cancel()
+	d, err := c.disk()
+	if err != nil {
+		return // whoever moves it back says so
+	}
+	defer d.close()
+	changes, err := c.repo.IndexDiff(ctx, target)
+	if err != nil {
+		return
+	}
+	for _, change := range changes {
+		p, err := d.at(change.Path)
+		if err != nil || change.IndexMode != "" || (p.mode != git.ModeFile && p.mode != git.ModeExecutable) {
+			continue
+		}
+		wanted, err := c.repo.ReadFile(ctx, target, change.Path)
+		if err != nil || !d.begins(change.Path, p, wanted) {
+			continue
+		}
+		if d.root.Remove(change.Path) == nil {
+			for dir := path.Dir(change.Path); dir != "." && d.root.Remove(dir) == nil; dir = path.Dir(dir) { // as far as they are empty
+				continue
+			}
+		}
+	}
+}
+
+// unwriteTime bounds the tidying after a move that failed.
+const unwriteTime = 30 * time.Second
 
 // ready refuses a move that would lose something, and gives back what changes at run time
 // where git would refuse it.

@@ -2,6 +2,7 @@ package picture
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -173,9 +174,20 @@ func (r Restore) different(pairs []couple, lost []Container, spec Spec, now Pict
 			return "it shows files that go back"
 		case orphaned != "":
 			return orphaned
+		case p.misnamed():
+			return "a recreate that was cut off left it under the name " + p.is.Name
 		}
 	}
 	return ""
+}
+
+// provisional is the name of a container that a recreate was about to put in place of another, ID_NAME: what is cut off before it gives it
+// the old one's name leaves it so.
+var provisional = regexp.MustCompile(`^[0-9a-f]{12}_.`)
+
+// misnamed reports whether what stands for a container has a name for the time being, which that one did not have.
+func (p couple) misnamed() bool {
+	return p.is.Name != p.was.Name && provisional.MatchString(p.is.Name)
 }
 
 // whyLost says what became of a container that nothing stands for.

@@ -42,6 +42,17 @@ func restores() map[string]way {
 	return map[string]way{
 		"as it was": {models: app, before: boxes(box("app", "a1")), now: boxes(box("app", "a1"))},
 		"gone":      {models: app, before: boxes(box("app", "a1")), deeds: []string{"recreate app x1"}, wrong: []string{"shop/app has 0 containers, it had 1"}},
+		"left under a name for the time being": { // by a recreate of going back that was cut off before it renamed and started it
+			models: app, before: boxes(box("app", "a1", called("shop-app-1"))), now: boxes(box("app", "a2", state("created"), called("0123456789ab_shop-app-1"))),
+			began: boxes(box("app", "a9", image("2"))), deeds: []string{"recreate app x1"}, wrong: []string{"is created, it ran"},
+		},
+		"running under a name for the time being": {
+			models: app, before: boxes(box("app", "a1", called("shop-app-1"))), now: boxes(box("app", "a2", called("0123456789ab_shop-app-1"))),
+			deeds: []string{"recreate app x1"}, wrong: []string{"has the name 0123456789ab_shop-app-1, it had shop-app-1"},
+		},
+		"a container_name of its own that looks so": {
+			models: app, before: boxes(box("app", "a1", called("0123456789ab_x"))), now: boxes(box("app", "a1", called("0123456789ab_x"))),
+		},
 		"other image": {
 			models: app, before: boxes(box("app", "a1")), now: boxes(box("app", "a2", image("2"))),
 			deeds: []string{"recreate app x1"}, wrong: []string{"shop/app runs image sha256:app-2"},
