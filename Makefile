@@ -59,6 +59,10 @@ demo: ## deploy a real Compose fleet on this machine, watch it, clean up
 soak: setup ## deploy 200 good and bad commits in turn, print what the agent keeps (10 minutes)
 	@LANDFALL_SOAK=200 go test -count=1 -run TestSoak -timeout 30m -v ./scripts/e2e
 
+.PHONY: verdicts
+verdicts: setup ## disturb 120 deploys in every phase, compare the host with what their ends say (half an hour)
+	@LANDFALL_VERDICT=120 go test -count=1 -run TestVerdicts -timeout 90m -v ./scripts/e2e
+
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=regexp BENCH_COUNT=n)
 	@packages=$$({ grep -rlE '^func Benchmark' --include '*_test.go' . || true; } | sed 's,/[^/]*$$,,' | sort -u); \

@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 )
 
@@ -25,7 +27,20 @@ func TestMain(m *testing.M) {
 		fmt.Println("end-to-end tests are left out by -short")
 		os.Exit(0)
 	}
+	if !isGiven("test.parallel") {
+		// They wait more than they work: for stops, soaks, deadlines.
+		if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
 	os.Exit(run(m))
+}
+
+func isGiven(name string) bool {
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == name })
+	return given
 }
 
 func run(m *testing.M) int {

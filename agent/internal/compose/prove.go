@@ -12,6 +12,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
+	"ataraxis.dev/landfall/shared/process"
 	"ataraxis.dev/landfall/shared/strictyaml"
 )
 
@@ -69,11 +70,15 @@ func (c *Compose) proveStack(ctx context.Context, plan *pipeline.Plan, stack pip
 			m, err = c.renderIn(ctx, plan, stack, sideTree)
 		}
 	}
-	if err != nil {
-		return m, fault.Wrap(err, fault.Invalid, "COMPOSE_CONFIG", "the target's compose files are not valid").
-			WithHint("try it in a checkout: docker compose config")
+	var child *process.Error
+	switch {
+	case err == nil:
+		return m, nil
+	case errors.As(err, &child) && (child.Cause != process.CauseExit || child.Signal != 0): // it was ended, and has not judged the files
+		return m, fault.Wrap(err, fault.KindOf(err), "COMPOSE_ENDED", "the target's compose files could not be read")
 	}
-	return m, nil
+	return m, fault.Wrap(err, fault.Invalid, "COMPOSE_CONFIG", "the target's compose files are not valid").
+		WithHint("try it in a checkout: docker compose config")
 }
 
 // checkServices finds service patterns that match nothing.
