@@ -113,7 +113,7 @@ func clockOverlay(dir string) (path string, err error) {
 type clock struct {
 	s    *shop
 	path string
-	conn *grpc.ClientConn // older than any setting: certificates are judged when a connection begins
+	conn *grpc.ClientConn
 }
 
 // newClock has the shop's agent, which is not started yet, go by a clock of its own. The identities are older
@@ -156,7 +156,8 @@ func (c *clock) start(extra ...string) {
 	c.set(0)
 }
 
-// set sets the agent's clock so far from the true time, and waits until it goes by it.
+// set sets the agent's clock so far from the true time, within what certificates are valid for, and waits until it
+// goes by it.
 func (c *clock) set(by time.Duration) {
 	c.s.t.Helper()
 	c.write(by)
@@ -209,10 +210,13 @@ func (c *clock) steady(op record, away time.Duration) {
 	}
 }
 
-const tenYears = 10 * 365 * 24 * time.Hour
+const (
+	months   = 300 * 24 * time.Hour
+	tenYears = 10 * 365 * 24 * time.Hour // past the end of every certificate
+)
 
 // jumps are what a clock is set by: a daylight saving gone wrong, a machine without a battery, a broken time server.
-var jumps = []time.Duration{3 * time.Hour, -3 * time.Hour, tenYears}
+var jumps = []time.Duration{3 * time.Hour, -3 * time.Hour, months}
 
 // A wall clock that is set while the agent works changes no verdict and no deadline, and the record tells how long things took.
 func TestClockIsSet(t *testing.T) {
@@ -285,7 +289,7 @@ func TestClockIsSet(t *testing.T) {
 	t.Run("while convergence is paused", func(t *testing.T) {
 		defer s.in(t)()
 		s.coordinate("operator", "pause", "--reason", "a look around", "--for", "1h").expect(t, 0)
-		for by, want := range map[time.Duration]bool{3 * time.Hour: false, -3 * time.Hour: true, tenYears: false, 0: true} {
+		for by, want := range map[time.Duration]bool{3 * time.Hour: false, -3 * time.Hour: true, months: false, 0: true} {
 			if c.set(by); c.paused() != want {
 				t.Errorf("%s away, an hour's pause holds: %v, want %v", by, c.paused(), want)
 			}
@@ -293,9 +297,32 @@ func TestClockIsSet(t *testing.T) {
 		c.set(0)
 		s.coordinate("operator", "resume").expect(t, 0)
 	})
+	t.Run("past the end of the certificates during a build", func(t *testing.T) {
+		defer s.in(t)()
+		gate := filepath.Join(s.state, "gate-past")
+		sha := s.push("gated", map[string]string{"app/run.sh": serves("gated past"), "app/prepare.sh": gated(gate)})
+		scripts := s.count("app/prepare.sh")
+		job := s.background("deployer", "run", "--no-gate", "--sha", sha)
+		s.await("the build script runs", func() bool { return s.count("app/prepare.sh") > scripts })
+		c.write(tenYears)
+		_ = job.Wait() // its exit code is judged
+		if code := job.ProcessState.ExitCode(); code != 6 {
+			t.Errorf("a run whose certificate ends meanwhile: exit code %d, want 6", code)
+		}
+		s.coordinate("observer", "status").expect(t, 6, "expired", "compare the clocks of both machines")
+		open(t, gate)
+		s.await("the agent judges by itself", func() bool { return s.readStamp() == sha })
+		c.set(0)
+		if op := s.ended(20 * time.Second); op.State != "SUCCEEDED" || s.revision() != sha {
+			t.Errorf("%s, app %s, want %s: %s", op.State, s.revision(), sha, op.Failure.Message)
+		}
+	})
 	t.Run("past the end of the certificates", func(t *testing.T) {
 		defer s.in(t)()
-		c.set(tenYears)
+		c.write(tenYears)
+		s.eventually(20*time.Second, "the certificate counts as expired", func() bool {
+			return s.coordinate("observer", "status").code == 6
+		})
 		s.coordinate("observer", "status").expect(t, 6, "expired", "compare the clocks of both machines")
 		s.stopAgent()
 		out, code := s.serveFails("verify_within: 4s")

@@ -117,8 +117,9 @@ start_by_hand() {
   local log=$landfall_cache/dockerd.log
   say "no systemd here: starting dockerd in the background, its log is $log"
   mkdir -p "$landfall_cache"
-  # A session of its own, without our lock and streams: it outlives this script, and Ctrl-C does not reach it.
-  as_root setsid --fork dockerd </dev/null >"$log" 2>&1 9>&-
+  # A session of its own, without our lock and streams: it outlives this script, and Ctrl-C does not reach it. So it does
+  # our TMPDIR, where runc would write a file a health check.
+  as_root env -u TMPDIR setsid --fork dockerd </dev/null >"$log" 2>&1 9>&-
   wait_for_engine || {
     say "dockerd did not come up; the last lines of its log:"
     tail -n 15 "$log" | sed 's/^/setup:   /' >&2
