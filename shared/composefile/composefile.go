@@ -1,10 +1,12 @@
 // Package composefile reads what a compose file says by itself, without asking Compose.
 //
-// It promises no more than the names and places of services: values may be interpolated, files
-// may be merged, and only `docker compose config` knows the result. Start reading at [Parse].
+// It promises no more than what stands there: values may be interpolated, files may be merged, and
+// only `docker compose config` knows the result. Start reading at [Parse].
 package composefile
 
 import (
+	"strings"
+
 	"go.yaml.in/yaml/v3"
 
 	"ataraxis.dev/landfall/shared/strictyaml"
@@ -12,14 +14,36 @@ import (
 
 // File is one compose file.
 type File struct {
+	Name     string    // of the project; "" when the file does not say
 	Services []Service // in the file's order
-	Includes bool      // other files are pulled in, so there may be more services
+	Networks []Definition
+	Volumes  []Definition
+	Includes bool     // other files are pulled in, so there may be more services
+	Included []string // those that are named here, from the file's folder
 }
 
 // Service is one service of a file.
 type Service struct {
-	Name string
-	Line int // from 1
+	Name      string
+	Line      int      // from 1
+	Container string   // container_name
+	Shares    []string // services whose namespaces it lives in: network_mode, pid or ipc "service:NAME"
+}
+
+// Definition is a network or a volume of a file.
+type Definition struct {
+	Key      string
+	External bool
+	// Text is all the definition says, in one form: two that say the same have the same text.
+	Text string
+}
+
+// body is what is read of a service.
+type body struct {
+	Container   string `yaml:"container_name"`
+	NetworkMode string `yaml:"network_mode"`
+	PID         string `yaml:"pid"`
+	IPC         string `yaml:"ipc"`
 }
 
 // Parse reads a file; name is what it is called in problems. The error, of kind Invalid and reason CONFIG_INVALID,
@@ -46,8 +70,14 @@ func Parse(name string, raw []byte) (File, error) {
 	for i := 0; i+1 < len(top.Content); i += 2 {
 		key, value := top.Content[i], resolve(top.Content[i+1])
 		switch key.Value {
+		case "name":
+			f.Name = value.Value
 		case "include":
-			f.Includes = true
+			f.Includes, f.Included = true, included(value)
+		case "networks":
+			f.Networks = definitions(value)
+		case "volumes":
+			f.Volumes = definitions(value)
 		case "services":
 			if value.Kind != yaml.MappingNode {
 				return problem(value.Line, value.Column, "services is a mapping of names")
@@ -66,9 +96,67 @@ func services(node *yaml.Node, includes bool) ([]Service, bool) {
 			includes = true
 			continue
 		}
-		list = append(list, Service{Name: key.Value, Line: key.Line})
+		s := Service{Name: key.Value, Line: key.Line}
+		var b body
+		if err := node.Content[i+1].Decode(&b); err == nil { // what is none is Compose's to find fault with
+			s.Container = b.Container
+			for _, mode := range []string{b.NetworkMode, b.PID, b.IPC} {
+				if owner, ok := strings.CutPrefix(mode, "service:"); ok {
+					s.Shares = append(s.Shares, owner)
+				}
+			}
+		}
+		list = append(list, s)
 	}
 	return list, includes
+}
+
+// included are the files of `include`: texts, or mappings with a path that is a text or a list.
+func included(node *yaml.Node) []string {
+	var list []string
+	for _, item := range node.Content {
+		item = resolve(item)
+		if item.Kind == yaml.ScalarNode {
+			list = append(list, item.Value)
+			continue
+		}
+		var entry struct {
+			Path yaml.Node `yaml:"path"`
+		}
+		if item.Decode(&entry) != nil {
+			continue
+		}
+		var one string
+		var several []string
+		switch path := resolve(&entry.Path); {
+		case path.Kind == yaml.ScalarNode && path.Decode(&one) == nil:
+			list = append(list, one)
+		case path.Decode(&several) == nil:
+			list = append(list, several...)
+		}
+	}
+	return list
+}
+
+func definitions(node *yaml.Node) []Definition {
+	if node.Kind != yaml.MappingNode {
+		return nil
+	}
+	var list []Definition
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		d := Definition{Key: node.Content[i].Value}
+		var says map[string]any
+		if node.Content[i+1].Decode(&says) == nil && len(says) > 0 {
+			external, isExternal := says["external"]
+			d.External = isExternal && external != false
+			text, err := yaml.Marshal(says) // keys come sorted
+			if err == nil {
+				d.Text = string(text)
+			}
+		}
+		list = append(list, d)
+	}
+	return list
 }
 
 func resolve(node *yaml.Node) *yaml.Node {

@@ -14,11 +14,20 @@ func TestParse(t *testing.T) {
 		want       File
 		problem    string
 	}{
-		{"services", "name: x\nservices:\n  web: {image: a}\n  db:\n    image: b\nvolumes: {}\n", File{Services: []Service{{"web", 3}, {"db", 4}}}, ""},
-		{"alias", "x-s: &s\n  web: {}\nservices: *s\n", File{Services: []Service{{"web", 2}}}, ""},
-		{"include", "include: [other.yml]\nservices: {}\n", File{Includes: true}, ""},
-		{"merged", "x: &x\n  a: {}\nservices:\n  <<: *x\n  b: {}\n", File{Services: []Service{{"b", 5}}, Includes: true}, ""},
+		{"services", "name: x\nservices:\n  web: {image: a}\n  db:\n    image: b\nvolumes: {}\n", File{Name: "x", Services: []Service{{Name: "web", Line: 3}, {Name: "db", Line: 4}}}, ""},
+		{"alias", "x-s: &s\n  web: {}\nservices: *s\n", File{Services: []Service{{Name: "web", Line: 2}}}, ""},
+		{"include", "include: [other.yml, {path: [a.yml, b.yml]}, {path: c.yml}, {env_file: x}]\nservices: {}\n", File{Includes: true, Included: []string{"other.yml", "a.yml", "b.yml", "c.yml"}}, ""},
+		{"a container's name and namespaces", "services:\n  a: {container_name: x, network_mode: 'service:b', pid: host, ipc: 'service:c'}\n", File{Services: []Service{{Name: "a", Line: 2, Container: "x", Shares: []string{"b", "c"}}}}, ""},
+		{
+			"definitions", "x: &x {driver: bridge, internal: true}\nnetworks:\n  a:\n  b: {internal: true, driver: bridge}\n  c: *x\nvolumes: {v: {external: true}, w: {external: false}}\n",
+			File{
+				Networks: []Definition{{Key: "a"}, {Key: "b", Text: "driver: bridge\ninternal: true\n"}, {Key: "c", Text: "driver: bridge\ninternal: true\n"}},
+				Volumes:  []Definition{{Key: "v", External: true, Text: "external: true\n"}, {Key: "w", Text: "external: false\n"}},
+			}, "",
+		},
+		{"merged", "x: &x\n  a: {}\nservices:\n  <<: *x\n  b: {}\n", File{Services: []Service{{Name: "b", Line: 5}}, Includes: true}, ""},
 		{"no services", "volumes: {}\n", File{}, ""},
+		{"what is no service", "services:\n  a: [x]\n", File{Services: []Service{{Name: "a", Line: 2}}}, ""},
 		{"empty", "", File{}, "c.yml:1:1: the file is empty"},
 		{"list", "- a\n", File{}, "c.yml:1:1: a compose file is a mapping"},
 		{"services as list", "services:\n  - a\n", File{}, "c.yml:2:3: services is a mapping"},

@@ -6,6 +6,7 @@ package changes
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"ataraxis.dev/landfall/shared/fault"
@@ -67,6 +68,13 @@ func (s Set) Input() pipeline.Input {
 // Empty reports whether nothing differs between the head and what the host has: a pushed revert, say.
 func (s Set) Empty() bool {
 	return s.Everything == "" && s.Counted && len(s.Diff.Changes) == 0 && len(s.Beside) == 0
+}
+
+// Has reports whether the path of something that differs from Base ends like one of these.
+func (s Set) Has(endings ...string) bool {
+	return slices.ContainsFunc(s.Diff.Changes, func(c git.Change) bool {
+		return slices.ContainsFunc(endings, func(end string) bool { return strings.HasSuffix(c.Path, end) })
+	})
 }
 
 // planned are changes as a plan knows them.

@@ -23,8 +23,8 @@ func newCheckCommand(g *globals) *cobra.Command {
 		Use:   "check",
 		Short: "Check landfall.yaml, the compose files and the workflow files, all at once",
 		Long: "Check the repository as it lies in the working tree: landfall.yaml (every mistake with line, column and the nearest\n" +
-			"valid name), the files and services it names, and every workflow file as `workflows check` does. Nothing is changed\n" +
-			"and nobody is asked. In a job of GitHub Actions findings are annotations." + command.ExitCodes(0, 2),
+			"valid name), the files and services it names, what in compose files cannot run together, and every workflow file\n" +
+			"as `workflows check` does. Nothing is changed and nobody is asked. In a job of GitHub Actions findings are annotations." + command.ExitCodes(0, 2),
 		Example: "  landfall-coordinator check",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

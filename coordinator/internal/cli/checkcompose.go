@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 
+	"ataraxis.dev/landfall/coordinator/internal/foretell"
 	"ataraxis.dev/landfall/shared/composefile"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
@@ -49,7 +50,12 @@ func checkCompose(w tree) ([]finding, error) {
 	if err != nil && found == nil {
 		return nil, err
 	}
-	return append(findings, found...), nil
+	findings = append(findings, found...)
+	projects := foretell.Read(w.config, func(path string) ([]byte, error) { return readText(root, path) })
+	for _, c := range projects.Clashes() {
+		findings = append(findings, finding{path: c.File, line: c.Line, column: 1, rule: "compose", message: c.Message})
+	}
+	return findings, nil
 }
 
 // readCompose reads a compose file of a tree. It may be a link within the tree, as Compose would follow it; of one that leads

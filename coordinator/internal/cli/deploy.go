@@ -103,6 +103,9 @@ func (f *following) deploy(ctx context.Context, o deployOptions) (started bool, 
 			return false, err
 		}
 	}
+	if c.set.Has(".yml", ".yaml") {
+		c = s.foretell(ctx, c)
+	}
 	f.introduce(ctx, s, from.host.GetName(), target, c)
 	if err := f.reportChangesToJob(c); err != nil {
 		return false, err

@@ -33,8 +33,10 @@ func newPlanCommand(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan",
 		Short: "Show what a deploy would do, and why",
-		Long: "Show what a deploy would do: changed path, flag, action, step. Nothing is changed. Without --base the\n" +
-			"agent is asked what runs, and a commit that is older than that is refused, as a deploy of it would be." + command.ExitCodes(0, 2, 6, 7),
+		Long: "Show what a deploy would do: changed path, flag, action, step, and what follows from the compose files besides\n" +
+			"the steps: services that leave, projects that get another name, networks and volumes that change. Nothing is\n" +
+			"changed. Without --base the agent is asked what runs, and a commit that is older than that is refused, as a\n" +
+			"deploy of it would be." + command.ExitCodes(0, 2, 6, 7),
 		Example: "  landfall-coordinator plan --sha HEAD\n  landfall-coordinator plan --base HEAD~1 --format markdown",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -67,6 +69,7 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	if err != nil {
 		return err
 	}
+	c = s.foretell(ctx, c)
 	notes := c.notes()
 	if from.host != nil && !o.allowOlder {
 		err := s.refuseOlder(ctx, from, target)
@@ -82,6 +85,7 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 		return err
 	}
 	if *o.format == "json" {
+		wire.Notes = notes
 		return console.WriteJSON(g.streams.Out, wire)
 	}
 	return console.WritePlan(g.streams.Out, wire, console.PlanFormat(*o.format), g.style(), notes...)

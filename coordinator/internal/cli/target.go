@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"ataraxis.dev/landfall/coordinator/internal/changes"
+	"ataraxis.dev/landfall/coordinator/internal/foretell"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/pipeline"
@@ -131,6 +132,8 @@ type compiled struct {
 	set  changes.Set
 	// because says why it is deployed where no changed path asks for it; "" elsewhere.
 	because string
+	// foretold is what the compose files say will happen besides the steps.
+	foretold []string
 }
 
 // deploys reports whether there is anything to deploy.
@@ -176,7 +179,32 @@ func (c compiled) notes() []string {
 	if c.because != "" {
 		notes = append(notes, c.because)
 	}
-	return notes
+	return append(notes, c.foretold...)
+}
+
+// foretell adds to a compiled plan what the compose files of both commits tell. What cannot be read is left to the
+// agent's proof.
+func (s source) foretell(ctx context.Context, c compiled) compiled {
+	if c.set.Base == "" || !c.set.Counted {
+		return c
+	}
+	base, ok := s.projects(ctx, c.set.Base)
+	if !ok {
+		return c
+	}
+	if target, ok := s.projects(ctx, c.set.Head); ok {
+		c.foretold = foretell.Changes(base, target, c.plan)
+	}
+	return c
+}
+
+// projects are the compose projects of a commit; not ok where its landfall.yaml cannot be read.
+func (s source) projects(ctx context.Context, sha string) (projects foretell.Projects, ok bool) {
+	config, err := s.config(ctx, sha)
+	if err != nil {
+		return foretell.Projects{}, false
+	}
+	return foretell.Read(config, func(path string) ([]byte, error) { return s.repo.ReadFile(ctx, sha, path) }), true
 }
 
 func joined(list []string) string { return strings.Join(list, ", ") }

@@ -118,8 +118,10 @@ type Plan struct {
 	Verification *Verification `protobuf:"bytes,16,opt,name=verification,proto3" json:"verification,omitempty"`
 	// Names of the probes that run after a rollback.
 	RollbackProbes []string `protobuf:"bytes,17,rep,name=rollback_probes,json=rollbackProbes,proto3" json:"rollback_probes,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What happens besides the steps, a line each, for people; only where a plan is shown before its deploy.
+	Notes         []string `protobuf:"bytes,18,rep,name=notes,proto3" json:"notes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Plan) Reset() {
@@ -267,6 +269,13 @@ func (x *Plan) GetVerification() *Verification {
 func (x *Plan) GetRollbackProbes() []string {
 	if x != nil {
 		return x.RollbackProbes
+	}
+	return nil
+}
+
+func (x *Plan) GetNotes() []string {
+	if x != nil {
+		return x.Notes
 	}
 	return nil
 }
@@ -1662,7 +1671,7 @@ var File_landfall_v1_plan_proto protoreflect.FileDescriptor
 
 const file_landfall_v1_plan_proto_rawDesc = "" +
 	"\n" +
-	"\x16landfall/v1/plan.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xe8\x05\n" +
+	"\x16landfall/v1/plan.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xfe\x05\n" +
 	"\x04Plan\x12\x16\n" +
 	"\x06digest\x18\x01 \x01(\tR\x06digest\x12\x18\n" +
 	"\aproject\x18\x02 \x01(\tR\aproject\x12\x16\n" +
@@ -1683,7 +1692,8 @@ const file_landfall_v1_plan_proto_rawDesc = "" +
 	"\x11restore_ownership\x18\x0e \x01(\bR\x10restoreOwnership\x12'\n" +
 	"\x05steps\x18\x0f \x03(\v2\x11.landfall.v1.StepR\x05steps\x12=\n" +
 	"\fverification\x18\x10 \x01(\v2\x19.landfall.v1.VerificationR\fverification\x12'\n" +
-	"\x0frollback_probes\x18\x11 \x03(\tR\x0erollbackProbes\x1a>\n" +
+	"\x0frollback_probes\x18\x11 \x03(\tR\x0erollbackProbes\x12\x14\n" +
+	"\x05notes\x18\x12 \x03(\tR\x05notes\x1a>\n" +
 	"\x10EnvironmentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"a\n" +
