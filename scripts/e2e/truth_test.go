@@ -205,6 +205,15 @@ func (before truth) differences(now truth) []string {
 
 // touched lists services whose very containers, or their starts, are others.
 func (before truth) touched(now truth) []string {
+	return before.others(now, func(c seen) string { return c.id + c.started + c.state })
+}
+
+// replaced lists services whose very containers are others: all that can be asked of an engine that restarted.
+func (before truth) replaced(now truth) []string {
+	return before.others(now, func(c seen) string { return c.id })
+}
+
+func (before truth) others(now truth, is func(seen) string) []string {
 	var found []string
 	keys := slices.AppendSeq(slices.Collect(maps.Keys(before.containers)), maps.Keys(now.containers))
 	slices.Sort(keys)
@@ -212,7 +221,7 @@ func (before truth) touched(now truth) []string {
 		words := func(t truth) string {
 			var all []string
 			for _, c := range t.containers[key] {
-				all = append(all, c.id+c.started+c.state)
+				all = append(all, is(c))
 			}
 			slices.Sort(all)
 			return strings.Join(all, " ")

@@ -24,7 +24,25 @@ const verdictCases = 16
 var (
 	phases       = []string{"prove", "build", "migrate", "recreate", "up", "verify", "soak", "rolling back"}
 	disturbances = []string{"cancel", "deadline", "child killed", "agent killed", "both killed"}
+	// What only a host with an engine of its own is tried with.
+	engineDisturbances = []string{"engine restarted", "engine killed"}
 )
+
+// layout is what hosts differ in.
+type layout struct {
+	grace    time.Duration
+	replicas int
+	engine   bool // it has one of its own
+}
+
+// layouts are the hosts for so many cases. A stop of half a minute is for those who have the time.
+func layouts(count int) []layout {
+	all := []layout{{grace: time.Second, replicas: 1}, {grace: 10 * time.Second, replicas: 1}, {grace: time.Second, replicas: 3}, {grace: 10 * time.Second, replicas: 3}}
+	if count > verdictCases {
+		all = append(all, layout{grace: 30 * time.Second, replicas: 1})
+	}
+	return all
+}
 
 // verdictCase is one deploy that is disturbed.
 type verdictCase struct {
@@ -78,15 +96,14 @@ func TestVerdicts(t *testing.T) {
 	}
 	t.Logf("%d cases; try them again with LANDFALL_VERDICT=%d LANDFALL_VERDICT_SEED=%d", count, count, seed)
 	random := rand.New(rand.NewPCG(seed, seed))
-	layouts := []struct {
-		grace    time.Duration
-		replicas int
-	}{{time.Second, 1}, {10 * time.Second, 1}, {time.Second, 3}, {10 * time.Second, 3}}
-	for i, cases := range deal(random, count, len(layouts)) {
-		l := layouts[i]
-		t.Run(fmt.Sprintf("grace %s, %d replicas", l.grace, l.replicas), func(t *testing.T) {
+	hosts := layouts(count)
+	dealt := deal(random, count, hosts)
+	own := layout{grace: 3 * time.Second, replicas: 1, engine: true}
+	for i, cases := range append(dealt, draw(random, max(2, count/6), engineDisturbances)) {
+		l := append(hosts, own)[i]
+		t.Run(l.String(), func(t *testing.T) {
 			t.Parallel()
-			v := newVerdictHost(t, l.grace, l.replicas)
+			v := newVerdictHost(t, l)
 			for _, c := range cases {
 				if !t.Run(c.String(), func(t *testing.T) { v.disturbed(t, c) }) {
 					return // the next would begin on a host that is not as it should be
@@ -97,12 +114,19 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// deal gives each host its cases: every pair of phase and disturbance once before any comes twice; a deadline while containers are changed goes
-// to hosts whose containers take their time.
-func deal(random *rand.Rand, count, hosts int) [][]verdictCase {
-	dealt := make([][]verdictCase, hosts)
+func (l layout) String() string {
+	name := fmt.Sprintf("grace %s, %d replicas", l.grace, l.replicas)
+	if l.engine {
+		name += ", an engine of its own"
+	}
+	return name
+}
+
+// draw draws cases: every pair of phase and disturbance once before any comes twice.
+func draw(random *rand.Rand, count int, disturbances []string) []verdictCase {
+	var cases []verdictCase
 	var pairs [][2]string
-	for n := range count {
+	for range count {
 		if len(pairs) == 0 {
 			for _, p := range phases {
 				for _, d := range disturbances {
@@ -116,11 +140,19 @@ func deal(random *rand.Rand, count, hosts int) [][]verdictCase {
 			phase: pairs[0][0], disturbance: pairs[0][1], late: random.Float64(),
 			worker: flip(), gate: flip(), job: flip(), leave: flip(), rename: flip(), stopped: flip(),
 		}
-		if pairs = pairs[1:]; !strings.Contains(c.String(), os.Getenv("LANDFALL_VERDICT_ONLY")) {
-			continue
+		if pairs = pairs[1:]; strings.Contains(c.String(), os.Getenv("LANDFALL_VERDICT_ONLY")) {
+			cases = append(cases, c)
 		}
-		at := slowLast[n%len(slowLast)] % hosts
-		if c.slowDeadline() {
+	}
+	return cases
+}
+
+// deal gives each host its cases; a deadline while containers are changed goes to hosts whose containers take their time.
+func deal(random *rand.Rand, count int, hosts []layout) [][]verdictCase {
+	dealt := make([][]verdictCase, len(hosts))
+	for n, c := range draw(random, count, disturbances) {
+		at := slowLast[n%len(slowLast)] % len(hosts)
+		if c.slowDeadline() && hosts[at].grace < 10*time.Second {
 			at |= 1
 		}
 		dealt[at] = append(dealt[at], c)
@@ -129,19 +161,24 @@ func deal(random *rand.Rand, count, hosts int) [][]verdictCase {
 }
 
 // slowLast gives hosts whose containers take ten seconds to stop fewer cases.
-var slowLast = []int{0, 2, 1, 0, 2, 3}
+var slowLast = []int{0, 2, 1, 0, 2, 3, 4}
 
 // slowDeadline reports whether the case needs containers that take longer to stop than the step may.
 func (c verdictCase) slowDeadline() bool {
 	return c.disturbance == "deadline" && slices.Contains([]string{"recreate", "up", "rolling back"}, c.phase)
 }
 
-func newVerdictHost(t *testing.T, grace time.Duration, replicas int) *verdictHost {
+func newVerdictHost(t *testing.T, l layout) *verdictHost {
 	t.Helper()
+	var own *engine
+	if l.engine {
+		own = newEngine(t)
+	}
 	base := strings.TrimSpace(run1(t, nil, "../images/busybox.sh"))
-	v := &verdictHost{base: base, grace: grace, replicas: replicas, old: true, stack: "core", editions: map[string]int{"old": 1}}
+	v := &verdictHost{base: base, grace: l.grace, replicas: l.replicas, old: true, stack: "core", editions: map[string]int{"old": 1}}
 	// The project's name is part of the files, because two stacks of one checkout have names of their own.
 	h := newHost(t, "landfall.yaml", map[string]string{".gitignore": "data/\n"})
+	h.engine = own
 	v.shop = &shop{h}
 	t.Cleanup(v.removePins)
 	v.push("first edition", v.files(verdictCase{worker: true, gate: true, job: true, phase: "recreate"}))
@@ -347,8 +384,15 @@ func (v *verdictHost) disturb(c verdictCase) {
 			v.killChildren()
 		}
 		v.startAgent(v.yaml(c)...)
+	case "engine restarted", "engine killed":
+		v.engine.t = v.t
+		v.engine.end(map[string]syscall.Signal{"engine restarted": syscall.SIGTERM, "engine killed": syscall.SIGKILL}[c.disturbance])
+		v.engine.start()
 	}
 }
+
+// engineEnded reports whether everything was started anew by somebody else than the agent.
+func (c verdictCase) engineEnded() bool { return slices.Contains(engineDisturbances, c.disturbance) }
 
 // killChildren kills what the agent has started for the operation, as the kernel does that runs out of memory.
 func (v *verdictHost) killChildren() {
@@ -395,10 +439,14 @@ func (v *verdictHost) judge(c verdictCase, before, now truth, op record, sha str
 			lie("convergence is not paused")
 		}
 	case "FAILED_UNTOUCHED", "CANCELLED":
+		touched := before.touched(now)
+		if c.engineEnded() { // what an engine does not bring up again is its own matter
+			differences, touched = nil, before.replaced(now)
+		}
 		for _, d := range differences {
 			lie("%s", d)
 		}
-		if touched := before.touched(now); len(touched) > 0 {
+		if len(touched) > 0 {
 			lie("touched are %v", touched)
 		}
 		if !slices.Equal(now.blocked, before.blocked) || now.pause != before.pause {
@@ -483,8 +531,8 @@ func (v *verdictHost) mend(c verdictCase, op record) {
 		v.startAgent()
 		v.deploys(v.push("mended", v.files(verdictCase{phase: "recreate"})), 0, "SUCCEEDED")
 	}
-	if c.stopped {
-		_, _ = v.try("start", v.project+"-worker-1") // a deploy may have started it
+	for _, name := range []string{"worker", "gate", "side", "extra-ext"} { // a person stopped it, or an engine did not bring it up again
+		_, _ = v.try("start", v.project+"-"+name+"-1")
 	}
 	if len(v.blocked()) > 0 {
 		v.coordinate("operator", "unblock").expect(v.t, 0)
