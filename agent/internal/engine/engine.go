@@ -26,6 +26,7 @@ type Engine struct {
 	orphans ports.Orphans
 	kinds   map[operation.Kind]Kind
 	redact  ports.Redactor // never nil
+	teacher ports.Teacher  // nil teaches nothing
 	log     hclog.Logger
 
 	shutdown context.Context // ends when we must end; not the same as cancelling the work
@@ -51,7 +52,7 @@ func New(p ports.Ports, log hclog.Logger, kinds map[operation.Kind]Kind) *Engine
 		redact = nothingSecret{}
 	}
 	return &Engine{
-		redact:  redact,
+		redact: redact, teacher: p.Teacher,
 		journal: p.Journal, records: p.Records, orphans: p.Orphans, kinds: kinds, log: log.Named("engine"),
 		shutdown: ctx, stop: stop,
 		busy: func() {}, changed: newBroadcast(),
