@@ -117,6 +117,12 @@ func (e *Engine) occupied(current operation.Operation, first operation.Event) (o
 		WithHint("%s", hint)
 }
 
+// Knows reports whether a command began an operation already. One that cannot be looked up is not known.
+func (e *Engine) Knows(commandID string) bool {
+	_, known, err := e.journal.Known(commandID)
+	return known && err == nil
+}
+
 // sameCommand refuses a command ID that was used for something else: answering with that
 // would look like success.
 func sameCommand(op operation.Operation, first operation.Event) error {
