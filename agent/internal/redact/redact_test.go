@@ -265,6 +265,30 @@ func BenchmarkText(b *testing.B) {
 	}
 }
 
+// BenchmarkLines is a line of an output as the recorder has it looked at, three hundred secrets being known, or none.
+func BenchmarkLines(b *testing.B) {
+	dice := rand.New(rand.NewPCG(1, 2))
+	var secrets []string
+	for range 300 {
+		secrets = append(secrets, fmt.Sprintf("%x-%x", dice.Uint64(), dice.Uint64()))
+	}
+	for name, values := range map[string][]string{"learned": secrets, "empty": nil} {
+		b.Run(name, func(b *testing.B) {
+			r := New()
+			learn(b, r, "env", values)
+			last := "#11 CACHED"
+			for i := 0; b.Loop(); i++ {
+				line := fmt.Sprintf("#12 4.213 added %d packages from 213 contributors and audited 1,204 packages in 3.1s ok", i)
+				r.Lines(last, line)
+				r.Text(last)
+				r.Text(line)
+				last = line
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lines/s")
+		})
+	}
+}
+
 // BenchmarkTeaching is a host of a thousand secrets whose plan of ten thousand lines is published with each deploy.
 func BenchmarkTeaching(b *testing.B) {
 	dice := rand.New(rand.NewPCG(1, 2))
