@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -11,6 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"ataraxis.dev/landfall/shared/discordtest"
 )
 
 // canary is a value that is a secret of the host. Every part of twelve characters of it counts as it, and so do its encodings.
@@ -78,6 +82,35 @@ const (
 // canaryShell prints everything that it can get at, in several forms, as scripts in a hurry do.
 const canaryShell = "env\nenv | base64\nset\nfor f in .env app.env deep.secret /run/secrets/deep; do cat $f 2>/dev/null; base64 $f 2>/dev/null; done\nprintf '%s' \"$ROOT_SECRET\"\n"
 
+// listenToCommands collects the command line of every process of this machine, which everybody on it can read, until it is asked for them.
+func listenToCommands() (heard func() string) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	lines := map[string]bool{}
+	go func() {
+		defer close(done)
+		often := time.NewTicker(20 * time.Millisecond)
+		defer often.Stop()
+		for {
+			files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+			for _, file := range files {
+				if raw, err := os.ReadFile(file); err == nil { // else it has ended
+					lines[strings.ReplaceAll(string(raw), "\x00", " ")] = true
+				}
+			}
+			select {
+			case <-stop:
+				return
+			case <-often.C:
+			}
+		}
+	}()
+	return func() string {
+		close(stop)
+		<-done
+		return strings.Join(slices.Sorted(maps.Keys(lines)), "\n")
+	}
+}
+
 // TestCanary: however an operation ends, nothing that leaves the agent holds a secret of the host.
 func TestCanary(t *testing.T) {
 	out, err := exec.Command("../images/busybox.sh").Output()
@@ -85,8 +118,10 @@ func TestCanary(t *testing.T) {
 		t.Fatalf("scripts/images/busybox.sh: %v", err)
 	}
 	image := strings.TrimSpace(string(out))
+	deployed := "" // a commit that .env names, as builds do: it is no secret
 	env := func(h *host, extra string) {
-		h.tree.Write(".env", "COMPOSE_PROJECT_NAME="+h.project+"\nBASE_IMAGE="+image+"\nROOT_SECRET='"+strings.ReplaceAll(canary(canaryRoot), "'", `\'`)+"'\n"+extra)
+		deployed = h.tree.Head()
+		h.tree.Write(".env", "GIT_SHA="+deployed+"\nCOMPOSE_PROJECT_NAME="+h.project+"\nBASE_IMAGE="+image+"\nROOT_SECRET='"+strings.ReplaceAll(canary(canaryRoot), "'", `\'`)+"'\n"+extra)
 		h.tree.Write("app.env", "APP_SECRET='"+strings.ReplaceAll(canary(canaryApp), "'", `\'`)+"'\n")
 		h.tree.Write("deep.secret", canary(canaryDeep)+"\n")
 	}
@@ -100,6 +135,12 @@ func TestCanary(t *testing.T) {
 	t.Cleanup((&shop{h}).removePins)
 	h.stamp(h.tree.Head())
 	h.startAgent()
+	channel, err := discordtest.Start(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = channel.Close() })
+	commands := listenToCommands()
 
 	var said strings.Builder
 	for _, c := range []struct {
@@ -131,24 +172,42 @@ func TestCanary(t *testing.T) {
 		sha := h.push(c.name, c.files)
 		summary := filepath.Join(h.ids, "summary")
 		for _, progress := range []string{"actions"} {
-			a := h.command([]string{"GITHUB_STEP_SUMMARY=" + summary, "GITHUB_OUTPUT=" + summary}, "run", "--no-gate", "--sha", sha, "--progress", progress, "--config", filepath.Join(h.dev.Dir, h.config),
+			a := h.command([]string{"GITHUB_STEP_SUMMARY=" + summary, "GITHUB_OUTPUT=" + summary, "DISCORD_WEBHOOK_URL=" + channel.WebhookURL()}, "run", "--no-gate", "--sha", sha, "--progress", progress, "--config", filepath.Join(h.dev.Dir, h.config),
 				"--agent", h.address, "--identity", filepath.Join(h.ids, "deployer"))
 			said.WriteString(c.name + "\n" + a.stdout + a.stderr)
 			if c.code == 0 && a.code != 0 || c.code != 0 && a.code == 0 {
 				t.Errorf("%s: exit code %d\n%s", c.name, a.code, a.stdout+a.stderr)
 			}
 		}
-		for _, args := range [][]string{{"show"}, {"show", "--format", "json"}, {"status"}, {"status", "--format", "json"}, {"history"}, {"probe"}, {"plan", "--sha", sha}} {
+		for _, args := range [][]string{{"show"}, {"show", "--format", "json"}, {"status"}, {"status", "--format", "json"}, {"history"}, {"history", "--format", "json"}, {"probe"}, {"plan", "--sha", sha}} {
 			a := h.coordinate("observer", args...)
 			said.WriteString(a.stdout + a.stderr)
 		}
 		raw, _ := os.ReadFile(summary) // not every end writes one
 		said.Write(raw)
 	}
+	for _, command := range []string{"history", "status"} {
+		if a := h.coordinate("observer", command, "--format", "json"); !strings.Contains(a.stdout, map[string]string{"history": deployed, "status": h.tree.Head()}[command]) {
+			t.Errorf("%s names no commit, because .env names it, too:\n%s", command, a.stdout)
+		}
+	}
+	trail := h.coordinate("operator", "audit", "--format", "json")
 	log := &h.agent.log
 	h.stopAgent()
+	check, _ := exec.Command(h.agentProgram(), "check", "--config", h.agentYAML()).CombinedOutput() // the side of those that are not good is searched, too
 
-	texts := map[string]string{"what people and jobs were told": said.String(), "the agent's log": log.String()}
+	texts := map[string]string{
+		"what people and jobs were told": said.String(), "the agent's log": log.String(), "the audit trail": trail.stdout + trail.stderr,
+		"check": string(check), "command lines": commands(),
+	}
+	for _, m := range channel.Messages() {
+		texts["Discord"] += m.Raw + "\n"
+	}
+	for _, where := range []string{"the audit trail", "check", "command lines", "Discord"} {
+		if len(texts[where]) < 100 {
+			t.Errorf("%s: the test heard nothing: %q", where, texts[where])
+		}
+	}
 	if err := filepath.WalkDir(h.state, func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(h.state, path)
 		if err != nil || !d.Type().IsRegular() || strings.HasPrefix(rel, "side") { // the side tree is the repository's

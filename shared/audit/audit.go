@@ -18,6 +18,9 @@ import (
 	"time"
 )
 
+// Kept is how many of the newest entries are there however often a trail was cut: fewer behind a checkpoint were never cut by an agent.
+const Kept = 10_000
+
 // Entry is one thing that somebody did, or was refused.
 type Entry struct {
 	Sequence uint64    `json:"sequence"`          // from 1, without gaps
@@ -26,7 +29,7 @@ type Entry struct {
 	From     string    `json:"from"`              // address of the caller: "192.168.1.7:51044"
 	Action   string    `json:"action"`            // "deploy", "pause", "/landfall.v1.GitOpsService/Pause"
 	Subject  string    `json:"subject,omitempty"` // what it was done to: an operation, a commit
-	Result   string    `json:"result"`            // "done", "refused", "failed"
+	Result   string    `json:"result"`            // "begun", "done", "refused", "failed"
 	Reason   string    `json:"reason,omitempty"`  // of what was refused or failed: "DENIED"
 	Count    uint64    `json:"count"`             // how often, of what was refused again and again; else 1
 	Previous string    `json:"previous"`          // hash of the entry before, 64 hex digits; of the first 64 zeros
@@ -35,6 +38,7 @@ type Entry struct {
 
 // The results.
 const (
+	Begun   = "begun" // it is about to be done; an entry with how it ended follows, unless the agent ended between
 	Done    = "done"
 	Refused = "refused"
 	Failed  = "failed"

@@ -2,7 +2,8 @@
 //
 // It promises that a read ends, and holds no more than it was allowed: only regular files are read, nothing waits for the
 // other end of a FIFO, no device is opened, and the limit counts before and while the content is read. A link out of the
-// tree is never followed. Start reading at [ReadIn]; [Read] is for a single file outside of any tree.
+// tree is never followed. Start reading at [ReadIn]; [Read] is for a single file outside of any tree, [ReadOpen]
+// for one whose place somebody else has judged (package trust).
 package boundedfile
 
 import (
@@ -109,11 +110,20 @@ func read(file *os.File, name string, before fs.FileInfo, limit int64) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	if err := regular(name, info); err != nil {
-		return nil, err
-	}
 	if !os.SameFile(before, info) {
 		return nil, fault.New(fault.Invalid, ReasonIrregular, "%s became another file while it was opened", name)
+	}
+	return ReadOpen(file, name, limit)
+}
+
+// ReadOpen reads a file whole that is open already, and leaves it open: whoever opened it has judged where it lies. name is for errors.
+func ReadOpen(file *os.File, name string, limit int64) ([]byte, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := regular(name, info); err != nil {
+		return nil, err
 	}
 	if info.Size() > limit {
 		return nil, tooLarge(name, limit)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/process"
 )
@@ -69,7 +70,7 @@ func (r Repo) Unfinished(ctx context.Context) (operation string, heads []string,
 		return "", nil, nil
 	}
 	for _, name := range []string{"MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "ORIG_HEAD"} {
-		text, err := os.ReadFile(filepath.Join(own, name))
+		text, err := boundedfile.Read(filepath.Join(own, name), answerLimit)
 		if err != nil {
 			continue // most are absent, and a head that cannot be read cannot be kept
 		}

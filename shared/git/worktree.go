@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/process"
 )
@@ -191,7 +192,7 @@ func (r Repo) removeLeftover(ctx context.Context, dir string) error {
 		return nil
 	}
 	if err == nil && len(entries) > 0 {
-		mark, readErr := os.ReadFile(filepath.Join(dir, ".git"))
+		mark, readErr := boundedfile.Read(filepath.Join(dir, ".git"), answerLimit)
 		if readErr != nil || !strings.HasPrefix(string(mark), "gitdir: "+common+"/worktrees/") {
 			err = errors.New("it is not empty and no worktree of this repository")
 		}

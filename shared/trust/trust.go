@@ -7,7 +7,6 @@ package trust
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -85,8 +85,8 @@ func (j Judge) Read(path string, limit int64) ([]byte, fs.FileInfo, error) {
 	if err := j.Regular(path, info); err != nil {
 		return nil, info, err
 	}
-	content, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(content)) > limit {
+	content, err := boundedfile.ReadOpen(f, path, limit)
+	if fault.ReasonOf(err) == boundedfile.ReasonTooLarge {
 		err = fault.New(fault.Invalid, ReasonUntrusted, "%s has more than the %d bytes it may have", path, limit)
 	}
 	return content, info, err

@@ -36,7 +36,7 @@ type Settings struct {
 	SideDir string // folder for the side tree, outside Dir
 	Git     git.Options
 
-	Learn func(source string, secrets []string) // is told what of git's configuration must not leave; may be nil
+	Learn func(source string, secrets []string) error // is told what of git's configuration must not leave; may be nil
 }
 
 // Checkout is one working tree. Safe for concurrent reading; the engine writes one at a time.
@@ -81,7 +81,9 @@ func Open(ctx context.Context, s Settings, log hclog.Logger) (*Checkout, error) 
 		Settings: s, repo: git.Repo{Dir: s.Dir, Options: s.Git}, owner: owner, log: log.Named("checkout"),
 		locks: patience{lockAge, lockPatience, lockLook}, proc: "/proc", syncfs: syncfs,
 	}
-	c.learn(ctx)
+	if err := c.learn(ctx); err != nil {
+		return nil, err
+	}
 	_, err = c.repo.Head(ctx)
 	return c, err
 }
@@ -107,7 +109,9 @@ func (c *Checkout) Fetch(ctx context.Context, target string, out ports.Output) (
 	if err := c.judgeConfig(ctx); err != nil {
 		return "", err
 	}
-	c.learn(ctx)
+	if err := c.learn(ctx); err != nil {
+		return "", err
+	}
 	head, err := c.repo.Fetch(ctx, c.Remote, c.Branch, lines(out))
 	if err != nil {
 		return "", err

@@ -36,13 +36,13 @@ func (c *Checkout) judgeConfig(ctx context.Context) error {
 func own(s git.Setting) bool { return s.Scope == "local" || s.Scope == "worktree" }
 
 // learn tells what of git's configuration is secret: what says who asks in addresses, and headers.
-func (c *Checkout) learn(ctx context.Context) {
+func (c *Checkout) learn(ctx context.Context) error {
 	if c.Learn == nil {
-		return
+		return nil
 	}
 	settings, err := c.repo.Settings(ctx, `^(remote\..*url|url\..*|http\..*extraheader|http.*\.proxy|credential\..*)$`)
 	if err != nil {
-		return // the command that uses it says what is wrong
+		return nil //nolint:nilerr // the command that uses it says what is wrong
 	}
 	var secrets []string
 	for _, s := range settings {
@@ -58,5 +58,19 @@ func (c *Checkout) learn(ctx context.Context) {
 			}
 		}
 	}
-	c.Learn("git", secrets)
+	return c.Learn("git", secrets)
+}
+
+// mostHashes bounds the commits that are asked for at once: each is a child.
+const mostHashes = 64
+
+// Known lists those of some hashes, whole or their beginnings, that name a commit of the repository.
+func (c *Checkout) Known(ctx context.Context, hashes []string) []string {
+	var known []string
+	for _, hash := range hashes[:min(len(hashes), mostHashes)] {
+		if sha, err := c.repo.Resolve(ctx, hash); err == nil && strings.HasPrefix(sha, hash) { // a branch may have such a name
+			known = append(known, hash, sha)
+		}
+	}
+	return known
 }

@@ -76,7 +76,10 @@ func TestCredentialsOfRemotesAreLearned(t *testing.T) {
 	}
 	var learned []string
 	settings := w.settings()
-	settings.Learn = func(_ string, secrets []string) { learned = append(learned, secrets...) }
+	settings.Learn = func(_ string, secrets []string) error {
+		learned = append(learned, secrets...)
+		return nil
+	}
 	if _, err := Open(t.Context(), settings, hclog.NewNullLogger()); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"ataraxis.dev/landfall/shared/boundedfile"
 )
 
 // holder is a git that may hold a lock of the checkout.
@@ -56,6 +58,9 @@ func (c *Checkout) gits(own, common string) []holder {
 	return found
 }
 
+// maxMark bounds the file in which git keeps where a working tree is, in bytes: it holds one path.
+const maxMark = 64 << 10
+
 // linked are the other working trees of a repository, by the files that git keeps of them.
 func linked(common string) []string {
 	marks, err := filepath.Glob(filepath.Join(common, "worktrees", "*", "gitdir"))
@@ -64,7 +69,7 @@ func linked(common string) []string {
 	}
 	var dirs []string
 	for _, mark := range marks {
-		if text, err := os.ReadFile(mark); err == nil {
+		if text, err := boundedfile.Read(mark, maxMark); err == nil {
 			dirs = append(dirs, filepath.Dir(strings.TrimSpace(string(text))))
 		}
 	}

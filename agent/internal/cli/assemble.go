@@ -34,6 +34,7 @@ const configDeadline = time.Minute
 
 // agent is one assembled agent: adapters, engine, server.
 type agent struct {
+	tree    *checkout.Checkout
 	journal *journal.Journal
 	compose *compose.Compose
 	engine  *flow.Flows
@@ -41,7 +42,7 @@ type agent struct {
 }
 
 // tree opens the checkout.
-func tree(ctx context.Context, c hostconfig.Config, learn func(string, []string), log hclog.Logger) (*checkout.Checkout, error) {
+func tree(ctx context.Context, c hostconfig.Config, learn func(string, []string) error, log hclog.Logger) (*checkout.Checkout, error) {
 	return checkout.Open(ctx, checkout.Settings{
 		Dir: c.Checkout, Remote: c.Remote, Branch: c.Branch, Config: c.Config, SideDir: filepath.Join(c.StateDir, "side"),
 		Git:   git.Options{FetchDeadline: c.Deadlines.Fetch, NoProgress: c.Deadlines.NoProgress},
@@ -63,7 +64,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if err != nil {
 		return nil, err
 	}
-	a := &agent{}
+	a := &agent{tree: tree}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -75,7 +76,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if a.compose, err = runtime(c, tree.Owner(), log); err != nil {
 		return nil, err
 	}
-	a.compose.Teach(secrets)
+	a.compose.Teach(secrets, tree.Known)
 	prober := probe.New(a.compose, c.Deadlines.Probe)
 	gauge := host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
 	var signatures ports.Signatures
@@ -90,7 +91,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,
 		}, log),
 		Prober: prober, Gauge: gauge,
-		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets, Signatures: signatures,
+		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets, Teacher: a.compose, Signatures: signatures,
 	}, flow.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
 		KeepVersions: c.Limits.KeepVersions, Config: c.Config, Services: policy(c),

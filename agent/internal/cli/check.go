@@ -40,7 +40,7 @@ func (o *checkOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.format, "format", "text", "text or json")
 }
 
-func newCheckCommand(streams command.Streams) *cobra.Command {
+func newCheckCommand(streams command.Streams, secrets *redact.Redactor) *cobra.Command {
 	o := &checkOptions{}
 	cmd := &cobra.Command{
 		Use:   "check",
@@ -50,7 +50,7 @@ func newCheckCommand(streams command.Streams) *cobra.Command {
 		Example: "  landfall-agent check --config /etc/landfall/agent.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runCheck(cmd.Context(), *o, streams)
+			return runCheck(cmd.Context(), *o, streams, secrets)
 		},
 	}
 	o.AddFlags(cmd.Flags())
@@ -67,7 +67,7 @@ type finding struct {
 // checkTimeout bounds each check that asks somebody else.
 const checkTimeout = 15 * time.Second
 
-func runCheck(ctx context.Context, o checkOptions, streams command.Streams) error {
+func runCheck(ctx context.Context, o checkOptions, streams command.Streams, secrets *redact.Redactor) error {
 	if o.format != "text" && o.format != "json" {
 		return fault.New(fault.Invalid, "USAGE", "unknown format %q", o.format).WithHint("use text or json")
 	}
@@ -86,8 +86,6 @@ func runCheck(ctx context.Context, o checkOptions, streams command.Streams) erro
 	add("agent.yaml", o.config, nil)
 	checkIdentity(c, add)
 	add("state_dir", c.StateDir+" is ours alone to write", journal.Check(c.StateDir))
-	secrets := redact.New()
-	streams.Out = secrets.Writer(streams.Out)
 	checkHost(ctx, c, secrets, add)
 	return printFindings(findings, o.format, streams.Out)
 }
@@ -145,7 +143,11 @@ func checkEngine(ctx context.Context, c hostconfig.Config, tree *checkout.Checko
 		add("engine", "", err)
 		return
 	}
-	runtime.Teach(secrets)
+	var known func(context.Context, []string) []string
+	if tree != nil {
+		known = tree.Known
+	}
+	runtime.Teach(secrets, known)
 	engine, compose, err := runtime.Version(ctx)
 	add("engine", fmt.Sprintf("Docker Engine %s, Compose %s", engine, compose), err)
 	if err == nil && tree != nil {

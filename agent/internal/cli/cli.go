@@ -11,18 +11,21 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/version"
 )
 
-// Run runs the program and returns its exit code.
+// Run runs the program and returns its exit code. Nothing is written but through the redactor, the error that ends a command included.
 func Run(args []string, streams command.Streams) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	return command.Run(ctx, newRoot(streams), args, streams)
+	secrets := redact.New()
+	streams.Out, streams.Err = secrets.Writer(streams.Out), secrets.Writer(streams.Err)
+	return command.Run(ctx, newRoot(streams, secrets), args, streams)
 }
 
-func newRoot(streams command.Streams) *cobra.Command {
+func newRoot(streams command.Streams, secrets *redact.Redactor) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "landfall-agent",
 		Short: "Execute deploys on this host",
@@ -34,6 +37,6 @@ func newRoot(streams command.Streams) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newServeCommand(streams), newCheckCommand(streams), newVersionCommand(streams))
+	root.AddCommand(newServeCommand(streams, secrets), newCheckCommand(streams, secrets), newVersionCommand(streams))
 	return root
 }

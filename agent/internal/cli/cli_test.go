@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/git/gittest"
 	"ataraxis.dev/landfall/shared/identity"
@@ -51,7 +52,7 @@ func (o outcome) expect(t *testing.T, code int, says ...string) {
 }
 
 func TestHelpOfEveryCommand(t *testing.T) {
-	root := newRoot(command.Streams{Out: io.Discard, Err: io.Discard})
+	root := newRoot(command.Streams{Out: io.Discard, Err: io.Discard}, redact.New())
 	for _, c := range append([]*cobra.Command{root}, root.Commands()...) {
 		o := agentProgram(append(strings.Fields(c.CommandPath())[1:], "--help")...)
 		o.expect(t, 0)
@@ -207,6 +208,27 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 	}
 	if got := h.bad(t); !slices.Equal(got, []string{"engine", "identity", "landfall.yaml"}) {
 		t.Errorf("with an open key: %v", got)
+	}
+}
+
+// TestTheErrorThatEndsACommandIsRedacted: the agent knows the secrets of the checkout before it starts any child, and the program prints
+// its last error through the redactor, too.
+func TestTheErrorThatEndsACommandIsRedacted(t *testing.T) {
+	noEngine(t)
+	const secret = "203.0.113.77" // of documentation (RFC 5737): nobody has it, so that nobody can listen there
+	h := newMachine(t, "")
+	h.tree.Write(".env", "API_TOKEN="+secret+"\n")
+	text, err := os.ReadFile(h.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.config, bytes.Replace(text, []byte(h.address), []byte(secret+":7443"), 1), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := agentProgram("serve", "--config", h.config)
+	o.expect(t, 2, redact.Mark)
+	if strings.Contains(o.err+o.out, secret) {
+		t.Errorf("the secret is told: %s%s", o.out, o.err)
 	}
 }
 

@@ -35,7 +35,7 @@ func (o *serveOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.logLevel, "log-level", cmp.Or(os.Getenv("LANDFALL_LOG_LEVEL"), "info"), "trace, debug, info, warn or error [LANDFALL_LOG_LEVEL]")
 }
 
-func newServeCommand(streams command.Streams) *cobra.Command {
+func newServeCommand(streams command.Streams, secrets *redact.Redactor) *cobra.Command {
 	o := &serveOptions{}
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -45,16 +45,14 @@ func newServeCommand(streams command.Streams) *cobra.Command {
 		Example: "  landfall-agent serve --config /etc/landfall/agent.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runServe(cmd.Context(), *o, streams)
+			return runServe(cmd.Context(), *o, streams, secrets)
 		},
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd
 }
 
-func runServe(ctx context.Context, o serveOptions, streams command.Streams) error {
-	secrets := redact.New()
-	streams.Err = secrets.Writer(streams.Err)
+func runServe(ctx context.Context, o serveOptions, streams command.Streams, secrets *redact.Redactor) error {
 	log, err := newLogger(o.logLevel, streams)
 	if err != nil {
 		return err
@@ -80,6 +78,9 @@ func runServe(ctx context.Context, o serveOptions, streams command.Streams) erro
 		return err
 	}
 	warnEnding(source, log)
+	if err := teach(ctx, a.tree, a.compose); err != nil {
+		log.Warn("secrets of the checkout", "error", err)
+	}
 	err = serve(ctx, a, c, log)
 	return errors.Join(err, a.close())
 }

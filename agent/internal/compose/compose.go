@@ -59,7 +59,8 @@ type Compose struct {
 	keptEvents    int
 	kill          func(pid int, sig syscall.Signal) error // a seam: not everybody may end what runs inside containers
 
-	secrets Secrets // nil tells nobody
+	secrets Secrets                                             // nil tells nobody
+	commits func(ctx context.Context, hashes []string) []string // nil knows none
 
 	teaching    sync.Mutex // while secrets are read and told
 	mu          sync.Mutex
@@ -180,7 +181,9 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 		Path: "docker", OwnPath: true, Args: append(args, cmd.args...), Env: c.environ(cmd.env), Dir: cmp.Or(cmd.dir, c.dir), Credential: c.owner.Credential(),
 		Deadline: cmd.deadline, NoProgress: cmd.silence, Label: "docker compose " + cmd.args[0],
 	}
-	c.learnStack(cmd.stack, cmd.env, child.Dir)
+	if err := c.learnStack(ctx, cmd.stack, cmd.env, child.Dir); err != nil {
+		return nil, err
+	}
 	if cmd.out != nil {
 		child.OnLine = func(l process.Line) { cmd.out(operation.Stream(l.Stream), l.Text, l.Truncated) }
 	}

@@ -137,7 +137,9 @@ func (c *Compose) renderIn(ctx context.Context, plan *pipeline.Plan, stack pipel
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return picture.Model{}, fault.New(fault.Internal, "COMPOSE_CONFIG", "docker compose config of stack %s printed no JSON that we understand", stack.Name)
 	}
-	c.learnRendered(r, raw, stack.Name, cmp.Or(dir, c.dir))
+	if err := c.learnRendered(r, raw, stack.Name, cmp.Or(dir, c.dir)); err != nil {
+		return picture.Model{}, err
+	}
 	return r.model(stack.Name, tree{c.dir, cmp.Or(dir, c.dir)}), nil
 }
 

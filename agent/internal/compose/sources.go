@@ -23,8 +23,9 @@ const (
 // sources are the files that the compose files of a stack lead to. They are found without Compose, because Compose opens every one of
 // them before it tells their names, and its errors quote what they hold.
 type sources struct {
-	envFiles []string // absolute; some may not exist
-	outside  []string // compose files that lie outside the tree, or on another machine, as they are written
+	envFiles    []string // absolute; some may not exist
+	secretFiles []string // likewise
+	outside     []string // compose files that lie outside the tree, or on another machine, as they are written
 }
 
 // defaultFiles are those that Compose takes when none is named (compose-go, cli.DefaultFileNames and cli.DefaultOverrideFileNames).
@@ -144,6 +145,13 @@ func (r *sourceReader) document(root *yaml.Node, dir, project string) {
 			r.follow(p, []string{dir, project}, base)
 		}
 	}
+	for _, f := range filesOfSecrets(root) {
+		for _, base := range []string{dir, project} {
+			if len(r.found.secretFiles) < maxSources {
+				r.found.secretFiles = append(r.found.secretFiles, filepath.Clean(absolute(base, os.Expand(f, r.expand))))
+			}
+		}
+	}
 	services := resolve(value(root, "services"))
 	if services == nil || services.Kind != yaml.MappingNode {
 		return
@@ -161,6 +169,19 @@ func (r *sourceReader) document(root *yaml.Node, dir, project string) {
 			r.follow(f, []string{dir, project}, project)
 		}
 	}
+}
+
+// filesOfSecrets lists the files of a compose file's secrets, as they are written.
+func filesOfSecrets(root *yaml.Node) []string {
+	secrets := resolve(value(root, "secrets"))
+	if secrets == nil || secrets.Kind != yaml.MappingNode {
+		return nil
+	}
+	var files []string
+	for i := 1; i < len(secrets.Content); i += 2 {
+		files = append(files, textsOf(value(secrets.Content[i], "file"))...)
+	}
+	return files
 }
 
 func (r *sourceReader) envFile(names []string, dirs ...string) {

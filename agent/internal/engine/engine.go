@@ -26,6 +26,7 @@ type Engine struct {
 	orphans ports.Orphans
 	kinds   map[operation.Kind]Kind
 	redact  ports.Redactor // never nil
+	teacher ports.Teacher  // nil teaches nothing
 	log     hclog.Logger
 
 	shutdown context.Context // ends when we must end; not the same as cancelling the work
@@ -51,7 +52,7 @@ func New(p ports.Ports, log hclog.Logger, kinds map[operation.Kind]Kind) *Engine
 		redact = nothingSecret{}
 	}
 	return &Engine{
-		redact:  redact,
+		redact: redact, teacher: p.Teacher,
 		journal: p.Journal, records: p.Records, orphans: p.Orphans, kinds: kinds, log: log.Named("engine"),
 		shutdown: ctx, stop: stop,
 		busy: func() {}, changed: newBroadcast(),
@@ -114,6 +115,12 @@ func (e *Engine) occupied(current operation.Operation, first operation.Event) (o
 	return operation.Operation{}, false, fault.New(fault.Refused, "HOST_LOCKED",
 		"the host is locked by %s (%s of %s by %s, %s)", current.ID, current.Kind, operation.Short(current.Target), current.Requester, current.State).
 		WithHint("%s", hint)
+}
+
+// Knows reports whether a command began an operation already. One that cannot be looked up is not known.
+func (e *Engine) Knows(commandID string) bool {
+	_, known, err := e.journal.Known(commandID)
+	return known && err == nil
 }
 
 // sameCommand refuses a command ID that was used for something else: answering with that

@@ -91,6 +91,7 @@ func (e *Engine) takeUp(op operation.Operation, ended int) error {
 	}
 	e.launch(op, func(ctx context.Context, r *Run) {
 		r.found = found // nobody else looks there yet
+		e.learn(ctx, facts.Plan)
 		if err := r.noteRestart(ended); err != nil {
 			return
 		}
@@ -113,6 +114,17 @@ func (e *Engine) takeUp(op operation.Operation, ended int) error {
 		r.drive(ctx, d)
 	})
 	return nil
+}
+
+// learn has the redactor know again what the agent before us knew of a plan, before anything is printed. What it cannot learn, the steps
+// that would print it refuse.
+func (e *Engine) learn(ctx context.Context, plan *pipeline.Plan) {
+	if e.teacher == nil || plan == nil {
+		return
+	}
+	if err := e.teacher.Learn(ctx, plan); err != nil {
+		e.log.Warn("secrets of the operation that is taken up", "error", err)
+	}
 }
 
 // interrupt closes the steps that the agent's end cut off.

@@ -83,6 +83,9 @@ func (f flow) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, grou
 		start.Before, work.Before = before, before
 	}
 	return f.StepFrom(ctx, start, func(ctx context.Context, out ports.Output) (string, error) {
+		if err := f.learn(ctx, plan); err != nil { // a script before may have written new ones
+			return "", err
+		}
 		switch {
 		case s.Script != nil:
 			return "", f.ports.Scripts.RunScript(ctx, plan, *s.Script, out)
@@ -99,6 +102,14 @@ func (f flow) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, grou
 			return summary + again, err
 		}
 	})
+}
+
+// learn has the redactor know what children of a plan may print.
+func (f flow) learn(ctx context.Context, plan *pipeline.Plan) error {
+	if f.ports.Teacher == nil {
+		return nil
+	}
+	return f.ports.Teacher.Learn(ctx, plan)
 }
 
 // nameAgain replaces what a step has left without its names in a network that was made anew; see [picture.Model.Nameless].

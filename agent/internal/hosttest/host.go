@@ -48,6 +48,9 @@ type Host struct {
 	// Patience is how long a call waits for a container to stop before it gives up, as at the deadline of a step; 0 is for ever. The
 	// engine goes on stopping it.
 	Patience time.Duration
+	// Redactor and Teacher are ports that the host has none of its own of; set them before an engine works.
+	Redactor ports.Redactor
+	Teacher  ports.Teacher
 
 	asking     sync.Mutex // held around OnCall and OnEffect, so that they see the calls in their order
 	mu         sync.Mutex
@@ -87,6 +90,7 @@ func (h *Host) Ports() ports.Ports {
 		Commits: Commits{h}, Trees: Trees{h}, Checkout: Checkout{h}, Runtime: Runtime{h}, Restorer: Runtime{h}, Inspector: Runtime{h},
 		Orphans: Orphans{h}, Scripts: Scripts{h},
 		Prober: Prober{h}, Gauge: Gauge{h}, Journal: Journal{h}, Records: Journal{h}, Stamp: StateFiles{h}, Sentinels: StateFiles{h},
+		Redactor: h.Redactor, Teacher: h.Teacher,
 	}
 }
 

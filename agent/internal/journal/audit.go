@@ -15,7 +15,7 @@ var (
 
 const (
 	// keepAudit is how many entries of the audit trail are kept; slackAudit is how many more there may be before it is cut.
-	keepAudit  = 10_000
+	keepAudit  = audit.Kept
 	slackAudit = 500
 )
 

@@ -13,7 +13,7 @@ import (
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
-// Ports is everything that operations need. All are required, but for the last two.
+// Ports is everything that operations need. All are required, but for the last three.
 type Ports struct {
 	Commits   Commits
 	Trees     Trees
@@ -30,6 +30,7 @@ type Ports struct {
 	Stamp     Stamp
 	Sentinels Sentinels
 	Redactor  Redactor // nil takes nothing out
+	Teacher   Teacher  // nil teaches nothing
 	// Signatures judges who made a commit; nil where the host does not ask.
 	Signatures Signatures
 }
@@ -47,6 +48,14 @@ type Redactor interface {
 	Text(text string) string
 	// Lines is Text for a line and the one before it of the same stream: a secret may be broken over both.
 	Lines(before, line string) (string, string)
+}
+
+// Teacher has the redactor learn what children may print.
+type Teacher interface {
+	// Learn reads what a plan's stacks lead to: environment files, files of secrets. It must come before a child that is not
+	// Compose's own, and before text of containers; it may be repeated, and costs little when nothing changed. An error is Refused and
+	// names the file that cannot be learned.
+	Learn(ctx context.Context, plan *pipeline.Plan) error
 }
 
 // Output receives the lines of a child as they come. It may block: then the child waits.

@@ -8,22 +8,25 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
-// forms are the ways in which programs print a value: as it is, each of its lines, quoted and escaped as Go, JSON, YAML and shells
-// do, with the dollars that Compose doubles, for URLs, in base64 (also in the middle of a longer text) and in hex.
+// forms are the ways in which programs print a value: as it is, each of its lines and words that would be a secret alone, quoted and escaped
+// as Go, JSON, YAML and shells do, with the dollars that Compose doubles, for URLs, in base64 (also in the middle of a longer text) and in hex.
+// A value that was cut is found by its parts, whatever was cut off.
 func forms(value string) []string {
 	raw := []string{value}
-	for line := range strings.Lines(value) {
-		raw = append(raw, strings.TrimSpace(line))
+	for _, v := range pieces(value) {
+		if telling(v) {
+			raw = append(raw, v)
+		}
 	}
-	raw = append(raw, strings.Fields(value)...)
-	raw = append(raw, strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune("'\"`\\$", c) })...) // every shell quotes in its own way
 	if unquoted := strings.Trim(value, `"'`); unquoted != value {
 		raw = append(raw, unquoted)
 	}
+	slices.Sort(raw)
 	var found []string
-	for _, v := range raw {
+	for _, v := range slices.Compact(raw) {
 		if len(v) < leastSecret {
 			continue
 		}
@@ -34,6 +37,41 @@ func forms(value string) []string {
 	}
 	slices.Sort(found)
 	return slices.DeleteFunc(slices.Compact(found), func(f string) bool { return len(f) < leastSecret })
+}
+
+// pieces are the lines and words of a value, and what stands between the characters that every shell quotes in its own way.
+func pieces(value string) []string {
+	var found []string
+	for line := range strings.Lines(value) {
+		found = append(found, strings.TrimSpace(line))
+	}
+	found = append(found, strings.Fields(value)...)
+	return append(found, strings.FieldsFunc(value, func(c rune) bool { return strings.ContainsRune("'\"`\\$", c) })...)
+}
+
+// leastPiece is the length, in bytes, from which a piece of a value is a secret by itself.
+const leastPiece = 8
+
+// telling reports whether a piece of a value would be a secret alone: long enough, and no word of a language. "correct horse" is a secret,
+// and neither of its words is one.
+func telling(piece string) bool {
+	if len(piece) < leastPiece {
+		return false
+	}
+	digit, letter, upper, lower, sign := false, false, false, false, false
+	for i, c := range piece {
+		switch {
+		case unicode.IsDigit(c):
+			digit = true
+		case unicode.IsLetter(c):
+			letter = true
+			upper = upper || unicode.IsUpper(c) && i > 0
+			lower = lower || unicode.IsLower(c)
+		case !strings.ContainsRune("-_.,:;/ ", c):
+			sign = true
+		}
+	}
+	return sign || digit && letter || upper && lower
 }
 
 // inner takes the quotes away.

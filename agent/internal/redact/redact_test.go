@@ -10,7 +10,17 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"ataraxis.dev/landfall/shared/fault"
 )
+
+// learn teaches a redactor that has room.
+func learn(t testing.TB, r *Redactor, source string, values []string) {
+	t.Helper()
+	if err := r.Learn(source, values); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // leaks reports whether so much of a secret is left that somebody could use it.
 func leaks(text, secret string) bool {
@@ -30,7 +40,7 @@ func TestEveryFormIsTakenOut(t *testing.T) {
 		"-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nBKcwggSjAgEAAoIBAQC7\n-----END KEY-----", strings.Repeat("aB3$", 200),
 	} {
 		r := New()
-		r.Learn("env", []string{secret})
+		learn(t, r, "env", []string{secret})
 		asJSON, err := json.Marshal(secret)
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +80,7 @@ func TestCutSecrets(t *testing.T) {
 	t.Parallel()
 	secret := "correct-horse-battery-staple-42"
 	r := New()
-	r.Learn("env", []string{secret})
+	learn(t, r, "env", []string{secret})
 	for from := range secret {
 		for to := from + window; to <= len(secret); to++ {
 			if got := r.Text("x " + secret[from:to] + " y"); got != "x "+Mark+" y" {
@@ -85,7 +95,7 @@ func TestSecretsOverTwoLines(t *testing.T) {
 	t.Parallel()
 	secret := "correct-horse-battery-staple-42"
 	r := New()
-	r.Learn("env", []string{secret})
+	learn(t, r, "env", []string{secret})
 	for at := 1; at < len(secret); at++ {
 		for _, indent := range []string{"", "    "} {
 			before, line := r.Lines("it is "+secret[:at], indent+secret[at:]+" indeed")
@@ -104,7 +114,7 @@ func TestWhatPeopleNeedStays(t *testing.T) {
 	t.Parallel()
 	r := New("/srv/shop")
 	r.Publish([]string{"postgres", "shop-api", "ghcr.io/acme/shop-api:1.2"})
-	r.Learn("env", EnvFile("POSTGRES_PASSWORD=postgres\nTZ=Europe/Berlin\nPORT=8080\nLOG_LEVEL=debugging\nDATA=/srv/shop/data/volumes\nIMAGE=ghcr.io/acme/shop-api:1.2\nDEBUG=false\nLANG=de_DE.UTF-8\n"))
+	learn(t, r, "env", EnvFile("POSTGRES_PASSWORD=postgres\nTZ=Europe/Berlin\nPORT=8080\nLOG_LEVEL=debugging\nDATA=/srv/shop/data/volumes\nIMAGE=ghcr.io/acme/shop-api:1.2\nDEBUG=false\nLANG=de_DE.UTF-8\n"))
 	for _, text := range []string{
 		"Container shop-postgres-1  Started", "/srv/shop/data", "port 8080 is in use", "Europe/Berlin", "debugging", "pull ghcr.io/acme/shop-api:1.2",
 		"false", "de_DE.UTF-8",
@@ -124,18 +134,99 @@ func TestBrokenEnvFiles(t *testing.T) {
 		"A = " + canary, "A=\"first\n" + canary + "\"", "\ufeffA=" + canary, "A=" + canary + "\r\nB=1\r", "1A=" + canary, "A B=" + canary, "A='x' " + canary,
 	} {
 		r := New()
-		r.Learn("env", EnvFile(text))
+		learn(t, r, "env", EnvFile(text))
 		if got := r.Text("failed to read .env: line 3: unexpected " + canary + " in it"); strings.Contains(got, canary) || !strings.Contains(got, "line 3") {
 			t.Errorf("%q: %q", text, got)
 		}
 	}
 }
 
+// TestValuesAfterAnUnclosedQuote: whoever forgets a quote has the next secrets in it, and they are printed one by one.
+func TestValuesAfterAnUnclosedQuote(t *testing.T) {
+	t.Parallel()
+	r := New()
+	learn(t, r, "env", EnvFile("A=\"first-value\nB=s3cr3t\nC='d3eper\r\nmore\nD=l4st-1\n"))
+	for _, secret := range []string{"s3cr3t", "d3eper", "l4st-1"} {
+		if got := r.Text("it is " + secret); got != "it is "+Mark {
+			t.Errorf("%q: %q", secret, got)
+		}
+	}
+}
+
+// TestWordsOfAValueAreWords: a sentence is a secret as a whole and in its parts, its words are not; those that look like secrets are.
+func TestWordsOfAValueAreWords(t *testing.T) {
+	t.Parallel()
+	r := New()
+	learn(t, r, "env", EnvFile("GREETING=the container restarted without a Postgres backup\nDSN=host=database password=Hunter2x user=postgres\n"))
+	for _, text := range []string{"container failed", "restarted", "without", "Postgres", "database", "user postgres"} {
+		if got := r.Text(text); got != text {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+	for _, text := range []string{"the container restarted without a Postgres backup", "er restarted without", "password=Hunter2x"} {
+		if got := r.Text(text); got != Mark {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+}
+
+// TestDigestsOfImagesStay: people find an image by them, and they open nothing.
+func TestDigestsOfImagesStay(t *testing.T) {
+	t.Parallel()
+	digest := "sha256:" + strings.Repeat("0123456789abcdef", 4)
+	r := New()
+	learn(t, r, "env", EnvFile("IMAGE=ghcr.io/acme/shop@"+digest+"\nDIGEST="+digest+"\n"))
+	for _, text := range []string{"pull ghcr.io/acme/shop@" + digest, digest} {
+		if got := r.Text(text); got != text {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+	if got := Commits(EnvFile("GIT_SHA=0123456789abcdef0123456789abcdef01234567\nSHORT='89abcde'\nWORD=seven-7\n")); len(got) != 2 {
+		t.Errorf("may be commits: %q", got)
+	}
+}
+
+// TestWhatIsPublicStaysPublic: it does not matter what is told first.
+func TestWhatIsPublicStaysPublic(t *testing.T) {
+	t.Parallel()
+	commit := "0123456789abcdef0123456789abcdef01234567"
+	before, after := New(commit), New()
+	learn(t, before, "env", []string{commit, `"` + commit + `"`})
+	learn(t, after, "env", []string{commit, `"` + commit + `"`})
+	after.Publish([]string{commit})
+	for name, r := range map[string]*Redactor{"before": before, "after": after} {
+		for _, text := range []string{commit, "at " + commit[:12], commit[3:20]} {
+			if got := r.Text(text); got != text {
+				t.Errorf("published %s it was learned, %q becomes %q", name, text, got)
+			}
+		}
+	}
+}
+
+// TestMoreThanCanBeHeldIsRefused: what is not known cannot be taken out, so whoever would print it must not run. What no file holds any
+// more makes room.
+func TestMoreThanCanBeHeldIsRefused(t *testing.T) {
+	t.Parallel()
+	r := New()
+	value := func(b byte) string { return strings.Repeat(string(b), maxSecrets*2/3) }
+	learn(t, r, "one", []string{value('a'), "hunter2hunter2"})
+	if err := r.Learn("file two.env", []string{value('b')}); fault.ReasonOf(err) != "TOO_MANY_SECRETS" || !strings.Contains(err.Error(), "two.env") {
+		t.Errorf("two are held: %v", err)
+	}
+	if got := r.Text("hunter2hunter2"); got != Mark {
+		t.Errorf("the first is forgotten: %q", got)
+	}
+	learn(t, r, "one", []string{value('c')}) // in its place
+	if got := r.Text(value('c')); got != Mark {
+		t.Errorf("%.40q", got)
+	}
+}
+
 func TestOldSecretsStaySecret(t *testing.T) {
 	t.Parallel()
 	r := New()
-	r.Learn("env", []string{"old-password-1"})
-	r.Learn("env", []string{"new-password-2"})
+	learn(t, r, "env", []string{"old-password-1"})
+	learn(t, r, "env", []string{"new-password-2"})
 	if got := r.Text("old-password-1 new-password-2"); got != Mark+" "+Mark {
 		t.Errorf("%q", got)
 	}
@@ -149,7 +240,7 @@ func FuzzText(f *testing.F) {
 	f.Add("hunter2hunter2", "before ", " after")
 	f.Fuzz(func(t *testing.T, secret, before, after string) {
 		r := New()
-		r.Learn("fuzz", []string{secret})
+		learn(t, r, "fuzz", []string{secret})
 		got := r.Text(before + secret + after)
 		if len(secret) >= leastSecret && strings.Contains(got, secret) && !strings.Contains(Mark, secret) && !strings.Contains(before+after, secret) {
 			t.Errorf("%q stays in %q", secret, got)
@@ -166,7 +257,7 @@ func BenchmarkText(b *testing.B) {
 		secrets = append(secrets, fmt.Sprintf("%x-%x", dice.Uint64(), dice.Uint64()))
 	}
 	r := New()
-	r.Learn("env", secrets)
+	learn(b, r, "env", secrets)
 	line := "#12 4.213 added 412 packages from 213 contributors and audited 1,204 packages in 3.1s ok"
 	b.SetBytes(int64(len(line)))
 	for b.Loop() {
@@ -174,10 +265,54 @@ func BenchmarkText(b *testing.B) {
 	}
 }
 
+// BenchmarkLines is a line of an output as the recorder has it looked at, three hundred secrets being known, or none.
+func BenchmarkLines(b *testing.B) {
+	dice := rand.New(rand.NewPCG(1, 2))
+	var secrets []string
+	for range 300 {
+		secrets = append(secrets, fmt.Sprintf("%x-%x", dice.Uint64(), dice.Uint64()))
+	}
+	for name, values := range map[string][]string{"learned": secrets, "empty": nil} {
+		b.Run(name, func(b *testing.B) {
+			r := New()
+			learn(b, r, "env", values)
+			last := "#11 CACHED"
+			for i := 0; b.Loop(); i++ {
+				line := fmt.Sprintf("#12 4.213 added %d packages from 213 contributors and audited 1,204 packages in 3.1s ok", i)
+				r.Lines(last, line)
+				r.Text(last)
+				r.Text(line)
+				last = line
+			}
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "lines/s")
+		})
+	}
+}
+
+// BenchmarkTeaching is a host of a thousand secrets whose plan of ten thousand lines is published with each deploy.
+func BenchmarkTeaching(b *testing.B) {
+	dice := rand.New(rand.NewPCG(1, 2))
+	var secrets, plan []string
+	for range 1000 {
+		secrets = append(secrets, fmt.Sprintf("%x-%x", dice.Uint64(), dice.Uint64()))
+	}
+	for i := range 10_000 {
+		plan = append(plan, fmt.Sprintf("service-%d: probe http://service-%d.internal/health every %ds", i, i, i%60))
+	}
+	for b.Loop() {
+		r := New()
+		learn(b, r, "env", secrets)
+		for deploy := range 10 {
+			r.Publish(append(plan, fmt.Sprintf("%040x", deploy)))
+			learn(b, r, "stack", []string{fmt.Sprintf("one-more-secret-%d", deploy)})
+		}
+	}
+}
+
 func TestWriter(t *testing.T) {
 	t.Parallel()
 	r := New()
-	r.Learn("env", []string{"hunter2hunter2"})
+	learn(t, r, "env", []string{"hunter2hunter2"})
 	var out strings.Builder
 	line := "2026-01-01 [WARN] child said hunter2hunter2\n"
 	if n, err := r.Writer(&out).Write([]byte(line)); n != len(line) || err != nil {

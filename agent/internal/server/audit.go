@@ -4,8 +4,6 @@ import (
 	"context"
 	"net"
 	"regexp"
-	"sync"
-	"time"
 
 	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -23,11 +21,6 @@ type Trail interface {
 }
 
 const (
-	// refusalWindow is how long the same refusal is counted before it is written again: whoever is refused a thousand times a second
-	// must not fill the disk.
-	refusalWindow = time.Minute
-	// mostRefusals bounds how many different refusals are counted at a time.
-	mostRefusals = 256
 	// maxAuditPage bounds one answer, in entries.
 	maxAuditPage = 1000
 )
@@ -40,10 +33,13 @@ var told = regexp.MustCompile(`[^A-Za-z0-9._:-]`)
 // nobody is a caller without an accepted identity.
 const nobody = "nobody"
 
+// renewal is the one method that changes something which everybody with a certificate may call.
+const renewal = landfallv1.IdentityService_Renew_FullMethodName
+
 // mutations are the methods that change something, apart from the commands of Execute.
 var mutations = []string{
 	landfallv1.GitOpsService_Pause_FullMethodName, landfallv1.GitOpsService_Resume_FullMethodName, landfallv1.GitOpsService_Unblock_FullMethodName,
-	landfallv1.IdentityService_Revoke_FullMethodName, landfallv1.IdentityService_Renew_FullMethodName,
+	landfallv1.IdentityService_Revoke_FullMethodName, renewal,
 }
 
 // subjectOf is what a request is about, as far as it says so.
@@ -69,97 +65,6 @@ func subjectOfCommand(req *landfallv1.ExecuteRequest, operation string) string {
 		return subject == ""
 	})
 	return subject
-}
-
-// recorder writes the trail: what changed something, and what was refused.
-type recorder struct {
-	trail Trail // nil keeps nothing
-	sign  func(audit.Checkpoint) (audit.Checkpoint, error)
-	warn  func(err error)
-
-	mu      sync.Mutex
-	refused map[refusal]uint64 // how often within the window, apart from the first
-	closed  bool
-}
-
-// refusal is what makes two refusals the same one.
-type refusal struct{ who, host, action, reason string }
-
-// record writes how a call ended; err is nil where it was done.
-func (r *recorder) record(ctx context.Context, who, action, subject string, err error) {
-	if r.trail == nil {
-		return
-	}
-	subject = told.ReplaceAllString(subject[:min(len(subject), maxSubject)], "?")
-	e := audit.Entry{Time: time.Now(), Who: who, From: address(ctx), Action: action, Subject: subject, Result: resultOf(err), Reason: fault.ReasonOf(err), Count: 1}
-	if e.Result == audit.Refused && r.counted(refusal{who, hostOf(e.From), action, e.Reason}, e) {
-		return
-	}
-	r.append(e)
-}
-
-func resultOf(err error) string {
-	switch fault.KindOf(err) {
-	case fault.Denied, fault.Unauthenticated, fault.Refused, fault.Invalid, fault.NotFound:
-		return audit.Refused
-	}
-	if err != nil {
-		return audit.Failed
-	}
-	return audit.Done
-}
-
-func (r *recorder) append(e audit.Entry) {
-	if _, err := r.trail.AppendAudit(e, r.sign); err != nil {
-		r.warn(err)
-	}
-}
-
-// counted reports whether a refusal is one that was written within the window, or one too many to tell apart: it is counted then.
-func (r *recorder) counted(key refusal, e audit.Entry) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.refused == nil {
-		r.refused = map[refusal]uint64{}
-	}
-	if _, known := r.refused[key]; !known && len(r.refused) >= mostRefusals {
-		key = refusal{who: "others", action: "refused"}
-		e.Who, e.From, e.Action, e.Subject, e.Reason = key.who, "", key.action, "", "TOO_MANY"
-	}
-	if _, known := r.refused[key]; known {
-		r.refused[key]++
-		return true
-	}
-	r.refused[key] = 0
-	time.AfterFunc(refusalWindow, func() { r.settle(key, e) })
-	return false
-}
-
-// settle writes what was counted since a refusal was written.
-func (r *recorder) settle(key refusal, e audit.Entry) {
-	r.mu.Lock()
-	count := r.refused[key]
-	delete(r.refused, key)
-	closed := r.closed
-	r.mu.Unlock()
-	if count == 0 || closed {
-		return
-	}
-	e.Time, e.Count, e.Subject = time.Now(), count, ""
-	r.append(e)
-}
-
-// close writes what was counted and not written yet.
-func (r *recorder) close() {
-	r.mu.Lock()
-	left := r.refused
-	r.refused, r.closed = nil, true
-	r.mu.Unlock()
-	for key, count := range left {
-		if count > 0 {
-			r.append(audit.Entry{Time: time.Now(), Who: key.who, From: key.host, Action: key.action, Result: audit.Refused, Reason: key.reason, Count: count})
-		}
-	}
 }
 
 func hostOf(address string) string {

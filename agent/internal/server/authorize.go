@@ -173,10 +173,10 @@ func (s *Server) unaryGuard(ctx context.Context, req any, info *grpc.UnaryServer
 		return nil, err
 	}
 	defer call.release()
-	resp, err := handler(call, req)
 	if slices.Contains(mutations, info.FullMethod) {
-		s.audit.record(call, call.connection.who.String(), info.FullMethod, subjectOf(req), err)
+		handler = s.recorded(info.FullMethod, call.connection.who.String(), handler)
 	}
+	resp, err := handler(call, req)
 	if err != nil {
 		if ended := call.ended(); ended != nil {
 			err = ended
@@ -185,6 +185,19 @@ func (s *Server) unaryGuard(ctx context.Context, req any, info *grpc.UnaryServer
 	}
 	call.connection.answered.Add(sizeOf(resp))
 	return resp, nil
+}
+
+// recorded is a handler of what changes something, between the two entries of the audit trail.
+func (s *Server) recorded(method, who string, handler grpc.UnaryHandler) grpc.UnaryHandler {
+	return func(ctx context.Context, req any) (any, error) {
+		end, err := s.audit.begin(ctx, who, method, subjectOf(req))
+		if err != nil {
+			return nil, err
+		}
+		resp, err := handler(ctx, req)
+		end(subjectOf(req), err)
+		return resp, err
+	}
 }
 
 // streamGuard admits streams.

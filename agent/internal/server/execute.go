@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"slices"
+	"sync"
 
 	"ataraxis.dev/landfall/agent/internal/flow"
 
@@ -35,10 +36,13 @@ type deployService struct {
 // belong to in this one. The stream's end never touches the operation.
 func (d deployService) Execute(stream grpc.BidiStreamingServer[landfallv1.ExecuteRequest, landfallv1.ExecuteResponse]) error {
 	ctx, cancel := context.WithCancelCause(stream.Context())
-	defer cancel(nil)
 	x := &execution{deployService: d, stream: stream, accepted: make(chan acceptance), closed: make(chan struct{}), turn: make(chan struct{}, 1)}
-	go x.receive(ctx, cancel)
-	return x.send(ctx)
+	var receiving sync.WaitGroup
+	receiving.Go(func() { x.receive(ctx, cancel) })
+	err := x.send(ctx)
+	cancel(nil)
+	receiving.Wait() // what it records must be recorded before the call counts as ended
+	return err
 }
 
 // execution is one Execute stream.
@@ -62,7 +66,7 @@ type acceptance struct {
 // sends one that is refused: that refusal is the stream's result.
 func (x *execution) receive(ctx context.Context, cancel context.CancelCauseFunc) {
 	for {
-		req, err := x.stream.Recv()
+		req, err := x.next(ctx)
 		if errors.Is(err, io.EOF) {
 			close(x.closed)
 			return
@@ -76,10 +80,7 @@ func (x *execution) receive(ctx context.Context, cancel context.CancelCauseFunc)
 		case <-ctx.Done():
 			return
 		}
-		a, err := x.command(ctx, req)
-		if name, _ := commandRule(req); name != "attach" || err != nil { // to attach changes nothing
-			x.audit.record(ctx, principalFrom(ctx).String(), name, subjectOfCommand(req, a.operation.ID), err)
-		}
+		a, err := x.recorded(ctx, req)
 		if err != nil {
 			cancel(err)
 			return
@@ -90,6 +91,25 @@ func (x *execution) receive(ctx context.Context, cancel context.CancelCauseFunc)
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// next waits for a command no longer than for the end of the call.
+func (x *execution) next(ctx context.Context) (*landfallv1.ExecuteRequest, error) {
+	type received struct {
+		req *landfallv1.ExecuteRequest
+		err error
+	}
+	got := make(chan received, 1)
+	go func() { // ends with the stream, at the latest
+		req, err := x.stream.Recv()
+		got <- received{req, err}
+	}()
+	select {
+	case r := <-got:
+		return r.req, r.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 
@@ -203,24 +223,55 @@ func (x *execution) acknowledge(a acceptance) error {
 	}}})
 }
 
-// command authorises, validates and carries out one command.
-func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteRequest) (acceptance, error) {
+// recorded carries out one command that the caller may send, between the two entries of the audit trail. One that was carried out before, and
+// one that only watches, change nothing.
+func (d deployService) recorded(ctx context.Context, req *landfallv1.ExecuteRequest) (a acceptance, err error) {
+	name, _ := commandRule(req)
+	who, subject := principalFrom(ctx).String(), subjectOfCommand(req, "")
+	if err := d.permit(ctx, req); err != nil {
+		d.audit.record(ctx, who, name, subject, err)
+		return acceptance{}, err
+	}
+	if name == "attach" || d.engine.Knows(req.GetCommandId()) {
+		a, err = d.command(ctx, req)
+		if name != "attach" || err != nil {
+			d.audit.record(ctx, who, name, subjectOfCommand(req, a.operation.ID), err)
+		}
+		return a, err
+	}
+	end, err := d.audit.begin(ctx, who, name, subject)
+	if err != nil {
+		return acceptance{}, err
+	}
+	a, err = d.command(ctx, req)
+	end(subjectOfCommand(req, a.operation.ID), err)
+	return a, err
+}
+
+// permit asks whether the caller may send a command, and whether the command has a form that may be kept.
+func (d deployService) permit(ctx context.Context, req *landfallv1.ExecuteRequest) error {
 	who := principalFrom(ctx)
 	name, roles := commandRule(req)
 	// It may have waited for its turn since it was received.
 	if c, err := connectionOf(ctx); err != nil {
-		return acceptance{}, err
+		return err
 	} else if err := d.connections.judge(c); err != nil {
 		d.refusals.add("denied", who.String(), "command", name, "who", who.String(), "error", err)
-		return acceptance{}, err
+		return err
 	}
 	if !slices.Contains(roles, who.Role) {
 		d.refusals.add("denied", who.String()+name, "command", name, "who", who.String())
-		return acceptance{}, denied(who, "Execute with "+name, roles)
+		return denied(who, "Execute with "+name, roles)
 	}
 	if !commandID.MatchString(req.GetCommandId()) {
-		return acceptance{}, fault.New(fault.Invalid, "BAD_COMMAND_ID", "command_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+		return fault.New(fault.Invalid, "BAD_COMMAND_ID", "command_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
 	}
+	return nil
+}
+
+// command carries out one command.
+func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteRequest) (acceptance, error) {
+	who := principalFrom(ctx)
 	a := acceptance{commandID: req.GetCommandId()}
 	var err error
 	switch c := req.GetCommand().(type) {
@@ -243,11 +294,16 @@ func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteReque
 		a.operation, err = d.attach(c.Attach.GetOperationId())
 		a.after = c.Attach.GetAfterSequence()
 	default:
-		err = fault.New(fault.Unimplemented, "NOT_YET", "this agent does not carry out %s commands yet", name).
+		err = fault.New(fault.Unimplemented, "NOT_YET", "this agent does not carry out %s commands yet", nameOf(req)).
 			WithHint("a newer version will; see CHANGELOG.md")
 	}
-	d.log.Info("command", "command", name, "who", who.String(), "command_id", req.GetCommandId(), "operation", a.operation.ID, "error", err)
+	d.log.Info("command", "command", nameOf(req), "who", who.String(), "command_id", req.GetCommandId(), "operation", a.operation.ID, "error", err)
 	return a, err
+}
+
+func nameOf(req *landfallv1.ExecuteRequest) string {
+	name, _ := commandRule(req)
+	return name
 }
 
 func (d deployService) deploy(who, id string, c *landfallv1.DeployCommand) (operation.Operation, bool, error) {

@@ -2,10 +2,9 @@ package actions
 
 import (
 	"encoding/json"
-	"io"
-	"os"
 	"strings"
 
+	"ataraxis.dev/landfall/shared/boundedfile"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -67,15 +66,7 @@ func (e Environment) Event() (Event, error) {
 	if e.EventPath == "" {
 		return event, nil
 	}
-	f, err := os.Open(e.EventPath)
-	if err != nil {
-		return event, fault.Wrap(err, fault.Invalid, "EVENT_PAYLOAD", "read the event's payload")
-	}
-	defer func() { _ = f.Close() }() // read only
-	raw, err := io.ReadAll(io.LimitReader(f, payloadLimit+1))
-	if err == nil && len(raw) > payloadLimit {
-		err = fault.New(fault.Invalid, "EVENT_PAYLOAD", "it is longer than %d bytes", payloadLimit)
-	}
+	raw, err := boundedfile.Read(e.EventPath, payloadLimit)
 	var p payload
 	if err == nil {
 		err = json.Unmarshal(raw, &p)

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
@@ -69,15 +68,15 @@ func newAuditVerifyCommand(g *globals) *cobra.Command {
 		Short: "Verify that nobody changed the audit trail",
 		Long: "Verify the chain of the audit trail: that every entry follows the one before, and that what was cut off is signed by an agent\n" +
 			"of this CA. The first broken link is named, and the exit code is 5. A chain cannot tell that its end was cut off, or that all\n" +
-			"of it was written anew by somebody who has the host: for that, compare it with an export that you keep elsewhere (--against)." +
-			command.ExitCodes(0, 2, 5, 6),
+			"of it was written anew by somebody who has the host: for that, compare it with an export that you keep elsewhere (--against).\n" +
+			"When the trail was cut after all that the export has, nothing can be compared, and the exit code is 1." + command.ExitCodes(0, 1, 2, 5, 6),
 		Example: "  landfall-coordinator audit verify --against trail.jsonl",
 		Args:    cobra.NoArgs,
 	}, func(ctx context.Context, c *agentclient.Client, _ []string, json bool) error {
-		var kept []*landfallv1.AuditEntry
+		var export []*landfallv1.AuditEntry
 		if against != "" {
 			var err error
-			if kept, err = readExport(against); err != nil {
+			if export, err = readExport(against); err != nil {
 				return err
 			}
 		}
@@ -89,17 +88,22 @@ func newAuditVerifyCommand(g *globals) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := verifyTrail(checkpoint, entries, kept, id.CAs); err != nil {
+		compared, err := verifyTrail(trail{checkpoint, entries, audit.Kept}, export, id.CAs)
+		switch {
+		case err != nil:
 			return fault.Wrap(err, fault.Degraded, "AUDIT_BROKEN", "the audit trail was tampered with").
 				WithHint("do not trust the host before you know how; an export that you kept tells what it said before")
+		case against != "" && compared == 0:
+			return fault.New(fault.Failed, "AUDIT_NOT_COMPARED", "no entry of %s is left on the host: the chain holds, and nothing tells whether it is the one that was exported", against).
+				WithHint("compare with a newer export; export at least every %d entries: landfall-coordinator audit --format json", audit.Kept)
 		}
-		return tellVerified(g, entries, kept, json)
+		return tellVerified(g, entries, compared, json)
 	})
 	cmd.Flags().StringVar(&against, "against", "", "export of the trail (audit --format json) that must still be part of it")
 	return cmd
 }
 
-func tellVerified(g *globals, entries, kept []*landfallv1.AuditEntry, json bool) error {
+func tellVerified(g *globals, entries []*landfallv1.AuditEntry, compared int, json bool) error {
 	if json {
 		var last *landfallv1.AuditEntry
 		if n := len(entries); n > 0 {
@@ -108,44 +112,68 @@ func tellVerified(g *globals, entries, kept []*landfallv1.AuditEntry, json bool)
 		return console.WriteJSON(g.streams.Out, last)
 	}
 	sentence := console.Count(len(entries), "record") + ", every one follows the one before"
-	if len(kept) > 0 {
-		sentence += ", and what was exported is among them"
+	if compared > 0 {
+		sentence += fmt.Sprintf("; %d of them as they were exported", compared)
 	}
 	_, err := fmt.Fprintln(g.streams.Out, sentence)
 	return err
 }
 
-// verifyTrail verifies a trail: what was cut off by its signature, entries by their chain, and that what was exported before is in it.
-func verifyTrail(checkpoint *landfallv1.AuditCheckpoint, entries, kept []*landfallv1.AuditEntry, cas []*x509.Certificate) error {
+// trail is an audit trail as the agent sent it.
+type trail struct {
+	checkpoint *landfallv1.AuditCheckpoint // nil when nothing was ever cut off
+	entries    []*landfallv1.AuditEntry
+	least      int // how many entries an agent leaves behind a checkpoint
+}
+
+// verifyTrail verifies a trail: what was cut off by its signature, entries by their chain, that what was exported before is in it, and that no
+// more was cut off than an agent cuts off. compared is how many entries of the export were found.
+func verifyTrail(t trail, export []*landfallv1.AuditEntry, cas []*x509.Certificate) (compared int, err error) {
 	chain := &audit.Chain{}
-	if checkpoint != nil {
-		c := agentclient.AuditCheckpoint(checkpoint)
+	if t.checkpoint != nil {
+		c := agentclient.AuditCheckpoint(t.checkpoint)
 		if err := verifyCheckpoint(c, cas); err != nil {
-			return err
+			return 0, err
 		}
 		chain = audit.After(c)
 	}
-	hashes := map[uint64]string{}
-	for _, e := range entries {
+	for _, e := range t.entries {
 		if err := chain.Next(agentclient.AuditEntry(e)); err != nil {
-			return err
+			return 0, err
 		}
+	}
+	if compared, err = t.compare(export); err != nil {
+		return 0, err
+	}
+	if t.checkpoint != nil && len(t.entries) < t.least {
+		return 0, &audit.Broken{Sequence: t.checkpoint.GetSequence(), Why: fmt.Sprintf(
+			"all up to it was cut off with %d entries behind it; an agent cuts off what %d entries came after", len(t.entries), t.least)}
+	}
+	return compared, nil
+}
+
+// compare makes sure that what was exported before is still what the trail says, and counts what there was to compare.
+func (t trail) compare(export []*landfallv1.AuditEntry) (compared int, err error) {
+	hashes := map[uint64]string{}
+	if t.checkpoint != nil {
+		hashes[t.checkpoint.GetSequence()] = t.checkpoint.GetHash()
+	}
+	for _, e := range t.entries {
 		hashes[e.GetSequence()] = e.GetHash()
 	}
-	for _, e := range kept {
+	for _, e := range export {
 		now, there := hashes[e.GetSequence()]
 		switch {
-		case e.GetSequence() == checkpoint.GetSequence() && e.GetHash() != checkpoint.GetHash():
-			return &audit.Broken{Sequence: e.GetSequence(), Why: "it is not what was exported before it was cut off"}
-		case e.GetSequence() <= checkpoint.GetSequence():
+		case !there && e.GetSequence() < t.checkpoint.GetSequence():
 			continue // cut off since
 		case !there:
-			return &audit.Broken{Sequence: e.GetSequence(), Why: "it was exported before, and is not there any more"}
+			return 0, &audit.Broken{Sequence: e.GetSequence(), Why: "it was exported before, and is not there any more"}
 		case now != e.GetHash():
-			return &audit.Broken{Sequence: e.GetSequence(), Why: "it is not what was exported before"}
+			return 0, &audit.Broken{Sequence: e.GetSequence(), Why: "it is not what was exported before"}
 		}
+		compared++
 	}
-	return nil
+	return compared, nil
 }
 
 // verifyCheckpoint makes sure that an agent of one of the CAs signed what stands for entries that are gone.
@@ -182,17 +210,15 @@ func readExport(file string) ([]*landfallv1.AuditEntry, error) {
 		return nil, fault.Wrap(err, fault.Invalid, "EXPORT_UNREADABLE", "read the export")
 	}
 	var entries []*landfallv1.AuditEntry
-	lines := bufio.NewScanner(bytes.NewReader(raw))
-	for n := 1; lines.Scan(); n++ {
+	n := 0
+	for line := range bytes.Lines(raw) {
+		n++
 		e := &landfallv1.AuditEntry{}
-		if err := protojson.Unmarshal(lines.Bytes(), e); err != nil {
+		if err := protojson.Unmarshal(line, e); err != nil {
 			return nil, fault.New(fault.Invalid, "EXPORT_UNREADABLE", "%s:%d is no entry of an audit trail", file, n).
 				WithHint("write one with: landfall-coordinator audit --format json")
 		}
 		entries = append(entries, e)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "EXPORT_UNREADABLE", "read the export")
 	}
 	return entries, nil
 }

@@ -5,11 +5,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -66,7 +69,12 @@ func trailOf(after audit.Checkpoint, n int) []*landfallv1.AuditEntry {
 
 func signedCheckpoint(t *testing.T, id *identity.Identity) *landfallv1.AuditCheckpoint {
 	t.Helper()
-	c := audit.Checkpoint{Sequence: 40, Hash: audit.Entry{}.Sum(audit.Origin), Time: time.Now().UTC().Truncate(time.Microsecond), Certificate: id.Leaf.Raw}
+	return signedCheckpointAt(t, id, 40)
+}
+
+func signedCheckpointAt(t *testing.T, id *identity.Identity, at uint64) *landfallv1.AuditCheckpoint {
+	t.Helper()
+	c := audit.Checkpoint{Sequence: at, Hash: audit.Entry{}.Sum(audit.Origin), Time: time.Now().UTC().Truncate(time.Microsecond), Certificate: id.Leaf.Raw}
 	c, err := c.Sign(id.Certificate.PrivateKey.(crypto.Signer))
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +130,11 @@ func TestVerifyNamesTheFirstBrokenLink(t *testing.T) {
 			c.Sequence, c.Hash = e[4].GetSequence(), e[4].GetHash()
 			return e[5:]
 		}, 45},
+		"written anew, and cut off behind what was exported": {func(c *landfallv1.AuditCheckpoint, _ []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
+			proto.Reset(c)
+			proto.Merge(c, signedCheckpointAt(t, agent, 60))
+			return trailOf(audit.Checkpoint{Sequence: 60, Hash: c.GetHash()}, 3)
+		}, 60},
 		"signed by a stranger": {func(c *landfallv1.AuditCheckpoint, e []*landfallv1.AuditEntry) []*landfallv1.AuditEntry {
 			proto.Reset(c)
 			proto.Merge(c, signedCheckpoint(t, issued(t, newCA(t), identity.RoleAgent)))
@@ -140,7 +153,7 @@ func TestVerifyNamesTheFirstBrokenLink(t *testing.T) {
 			for _, e := range whole {
 				entries = append(entries, proto.Clone(e).(*landfallv1.AuditEntry))
 			}
-			err := verifyTrail(checkpoint, c.tamper(checkpoint, entries), whole, []*x509.Certificate{agent.CAs[0]})
+			_, err := verifyTrail(trail{checkpoint, c.tamper(checkpoint, entries), len(whole)}, whole, []*x509.Certificate{agent.CAs[0]})
 			var broken *audit.Broken
 			switch {
 			case c.broken == 0 && err != nil:
@@ -149,5 +162,46 @@ func TestVerifyNamesTheFirstBrokenLink(t *testing.T) {
 				t.Errorf("%v, want entry %d", err, c.broken)
 			}
 		})
+	}
+}
+
+// TestNothingToCompareIsNotVerified: whoever has the agent's key can write as many entries as an agent keeps behind a checkpoint of his own; the
+// export has no word in it then, and that is told.
+func TestNothingToCompareIsNotVerified(t *testing.T) {
+	t.Parallel()
+	agent := issued(t, newCA(t), identity.RoleAgent)
+	exported := trailOf(audit.Checkpoint{}, 10)
+	for name, c := range map[string]struct {
+		cut  uint64
+		want int
+	}{"cut after all of it": {60, 0}, "cut at its end": {10, -1}} {
+		checkpoint := signedCheckpointAt(t, agent, c.cut)
+		anew := trailOf(audit.Checkpoint{Sequence: c.cut, Hash: checkpoint.GetHash()}, 10)
+		compared, err := verifyTrail(trail{checkpoint, anew, 10}, exported, agent.CAs)
+		if c.want < 0 && err == nil || c.want >= 0 && (err != nil || compared != c.want) {
+			t.Errorf("%s: %d compared, %v", name, compared, err)
+		}
+	}
+	compared, err := verifyTrail(trail{nil, exported, 10}, exported[:4], agent.CAs)
+	if err != nil || compared != 4 {
+		t.Errorf("an honest trail: %d compared, %v", compared, err)
+	}
+}
+
+// TestExportsOfLongLines: an entry may be as long as it likes.
+func TestExportsOfLongLines(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "trail.jsonl")
+	entry := trailOf(audit.Checkpoint{}, 1)[0]
+	entry.Subject = strings.Repeat("x", 200<<10)
+	raw, err := protojson.Marshal(entry)
+	if err == nil {
+		err = os.WriteFile(file, append(append(raw, '\n'), raw...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := readExport(file); err != nil || len(entries) != 2 {
+		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }

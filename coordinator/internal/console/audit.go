@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/audit"
 )
 
 // WriteAudit writes a table of entries of the audit trail in the order given; more is how many older ones are not shown.
@@ -26,7 +27,7 @@ func WriteAudit(w io.Writer, entries []*landfallv1.AuditEntry, more int, o Style
 		}
 		row := plainCells(strconv.FormatUint(e.GetSequence(), 10), p.when(e.GetEntryTime()), clean(e.GetWho()), clean(e.GetFrom()),
 			clean(path.Base(e.GetAction())), clean(e.GetSubject()), clean(result), times)
-		if e.GetResult() != "done" {
+		if r := e.GetResult(); r != audit.Done && r != audit.Begun {
 			row[6].colour = yellow
 		}
 		t.rows = append(t.rows, row)

@@ -37,7 +37,7 @@ type AuditEntry struct {
 	Action string `protobuf:"bytes,5,opt,name=action,proto3" json:"action,omitempty"`
 	// What it was done to: an operation, a commit; may be empty.
 	Subject string `protobuf:"bytes,6,opt,name=subject,proto3" json:"subject,omitempty"`
-	// How it ended: "done", "refused", "failed".
+	// How it ended: "done", "refused", "failed"; "begun" before it changed anything.
 	Result string `protobuf:"bytes,7,opt,name=result,proto3" json:"result,omitempty"`
 	// Why it was refused or failed: "DENIED"; empty when it was done.
 	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
