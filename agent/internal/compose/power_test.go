@@ -264,18 +264,18 @@ func TestLinksAreFollowedAsTheCheckoutWillHaveThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	real, side := filepath.Join(top, "srv", "shop"), filepath.Join(top, "state", "deep", "side", "shop")
+	checkout, side := filepath.Join(top, "srv", "shop"), filepath.Join(top, "state", "deep", "side", "shop")
 	lay(t, top, map[string]string{"srv/shop/x": "", "srv/other/x": "", "state/deep/side/shop/sub/x": "", "far/away/x": ""})
 	for link, target := range map[string]string{
 		filepath.Join(side, "relative"): "../other", filepath.Join(side, "down"): filepath.Join(top, "far", "away"), filepath.Join(side, "trick"): "down/../x",
-		filepath.Join(side, "in"): "sub", filepath.Join(real, "untracked"): "../../far", filepath.Join(real, "sub"): "../../far",
+		filepath.Join(side, "in"): "sub", filepath.Join(checkout, "untracked"): "../../far", filepath.Join(checkout, "sub"): "../../far",
 		filepath.Join(side, "hidden"): "untracked/away", filepath.Join(side, "ring"): "ring",
 	} {
 		if err := os.Symlink(target, link); err != nil {
 			t.Fatal(err)
 		}
 	}
-	at := tree{real, side}
+	at := tree{checkout, side}
 	for source, want := range map[string]string{
 		"relative": "srv/other", "trick": "far/x", "in/x": "srv/shop/sub/x", "untracked/x": "far/x", "hidden/x": "far/away/x", "../other/x": "srv/other/x", "none": "srv/shop/none",
 	} {
