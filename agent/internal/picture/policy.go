@@ -206,7 +206,7 @@ func within(at, root string) bool {
 func (p Policy) image(name string) []Claim {
 	var found []Claim
 	if !pinned(name) {
-		found = append(found, Claim{RuleDigest, "is made from " + name + ", which names no digest"})
+		found = append(found, Claim{RuleDigest, "is made from " + withoutUser(name) + ", which names no digest"})
 	}
 	return append(found, p.registry("is made from an image of", name)...)
 }
@@ -237,9 +237,20 @@ func registryOf(name string) string {
 		name, _, _ = strings.Cut(rest, ":")
 		name += "/"
 	}
+	name = withoutUser("://" + name)[len("://"):]
 	first, _, more := strings.Cut(name, "/")
 	if more && (strings.ContainsAny(first, ".:") || first == "localhost") {
 		return first
 	}
 	return "docker.io"
+}
+
+// withoutUser leaves out of an address who asks, which may be a password.
+func withoutUser(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	if i := strings.LastIndex(host, "@"); ok && i >= 0 && !strings.HasPrefix(host[i:], "@sha256:") {
+		return strings.TrimSuffix(scheme+"://"+host[i+1:]+"/"+path, "/")
+	}
+	return address
 }

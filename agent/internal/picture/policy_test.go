@@ -54,6 +54,7 @@ func TestPolicy(t *testing.T) {
 		"built here, or pulled":     {strict, "app", Spec{Builds: true, Pulls: true, Configured: "evil.example/a@sha256:0123"}, "evil.example", ""},
 		"made from another":         {strict, "app", Spec{Builds: true, Power: Power{Images: []string{"docker-image://evil.example/a@sha256:01"}}}, "evil.example", ""},
 		"a context of git":          {only(RuleDigest, Refuse), "app", Spec{Builds: true, Power: Power{Images: []string{"https://github.com/a/b.git#main"}}}, "no digest", ""},
+		"a context with a password": {only(RuleDigest, Refuse), "app", Spec{Builds: true, Power: Power{Images: []string{"https://ada:secret@github.com/a/b.git"}}}, "from https://github.com/a/b.git,", ""},
 		"a context of a commit":     {only(RuleDigest, Refuse), "app", Spec{Builds: true, Power: Power{Images: []string{"https://github.com/a/b.git#0123456789012345678901234567890123456789:sub"}}}, "", ""},
 		"a key, by default":         {Policy{}, "app", claims(RuleUnknown, "uses key x"), "", ""},
 		"a key, warned":             {only(RuleCaps, Warn), "app", claims(RuleUnknown, "uses key x"), "", "uses key x"},
