@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -119,28 +120,33 @@ func sign(i *identity.Identity, c audit.Checkpoint) (audit.Checkpoint, error) {
 
 // policy is what compose files may do to this host.
 func policy(c hostconfig.Config) picture.Policy {
-	p := c.Policy
-	return picture.Policy{
-		Privileged: picture.Answer(p.Privileged), HostNamespaces: picture.Answer(p.HostNamespaces), DockerSocket: picture.Answer(p.DockerSocket),
-		CapAdd: picture.Answer(p.CapAdd), Devices: picture.Answer(p.Devices),
-		MountsOutside: picture.Answer(p.Mounts), MountRoots: p.MountRoots,
-		ImagesWithoutDigest: picture.Answer(p.ImagesWithoutDigest), OtherRegistries: picture.Answer(p.OtherRegistries), Registries: p.Registries,
-		Never: never(c), Except: p.Except,
+	p := picture.Policy{
+		Answers: map[string]picture.Answer{}, MountRoots: withLeads(c.Policy.MountRoots), Registries: c.Policy.Registries, Never: never(c), Except: c.Policy.Except,
 	}
+	for rule, answer := range c.Policy.Rules() {
+		p.Answers[rule] = picture.Answer(answer)
+	}
+	return p
 }
 
-// never lists what no container may have, as it is written and as its links lead.
+// never lists what no container may have.
 func never(c hostconfig.Config) []string {
 	own := []string{c.Identity, c.StateDir, c.Socket}
 	if c.RequireSigned != nil {
 		own = append(own, c.RequireSigned.AllowedSigners)
 	}
-	for _, path := range own {
+	return withLeads(own)
+}
+
+// withLeads are paths as they are written and as their links lead.
+func withLeads(paths []string) []string {
+	all := slices.Clone(paths)
+	for _, path := range paths {
 		if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
-			own = append(own, target)
+			all = append(all, target)
 		}
 	}
-	return own
+	return all
 }
 
 // close closes what is open, the engine first: it still writes to the journal.

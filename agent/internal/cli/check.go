@@ -176,10 +176,15 @@ func checkPolicy(ctx context.Context, c hostconfig.Config, tree *checkout.Checko
 		add("compose files", "", err)
 		return
 	}
-	refusals, warnings := policy(c).Check(models, tree.Dirs())
+	now, err := runtime.Look(ctx, nil, nil, true)
+	if err != nil {
+		add("compose files", "", err)
+		return
+	}
+	refusals, warnings := policy(c).Check(models, tree.Dirs(), now)
 	var told []string
 	for _, w := range warnings {
-		told = append(told, w.Message)
+		told = append(told, w.Message+" ("+w.Hint+")")
 	}
 	detail := fmt.Sprintf("%d services", len(picture.Keys(models)))
 	if len(told) > 0 {

@@ -281,11 +281,20 @@ func (c *Compose) definitions(ctx context.Context, p *picture.Picture) error {
 		return engineFault(err)
 	}
 	for _, v := range volumes.Volumes {
-		p.Volumes = append(p.Volumes, picture.Volume{
-			Name: v.Name, Project: v.Labels[labelProject], VolumeSpec: picture.VolumeSpec{Driver: v.Driver, Options: v.Options, Labels: own(v.Labels)},
-		})
+		spec := picture.VolumeSpec{Driver: v.Driver, Options: v.Options, Labels: own(v.Labels)}
+		p.Volumes = append(p.Volumes, picture.Volume{Name: v.Name, Project: v.Labels[labelProject], VolumeSpec: spec, Leads: c.leads(spec)})
 	}
 	return nil
+}
+
+// leads is where the links of what a volume shows lead.
+func (c *Compose) leads(v picture.VolumeSpec) []string {
+	var found []string
+	paths, _ := v.Backing()
+	for _, path := range paths {
+		found = append(found, tree{c.dir, c.dir}.onHost(path)...)
+	}
+	return found
 }
 
 // own leaves out the labels that Compose adds.

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -50,25 +49,40 @@ type renderedService struct {
 	Pid         string              `json:"pid"`
 	Ipc         string              `json:"ipc"`
 	Networks    map[string]struct{} `json:"networks"`
-	Volumes     []struct {
-		Type   string `json:"type"`
-		Source string `json:"source"` // absolute for type bind, the volume's key for type volume
-	} `json:"volumes"`
-	Configs []renderedGrant `json:"configs"`
-	Secrets []renderedGrant `json:"secrets"`
+	Volumes     []renderedMount     `json:"volumes"`
+	Configs     []renderedGrant     `json:"configs"`
+	Secrets     []renderedGrant     `json:"secrets"`
 
-	Privileged bool     `json:"privileged"`
-	UTS        string   `json:"uts"`
-	Userns     string   `json:"userns_mode"`
-	Cgroup     string   `json:"cgroup"`
-	CapAdd     []string `json:"cap_add"`
-	Devices    []struct {
-		Source string `json:"source"`
-	} `json:"devices"`
-	DeviceCgroupRules []string          `json:"device_cgroup_rules"`
-	GPUs              []json.RawMessage `json:"gpus"`
-	SecurityOpt       []string          `json:"security_opt"`
-	APISocket         bool              `json:"use_api_socket"`
+	renderedPower
+	unknown []string // keys that this version does not know
+}
+
+// UnmarshalJSON also notes the keys that it does not know.
+func (s *renderedService) UnmarshalJSON(raw []byte) error {
+	type plain renderedService
+	if err := json.Unmarshal(raw, (*plain)(s)); err != nil {
+		return err
+	}
+	s.unknown = unknownKeys(raw, serviceKeys)
+	return nil
+}
+
+// renderedMount is an entry of volumes.
+type renderedMount struct {
+	Type   string `json:"type"`
+	Source string `json:"source"` // absolute for type bind, the volume's key for type volume, "" for one without a name
+
+	unknown []string
+}
+
+// UnmarshalJSON also notes the keys that it does not know.
+func (m *renderedMount) UnmarshalJSON(raw []byte) error {
+	type plain renderedMount
+	if err := json.Unmarshal(raw, (*plain)(m)); err != nil {
+		return err
+	}
+	m.unknown = unknownKeys(raw, mountKeys)
+	return nil
 }
 
 // renderedFile is where a config or a secret comes from.
@@ -121,6 +135,23 @@ type renderedVolume struct {
 	Driver     string            `json:"driver"`
 	DriverOpts map[string]string `json:"driver_opts"`
 	Labels     map[string]string `json:"labels"`
+
+	unknown []string
+}
+
+// UnmarshalJSON also notes the keys that it does not know.
+func (v *renderedVolume) UnmarshalJSON(raw []byte) error {
+	type plain renderedVolume
+	if err := json.Unmarshal(raw, (*plain)(v)); err != nil {
+		return err
+	}
+	v.unknown = unknownKeys(raw, volumeKeys)
+	return nil
+}
+
+// spec is the definition in the words of a picture.
+func (v renderedVolume) spec() picture.VolumeSpec {
+	return picture.VolumeSpec{External: v.External, Driver: v.Driver, Options: v.DriverOpts, Labels: v.Labels}
 }
 
 // renderIn renders the configuration of a stack in a directory, "" being the checkout.
@@ -140,7 +171,10 @@ func (c *Compose) renderIn(ctx context.Context, plan *pipeline.Plan, stack pipel
 	if err := c.learnRendered(r, raw, stack.Name, cmp.Or(dir, c.dir)); err != nil {
 		return picture.Model{}, err
 	}
-	return r.model(stack.Name, tree{c.dir, cmp.Or(dir, c.dir)}), nil
+	t := tree{c.dir, cmp.Or(dir, c.dir)}
+	m := r.model(stack.Name, t)
+	m.Reads = t.reads(stack, plan.Environment)
+	return m, nil
 }
 
 // model keeps what the picture of the host needs.
@@ -154,7 +188,7 @@ func (r rendered) model(stack string, t tree) picture.Model {
 		m.Networks[name] = spec
 	}
 	for _, v := range r.Volumes {
-		m.Volumes[v.Name] = picture.VolumeSpec{External: v.External, Driver: v.Driver, Options: v.DriverOpts, Labels: v.Labels}
+		m.Volumes[v.Name] = v.spec()
 	}
 	for name, s := range r.Services {
 		m.Services[name] = r.spec(name, s, t)
@@ -198,7 +232,7 @@ func (r rendered) spec(name string, s renderedService, t tree) picture.Spec {
 		spec.Places = append(spec.Places, t.places(source)...)
 	}
 	spec.Missing = r.missing(s, t)
-	spec.Power = t.powerOf(s, r.sources(s))
+	spec.Power, spec.Pulls = r.powerOf(s, t), s.pulls()
 	return spec
 }
 
@@ -225,9 +259,8 @@ func (r rendered) sources(s renderedService) []string {
 		case "bind":
 			found = append(found, v.Source)
 		case "volume": // one that its driver's options bind to a folder of the host
-			if device := r.Volumes[v.Source].DriverOpts["device"]; filepath.IsAbs(device) {
-				found = append(found, device)
-			}
+			paths, _ := r.Volumes[v.Source].spec().Backing()
+			found = append(found, paths...)
 		}
 	}
 	return append(found, r.files(s)...)
@@ -274,6 +307,13 @@ const modelAge = 10 * time.Second
 type cachedModel struct {
 	model picture.Model
 	read  time.Time
+}
+
+// forgetModels has every configuration rendered again.
+func (c *Compose) forgetModels() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.models)
 }
 
 // model renders the configuration of a stack in the checkout.

@@ -22,6 +22,7 @@ func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree strin
 		return nil, err
 	}
 	c.publishPlan(plan)
+	c.forgetModels() // what is proven now is rendered anew when it is checked out
 	if resolved, err := filepath.EvalSymlinks(sideTree); err == nil {
 		sideTree = resolved // as Compose will tell of it
 	}

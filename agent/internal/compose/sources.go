@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +27,7 @@ type sources struct {
 	envFiles    []string // absolute; some may not exist
 	secretFiles []string // likewise
 	outside     []string // compose files that lie outside the tree, or on another machine, as they are written
+	read        []string // files that services and includes read in: absolute, or as they are written where that cannot be told
 }
 
 // defaultFiles are those that Compose takes when none is named (compose-go, cli.DefaultFileNames and cli.DefaultOverrideFileNames).
@@ -136,6 +138,7 @@ func (r *sourceReader) document(root *yaml.Node, dir, project string) {
 				base = absolute(project, os.Expand(p, r.expand))
 			}
 			r.envFile(textsOf(value(include, "env_file")), dir, project, base)
+			r.reads(textsOf(value(include, "env_file")), dir, project, base)
 		}
 		for _, p := range paths {
 			if base == project {
@@ -160,11 +163,12 @@ func (r *sourceReader) document(root *yaml.Node, dir, project string) {
 		service := resolve(services.Content[i])
 		for _, f := range listOf(value(service, "env_file")) {
 			if f.Kind == yaml.MappingNode {
-				r.envFile(textsOf(value(f, "path")), dir, project)
-			} else {
-				r.envFile(textsOf(f), dir, project)
+				f = value(f, "path")
 			}
+			r.envFile(textsOf(f), dir, project)
+			r.reads(textsOf(f), dir, project)
 		}
+		r.reads(textsOf(value(service, "label_file")), dir, project)
 		for _, f := range textsOf(value(value(service, "extends"), "file")) {
 			r.follow(f, []string{dir, project}, project)
 		}
@@ -192,6 +196,76 @@ func (r *sourceReader) envFile(names []string, dirs ...string) {
 			}
 		}
 	}
+}
+
+// reads notes files whose content becomes part of the model, in every folder that they may lie in. Compose tells of none of them.
+func (r *sourceReader) reads(names []string, dirs ...string) {
+	for _, name := range names {
+		if len(r.found.read) >= maxSources {
+			return
+		}
+		expanded, known := r.expandKnown(name)
+		if !known {
+			r.found.read = append(r.found.read, name)
+			continue
+		}
+		for _, dir := range dirs {
+			r.found.read = append(r.found.read, absolute(dir, expanded))
+		}
+	}
+}
+
+// expandKnown is a name with its variables, and whether we know them all.
+func (r *sourceReader) expandKnown(written string) (name string, known bool) {
+	known = true
+	name = os.Expand(written, func(expression string) string {
+		plain, _, fallback := strings.Cut(expression, "-")
+		_, set := r.env[strings.TrimSuffix(plain, ":")]
+		known = known && (set || fallback) && !strings.ContainsAny(expression, "?+${}")
+		return r.expand(expression)
+	})
+	return name, known
+}
+
+// reads lists the files that a stack's compose files have read into them, as the host has them. Those that are nowhere are left out.
+func (t tree) reads(stack pipeline.Stack, env map[string]string) []string {
+	known := t.interpolation(stack, env)
+	var found []string
+	for _, file := range readSources(t, stack, known).read {
+		if !filepath.IsAbs(file) {
+			found = append(found, file)
+			continue
+		}
+		for _, at := range t.onHost(file) {
+			if _, err := os.Lstat(at); err == nil {
+				found = append(found, at)
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+// interpolation are the variables that names in a stack's compose files may be written with, as far as they are plain and everywhere the same.
+func (t tree) interpolation(stack pipeline.Stack, env map[string]string) map[string]string {
+	files := []string{".env"}
+	if len(stack.EnvFiles) > 0 {
+		files = stack.EnvFiles
+	} else if len(stack.Files) > 0 {
+		files = append(files, filepath.Join(filepath.Dir(stack.Files[0]), ".env"))
+	}
+	known, differ := map[string]string{}, map[string]bool{}
+	for _, f := range files {
+		for key, value := range assignments(filepath.Join(t.dir, f)) {
+			old, set := known[key]
+			differ[key] = differ[key] || set && old != value || strings.ContainsAny(value, "$#\"'\\")
+			known[key] = value
+		}
+	}
+	maps.DeleteFunc(known, func(key, _ string) bool { return differ[key] })
+	maps.Copy(known, env)
+	known["PWD"] = t.checkout
+	return known
 }
 
 // resolve follows an alias.

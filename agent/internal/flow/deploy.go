@@ -153,6 +153,9 @@ func (d *deployment) reset(ctx context.Context) error {
 
 // build makes every image that the deploy needs, before any container is touched.
 func (d *deployment) build(ctx context.Context) error {
+	if err := d.judgeCheckout(ctx, d.plan); err != nil {
+		return err
+	}
 	if err := d.steps(ctx, d.plan, pipeline.PhaseBuild, ports.Ground{}); err != nil {
 		return err
 	}

@@ -54,6 +54,8 @@ func TestGoodDeploy(t *testing.T) {
 			"step reset: move the checkout to " + target[:7],
 			"done reset",
 			"state BUILDING",
+			"step policy: check the compose files where they will run",
+			"done policy",
 			"step build/app/1: core: build app",
 			"out build/app/1: #1 building",
 			"out build/app/1: #1 done",

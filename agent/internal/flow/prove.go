@@ -174,11 +174,7 @@ func (d *deployment) render(ctx context.Context, out ports.Output) (string, erro
 	if d.models, err = d.ports.Runtime.Prove(ctx, d.plan, tree, out); err != nil {
 		return "", err
 	}
-	refusals, warnings := d.policy.Services.Check(d.models, d.ports.Trees.Dirs())
-	if err := (picture.Findings{Refusals: refusals}).Err(); err != nil {
-		return "", err
-	}
-	if err := d.tell(warnings, nil); err != nil {
+	if err := d.judgePolicy(d.models, picture.Picture{}); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d stacks, %d services", len(d.models), len(picture.Keys(d.models))), err
@@ -188,6 +184,9 @@ func (d *deployment) render(ctx context.Context, out ports.Output) (string, erro
 func (d *deployment) compare(ctx context.Context, out ports.Output) (string, error) {
 	now, findings, err := d.against(ctx, d.models, d.plan.Steps)
 	if err != nil {
+		return "", err
+	}
+	if err := d.judgePolicy(d.models, now); err != nil {
 		return "", err
 	}
 	if err := findings.Err(); err != nil {
@@ -231,13 +230,15 @@ func (f flow) keepImages(ctx context.Context, now picture.Picture, proven *opera
 func (f flow) tell(warnings []picture.Finding, excused []picture.Excuse) error {
 	var errs []error
 	for _, w := range warnings {
-		errs = append(errs, f.Warn(w.Reason, w.Message+" ("+w.Hint+")"))
+		errs = append(errs, f.Warn(w.Reason, warningText(w)))
 	}
 	if len(excused) > 0 {
 		errs = append(errs, f.Warn("DOWN_BEFORE", "was not as it should be before, and is not judged: "+strings.Join(reasons(excused), "; ")))
 	}
 	return errors.Join(errs...)
 }
+
+func warningText(w picture.Finding) string { return w.Message + " (" + w.Hint + ")" }
 
 func reasons(excused []picture.Excuse) []string {
 	var all []string

@@ -195,6 +195,9 @@ func (w *withdrawal) compare(ctx context.Context, _ ports.Output) (string, error
 	if err != nil {
 		return "", err
 	}
+	if err := w.judgePolicy(w.models, now); err != nil {
+		return "", err
+	}
 	if err := findings.Err(); err != nil {
 		return "", err
 	}
@@ -256,6 +259,9 @@ func (w *withdrawal) makeAgain(ctx context.Context) error {
 		return err
 	}
 	if err := w.reset(ctx); err != nil {
+		return err
+	}
+	if err := w.judgeCheckout(ctx, plan); err != nil {
 		return err
 	}
 	if err := w.steps(ctx, plan, pipeline.PhaseBuild, ports.Ground{}); err != nil {

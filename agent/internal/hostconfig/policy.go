@@ -19,19 +19,23 @@ type ComposePolicy struct {
 	DockerSocket        string              `yaml:"docker_socket"`
 	CapAdd              string              `yaml:"cap_add"`
 	Devices             string              `yaml:"devices"`
+	Confinement         string              `yaml:"confinement"`
+	Providers           string              `yaml:"providers"`
 	Mounts              string              `yaml:"mounts"` // outside the checkout and mount_roots
 	MountRoots          []string            `yaml:"mount_roots"`
 	ImagesWithoutDigest string              `yaml:"images_without_digest"`
 	OtherRegistries     string              `yaml:"other_registries"` // than those of registries
 	Registries          []string            `yaml:"registries"`
-	Except              map[string][]string `yaml:"except"` // rules that do not hold for "stack/service"
+	UnknownKeys         string              `yaml:"unknown_keys"` // "" is the strictest answer of the others
+	Except              map[string][]string `yaml:"except"`       // rules that do not hold for "stack/service"; "stack/*" for what the stack's files read in
 }
 
 // Rules are the rules by the name that agent.yaml gives them.
 func (p ComposePolicy) Rules() map[string]string {
 	return map[string]string{
-		"privileged": p.Privileged, "host_namespaces": p.HostNamespaces, "docker_socket": p.DockerSocket, "cap_add": p.CapAdd,
-		"devices": p.Devices, "mounts": p.Mounts, "images_without_digest": p.ImagesWithoutDigest, "other_registries": p.OtherRegistries,
+		"privileged": p.Privileged, "host_namespaces": p.HostNamespaces, "docker_socket": p.DockerSocket, "cap_add": p.CapAdd, "devices": p.Devices,
+		"confinement": p.Confinement, "providers": p.Providers, "mounts": p.Mounts, "images_without_digest": p.ImagesWithoutDigest,
+		"other_registries": p.OtherRegistries, "unknown_keys": p.UnknownKeys,
 	}
 }
 

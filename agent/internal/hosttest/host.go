@@ -61,6 +61,7 @@ type Host struct {
 	fleet      fleet
 	record     record
 	files      files
+	links      map[string]string // by "project/service", what of the host only the checkout's own links show it
 	answers    map[string]func(attempt int) operation.ProbeResult
 	attempts   map[string]int
 	configs    map[string]*pipeline.Config // parsed, by text: nobody changes them
@@ -74,6 +75,7 @@ func NewHost() *Host {
 		repository: newRepository(),
 		fleet:      newFleet(),
 		record:     newRecord(),
+		links:      map[string]string{},
 		answers:    map[string]func(int) operation.ProbeResult{},
 		attempts:   map[string]int{},
 		configs:    map[string]*pipeline.Config{},

@@ -68,6 +68,13 @@ func (h *Host) Edit(path, content string) {
 	h.repository.edits[path] = content
 }
 
+// Link lets a service's mount lead to a path of the host by a link that is in no commit, only in the checkout.
+func (h *Host) Link(project, service, path string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.links[project+"/"+service] = path
+}
+
 // Head is the commit that is checked out.
 func (h *Host) Head() string {
 	h.mu.Lock()

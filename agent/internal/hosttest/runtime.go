@@ -47,7 +47,16 @@ func (r Runtime) Models(ctx context.Context, plan *pipeline.Plan) ([]picture.Mod
 	}
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
-	return r.h.models(r.h.repository.head, plan)
+	models, err := r.h.models(r.h.repository.head, plan)
+	for _, m := range models {
+		for name, spec := range m.Services {
+			if path := r.h.links[m.Key(name).String()]; path != "" {
+				spec.Power.Sources = append(spec.Power.Sources, path)
+				m.Services[name] = spec
+			}
+		}
+	}
+	return models, err
 }
 
 // Run implements ports.Runtime.

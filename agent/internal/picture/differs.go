@@ -41,10 +41,10 @@ func (want NetworkSpec) fields(is NetworkSpec) []string {
 	return found
 }
 
-func (want VolumeSpec) differs(is VolumeSpec) string {
-	found := appendOther(nil, "driver", want.Driver, is.Driver)
-	found = append(found, otherMap("option", want.Options, is.Options)...)
-	found = append(found, otherMap("label", want.Labels, is.Labels)...)
+func (v VolumeSpec) differs(is VolumeSpec) string {
+	found := appendOther(nil, "driver", v.Driver, is.Driver)
+	found = append(found, otherMap("option", v.Options, is.Options)...)
+	found = append(found, otherMap("label", v.Labels, is.Labels)...)
 	return strings.Join(found, "; ")
 }
 

@@ -14,6 +14,7 @@ type Model struct {
 	Services map[string]Spec
 	Networks map[string]NetworkSpec // by full name
 	Volumes  map[string]VolumeSpec  // by full name
+	Reads    []string               // files that its compose files read into them and that may lie outside: env files, label files; see [Power]
 }
 
 // Spec is one service of a model.
@@ -21,6 +22,7 @@ type Spec struct {
 	Image         string // name of the image it is made from, also where Compose gives that name
 	Builds        bool   // the image is built here
 	Configured    string // name of the image as the compose file gives it; "" when it is only built
+	Pulls         bool   // its pull policy may take the image from a registry, though it is built here
 	Replicas      int
 	OneShot       bool // its restart policy lets it end: exit code 0 is success
 	ContainerName string

@@ -36,7 +36,8 @@ type Network struct {
 // Volume is a volume of the engine, in the words of its definition.
 type Volume struct {
 	Name    string
-	Project string // that made it, "" for none
+	Project string   // that made it, "" for none
+	Leads   []string // where on the host the links of what it shows lead
 	VolumeSpec
 }
 
