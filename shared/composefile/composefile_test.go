@@ -23,7 +23,8 @@ func TestParse(t *testing.T) {
 			File{
 				Networks: []Definition{{Key: "a"}, {Key: "b", Text: "driver: bridge\ninternal: true\n"}, {Key: "c", Text: "driver: bridge\ninternal: true\n"}},
 				Volumes:  []Definition{{Key: "v", External: true, Text: "external: true\n"}, {Key: "w", Text: "external: false\n"}},
-			}, "",
+			},
+			"",
 		},
 		{"merged", "x: &x\n  a: {}\nservices:\n  <<: *x\n  b: {}\n", File{Services: []Service{{Name: "b", Line: 5}}, Includes: true}, ""},
 		{"no services", "volumes: {}\n", File{}, ""},

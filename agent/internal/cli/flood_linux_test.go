@@ -26,6 +26,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
 	"ataraxis.dev/landfall/agent/internal/journal"
@@ -197,7 +198,9 @@ func (b *besieged) source(who string) *identity.Source {
 
 func (b *besieged) dial(who string) *grpc.ClientConn {
 	b.t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+b.machine.address, grpc.WithTransportCredentials(b.source(who).ClientCredentials()))
+	// As the coordinator dials: who was put out at the door comes again soon, not after gRPC's own second.
+	again := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second}, MinConnectTimeout: 10 * time.Second}
+	conn, err := grpc.NewClient("passthrough:///"+b.machine.address, grpc.WithTransportCredentials(b.source(who).ClientCredentials()), grpc.WithConnectParams(again))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -52,14 +52,16 @@ func TestChanges(t *testing.T) {
 		{"a stack leaves", one("a.yml", two), commit{}, nil, []string{`compose project "shop" leaves with all it has (web, db)`}},
 		{
 			"a stack gets another name", one("a.yml", two),
-			commit{map[string]pipeline.StackConfig{"other": {Files: []string{"a.yml"}}}, map[string]string{"a.yml": two}}, nil, nil,
+			commit{map[string]pipeline.StackConfig{"other": {Files: []string{"a.yml"}}}, map[string]string{"a.yml": two}},
+			nil, nil,
 		},
 		{
 			"a service moves to another stack of the project", one("a.yml", two),
 			commit{
 				map[string]pipeline.StackConfig{"core": {Files: []string{"a.yml"}}, "data": {Files: []string{"d/b.yml"}}},
 				map[string]string{"a.yml": "name: shop\nservices: {web: {}}\n", "d/b.yml": "name: shop\nservices: {db: {}}\n"},
-			}, nil, nil,
+			},
+			nil, nil,
 		},
 		{"the project is renamed", one("a.yml", two), one("a.yml", strings.Replace(two, "shop", "store", 1)), nil, []string{`stack core becomes compose project "store", it was "shop": while its services run, a deploy is refused (PROJECT_RENAMED)`}},
 		{"the file moves, named", one("a.yml", two), one("b/c.yml", two), nil, nil},
@@ -67,15 +69,19 @@ func TestChanges(t *testing.T) {
 		{"the file moves from the root, unnamed", one("a.yml", "services: {web: {}}\n"), one("b/c.yml", "services: {web: {}}\n"), nil, []string{`stack core becomes compose project "b", it was (of the checkout's folder)`}},
 		{
 			"landfall.yaml has the last word on the name", one("a.yml", two),
-			commit{map[string]pipeline.StackConfig{"core": {Files: []string{"a.yml"}, Project: "shop"}}, map[string]string{"a.yml": strings.Replace(two, "shop", "store", 1)}}, nil, nil,
+			commit{map[string]pipeline.StackConfig{"core": {Files: []string{"a.yml"}, Project: "shop"}}, map[string]string{"a.yml": strings.Replace(two, "shop", "store", 1)}},
+			nil, nil,
 		},
 		{"a name that is interpolated", one("a.yml", "name: ${X}\nservices: {web: {}}\n"), one("a.yml", two), nil, nil},
 		{"a service moves into an included file", one("a.yml", two), one("a.yml", "name: shop\ninclude: [sub/b.yml]\nservices: {web: {}}\n").with("sub/b.yml", "services: {db: {}}\n"), nil, nil},
 		{"an include that cannot be followed", one("a.yml", two), one("a.yml", "name: shop\ninclude: ['oci://x']\nservices: {web: {}}\n"), nil, nil},
 		{"includes that go round", one("a.yml", two), one("a.yml", "name: shop\ninclude: [b.yml]\nservices: {web: {}}\n").with("b.yml", "include: [a.yml]\n"), nil, []string{"no compose file of project \"shop\" names db"}},
 		{
-			"Compose's own default", commit{map[string]pipeline.StackConfig{"core": {}}, map[string]string{"compose.yml": two, "compose.override.yml": "services: {extra: {}}\n"}},
-			commit{map[string]pipeline.StackConfig{"core": {}}, map[string]string{"compose.yml": two}}, nil, []string{`no compose file of project "shop" names extra`},
+			"Compose's own default",
+			commit{map[string]pipeline.StackConfig{"core": {}}, map[string]string{"compose.yml": two, "compose.override.yml": "services: {extra: {}}\n"}},
+			commit{map[string]pipeline.StackConfig{"core": {}}, map[string]string{"compose.yml": two}},
+			nil,
+			[]string{`no compose file of project "shop" names extra`},
 		},
 		{"a network changes", one("a.yml", two+"networks: {front: {driver: bridge}}\n"), one("a.yml", two+"networks: {front: {driver: bridge, internal: true}}\n"), nil, []string{`network front of project "shop" is defined otherwise`}},
 		{"a network is said in another order", one("a.yml", two+"networks: {front: {internal: true, driver: bridge}}\n"), one("a.yml", two+"networks:\n  front:\n    driver: bridge\n    internal: true\n"), nil, nil},
@@ -86,7 +92,8 @@ func TestChanges(t *testing.T) {
 		{"a volume becomes external", one("a.yml", two+"volumes: {data: {}}\n"), one("a.yml", two+"volumes: {data: {external: true}}\n"), nil, []string{`volume data of project "shop" is external now`}},
 		{
 			"who lives with another", one("a.yml", "name: shop\nservices: {vpn: {}, get: {network_mode: 'service:vpn'}}\n"), one("a.yml", "name: shop\nservices: {vpn: {}, get: {network_mode: 'service:vpn'}}\n"),
-			up("vp*"), []string{`get of project "shop" lives in the namespaces of vpn`},
+			up("vp*"),
+			[]string{`get of project "shop" lives in the namespaces of vpn`},
 		},
 		{
 			"who lives with another that a step names, too", one("a.yml", "name: shop\nservices: {vpn: {}, get: {network_mode: 'service:vpn'}}\n"), one("a.yml", "name: shop\nservices: {vpn: {}, get: {network_mode: 'service:vpn'}}\n"),
