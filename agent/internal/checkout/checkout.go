@@ -101,6 +101,15 @@ func (c *Checkout) Owner() *process.Owner { return c.owner }
 // Head implements ports.Commits.
 func (c *Checkout) Head(ctx context.Context) (string, error) { return c.repo.Head(ctx) }
 
+// Tracked reports whether the commit that is checked out has a file: a move to one that does not have it takes it away.
+func (c *Checkout) Tracked(ctx context.Context, path string) (bool, error) {
+	head, err := c.repo.Head(ctx)
+	if err != nil {
+		return false, err
+	}
+	return c.repo.Exists(ctx, head, filepath.ToSlash(path))
+}
+
 // HeadBranch is the branch that is checked out, "" when none is.
 func (c *Checkout) HeadBranch(ctx context.Context) (string, error) { return c.repo.Branch(ctx) }
 

@@ -78,6 +78,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		return nil, err
 	}
 	a.compose.Teach(secrets, tree.Known)
+	a.compose.Tracks(tree.Tracked)
 	prober := probe.New(a.compose, c.Deadlines.Probe)
 	gauge := host.Gauge{Dirs: []string{c.Checkout, c.StateDir}, MinFree: int64(c.Limits.MinFreeDisk), MinMemory: int64(c.Limits.MinAvailableMemory)}
 	var signatures ports.Signatures

@@ -62,6 +62,8 @@ type Compose struct {
 	secrets Secrets                                             // nil tells nobody
 	commits func(ctx context.Context, hashes []string) []string // nil knows none
 
+	tracked func(ctx context.Context, path string) (bool, error) // does the commit that is checked out have a file; nil: none
+
 	teaching    sync.Mutex // while secrets are read and told
 	mu          sync.Mutex
 	secretFiles map[string]knownFile

@@ -108,7 +108,7 @@ func (c *Compose) inspectAll(ctx context.Context, list []container.Summary) ([]p
 
 // containerOf reads the engine's answer.
 func containerOf(a container.InspectResponse) picture.Container {
-	c := picture.Container{ID: a.ID, Name: strings.TrimPrefix(a.Name, "/"), ImageID: a.Image, Restarts: a.RestartCount, Grace: picture.DefaultGrace}
+	c := picture.Container{ID: a.ID, Name: strings.TrimPrefix(a.Name, "/"), ImageID: a.Image, Restarts: a.RestartCount, Grace: picture.DefaultGrace, Settings: settingsOf(a)}
 	if a.Config != nil {
 		c.Project, c.Service, c.Config = a.Config.Labels[labelProject], a.Config.Labels[labelService], a.Config.Labels[labelConfig]
 		c.ImageRef, c.WorkingDir = a.Config.Image, a.Config.Labels[labelDir]

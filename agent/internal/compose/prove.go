@@ -32,13 +32,15 @@ func (c *Compose) Prove(ctx context.Context, plan *pipeline.Plan, sideTree strin
 		if err := checkSources(stack.Name, readSources(tree{c.dir, sideTree}, stack, plan.Environment)); err != nil {
 			return nil, err
 		}
-		if err := c.linkUntracked(sideTree, stack); err != nil {
+		leaving, err := c.linkUntracked(ctx, sideTree, stack)
+		if err != nil {
 			return nil, err
 		}
 		m, err := c.proveStack(ctx, plan, stack, sideTree)
 		if err != nil {
 			return nil, err
 		}
+		m.Leaving = leaving
 		models, by[stack.Name] = append(models, m), m
 		out(operation.Stdout, "stack "+stack.Name+": project "+m.Project+", services "+strings.Join(m.Names(), " "), false)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -211,20 +212,24 @@ func TestLendUntracked(t *testing.T) {
 	t.Parallel()
 	host, side, outside := t.TempDir(), t.TempDir(), t.TempDir()
 	write(t, host, map[string]string{
-		".env": "secret", "pi/.env": "secret", "pi/tracked.env": "host", "secrets/deep/db.env": "secret", "escape/.env": "secret", "../outside.env": "x",
+		".env": "secret", "old.env": "tracked", "pi/.env": "secret", "pi/tracked.env": "host", "secrets/deep/db.env": "secret", "escape/.env": "secret", "../outside.env": "x",
 	})
 	write(t, side, map[string]string{"pi/docker-compose.yml": "", "pi/tracked.env": "target"})
 	if err := os.Symlink(outside, filepath.Join(side, "escape")); err != nil {
 		t.Fatal(err)
 	}
 	c := &Compose{dir: host}
+	c.Tracks(func(_ context.Context, path string) (bool, error) {
+		return path == "pi/tracked.env" || path == "old.env", nil
+	})
 	stack := pipeline.Stack{
 		Name: "home", Files: []string{"pi/docker-compose.yml"},
-		EnvFiles: []string{"pi/tracked.env", "secrets/deep/db.env", "absent.env", "../outside.env", "/etc/hostname", "pi/../../outside.env"},
+		EnvFiles: []string{"old.env", "pi/tracked.env", "secrets/deep/db.env", "absent.env", "../outside.env", "/etc/hostname", "pi/../../outside.env"},
 	}
 	for range 2 { // a proof may be repeated
-		if err := c.linkUntracked(side, stack); err != nil {
-			t.Fatal(err)
+		leaving, err := c.linkUntracked(t.Context(), side, stack)
+		if err != nil || !slices.Equal(leaving, []string{"old.env"}) {
+			t.Fatalf("leaving %q, %v", leaving, err)
 		}
 	}
 	for rel, want := range map[string]string{".env": "secret", "pi/.env": "secret", "pi/tracked.env": "target", "secrets/deep/db.env": "secret"} {
@@ -242,7 +247,7 @@ func TestLendUntracked(t *testing.T) {
 	}
 
 	// A commit that holds a link out of the tree must not make us write there.
-	err := c.linkUntracked(side, pipeline.Stack{Name: "evil", Files: []string{"escape/docker-compose.yml"}})
+	_, err := c.linkUntracked(t.Context(), side, pipeline.Stack{Name: "evil", Files: []string{"escape/docker-compose.yml"}})
 	if fault.ReasonOf(err) != "SIDE_TREE" {
 		t.Errorf("a link that leads outside: %v", err)
 	}

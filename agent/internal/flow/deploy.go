@@ -153,7 +153,7 @@ func (d *deployment) reset(ctx context.Context) error {
 
 // build makes every image that the deploy needs, before any container is touched.
 func (d *deployment) build(ctx context.Context) error {
-	if err := d.judgeCheckout(ctx, d.plan); err != nil {
+	if err := d.judgeCheckout(ctx, d.plan, d.proven.Projects, d.proven.Services); err != nil {
 		return err
 	}
 	if err := d.steps(ctx, d.plan, pipeline.PhaseBuild, ports.Ground{}); err != nil {

@@ -25,11 +25,14 @@ func (f flow) judgePolicy(models []picture.Model, now picture.Picture) error {
 	return f.tell(warnings, nil)
 }
 
-// judgeCheckout asks the policy again, of the compose files as they lie in the checkout.
-func (f flow) judgeCheckout(ctx context.Context, plan *pipeline.Plan) error {
+// judgeCheckout holds the compose files, as they lie in the checkout, to what was proven of them, and asks the policy again.
+func (f flow) judgeCheckout(ctx context.Context, plan *pipeline.Plan, projects map[string]string, services []picture.Key) error {
 	return f.Step(ctx, "policy", "check the compose files where they will run", func(ctx context.Context, _ ports.Output) (string, error) {
 		models, err := f.ports.Runtime.Models(ctx, plan)
 		if err != nil {
+			return "", err
+		}
+		if err := (picture.Findings{Refusals: picture.Diverged(projects, services, models)}).Err(); err != nil {
 			return "", err
 		}
 		now, err := f.ports.Restorer.Look(ctx, nil, nil, true)

@@ -174,6 +174,9 @@ func (d *deployment) render(ctx context.Context, out ports.Output) (string, erro
 	if d.models, err = d.ports.Runtime.Prove(ctx, d.plan, tree, out); err != nil {
 		return "", err
 	}
+	if err := picture.Leaving(d.models); err != nil {
+		return "", err
+	}
 	if err := d.judgePolicy(d.models, picture.Picture{}); err != nil {
 		return "", err
 	}

@@ -3,6 +3,7 @@ package flow
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
@@ -14,10 +15,14 @@ import (
 // daemon working: a container that is being stopped looks like one that runs until its time is over.
 func (f flow) rest(ctx context.Context, id string) error {
 	facts, err := f.Facts(f.ID())
-	if err != nil || facts.Plan == nil || facts.Proven == nil {
+	if err != nil || facts.Proven == nil {
 		return err
 	}
-	cut := cutOff(f.Snapshot(), facts.Plan, facts.Proven)
+	plan := facts.Plan
+	if plan == nil { // a rollback by hand records none
+		plan = &pipeline.Plan{}
+	}
+	cut := cutOff(f.Snapshot(), plan, facts.Proven)
 	if cut.Began.IsZero() {
 		return nil
 	}
@@ -90,5 +95,16 @@ func reachOfStep(s operation.StepRecord, plan *pipeline.Plan, proven *operation.
 			return []picture.Reach{{Project: proven.Projects[step.Stack()]}}, false
 		}
 	}
+	if len(plan.Steps) == 0 && (s.State == operation.RollingBack) && ofPlan(s.ID) { // of a plan that is not recorded
+		for _, project := range proven.Projects {
+			reaches = append(reaches, picture.Reach{Project: project})
+		}
+		return reaches, true
+	}
 	return nil, false
+}
+
+// ofPlan reports whether a step's ID is one of a plan, PHASE/ACTION/INDEX, that may change containers or run commands.
+func ofPlan(id string) bool {
+	return strings.HasPrefix(id, string(pipeline.PhaseApply)+"/") || strings.HasPrefix(id, string(pipeline.PhaseMigrate)+"/")
 }

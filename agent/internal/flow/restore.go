@@ -63,11 +63,13 @@ func (b *restoration) all(ctx context.Context, touched bool) error {
 	if err := b.persist(ctx, b.restore); err != nil {
 		return err
 	}
-	b.summary = b.sentence(ctx)
-	if len(b.before.Containers) == 0 {
-		return nil // nothing ran, so nothing is there to judge
+	if len(b.before.Containers) > 0 { // else nothing ran, so nothing is there to judge
+		if err := b.probeAll(ctx, "rollback", b.plan, b.plan.Verify, judgement{excused: b.excused, soak: touched || b.did}); err != nil {
+			return err
+		}
 	}
-	return b.probeAll(ctx, "rollback", b.plan, b.plan.Verify, judgement{excused: b.excused, soak: touched || b.did})
+	b.summary = b.sentence(ctx) // counted when all has stayed good
+	return nil
 }
 
 // takeBack is the way back where neither a container nor the database was touched: the checkout, and the names of images.
@@ -250,7 +252,7 @@ func (b *restoration) deeds(ctx context.Context, r picture.Restore, deeds []pict
 		out(operation.Stdout, d.String(), false)
 	}
 	err := b.batches(ctx, r.Batches(deeds), out)
-	if err == nil || fault.KindOf(err) != fault.Failed {
+	if kind := fault.KindOf(err); err == nil || (kind != fault.Failed && kind != fault.Deadline) {
 		return err
 	}
 	out(operation.Stderr, err.Error(), false)
@@ -406,8 +408,22 @@ func (b *restoration) failed(ctx context.Context, fallback *pipeline.Plan, op op
 	if plan == nil {
 		plan = fallback // the checkout has not moved
 	}
+	b.settleDown(ctx)
 	b.summary = b.whatRuns(ctx, plan)
 	f.Message = fmt.Sprintf("the rollback failed: %s%s; %s", f.Message, began, b.summary)
 	f.Hint = fmt.Sprintf("a person is needed: landfall-coordinator show %s, landfall-coordinator status", op.ID)
 	return engine.Fail(f, err)
+}
+
+// settleDown waits for what a rollback that failed had asked of the engine, so that what is told of it is still so when it is read.
+func (b *restoration) settleDown(ctx context.Context) {
+	if b.before == nil || b.ports.Runtime.Ready(ctx) != nil {
+		return
+	}
+	err := b.Step(ctx, "rollback/settle", "wait until the engine is at rest", func(ctx context.Context, out ports.Output) (string, error) {
+		return "", b.ports.Restorer.Rest(ctx, ports.Cut{Projects: b.projects(), Began: b.Now(), Reaches: everything(b.projects())}, out)
+	})
+	if err != nil {
+		b.log.Warn("what is told of the services may change", "operation", b.ID(), "error", err)
+	}
 }

@@ -203,7 +203,15 @@ func (w *withdrawal) compare(ctx context.Context, _ ports.Output) (string, error
 	}
 	w.here = &now
 	w.proven = &operation.Proven{Projects: projectsOf(w.models), Services: picture.Keys(w.headModels(ctx)), Leaving: findings.Leaving}
-	w.proven.Excused = picture.Excused(w.models, now, nil)
+	if w.before != nil { // what is down now is what the rollback is for
+		w.proven.Excused = picture.Excused(w.models, *w.before, nil)
+	} else {
+		difference, err := w.PlanAt(ctx, PlanRequest{Base: w.Snapshot().PreDeploy, Target: w.target})
+		if err != nil {
+			return "", err
+		}
+		w.proven.Excused = picture.Excused(w.models, now, reaches(difference, w.proven))
+	}
 	if err := w.tell(findings.Warnings, w.proven.Excused); err != nil {
 		return "", err
 	}
@@ -261,7 +269,7 @@ func (w *withdrawal) makeAgain(ctx context.Context) error {
 	if err := w.reset(ctx); err != nil {
 		return err
 	}
-	if err := w.judgeCheckout(ctx, plan); err != nil {
+	if err := w.judgeCheckout(ctx, plan, projectsOf(w.models), picture.Keys(w.models)); err != nil {
 		return err
 	}
 	if err := w.steps(ctx, plan, pipeline.PhaseBuild, ports.Ground{}); err != nil {

@@ -153,7 +153,8 @@ func TestRollbackOutlastsAnEngineThatEnds(t *testing.T) {
 		"Restorer.Look":  {1, fault.New(fault.Failed, "ENGINE_DOWN", "it does not answer"), operation.RolledBack},
 		"Restorer.Carry": {2, fault.New(fault.Failed, "ROLLBACK_UP_FAILED", "exit code 1"), operation.RolledBack},
 		"Runtime.Ready":  {50, fault.New(fault.Failed, "ENGINE_DOWN", "it does not answer"), operation.RolledBack},
-		"for good":       {1, fault.New(fault.Deadline, "CHILD_DEADLINE", "not within 5m"), operation.RollbackFailed},
+		"a deadline":     {1, fault.New(fault.Deadline, "CHILD_DEADLINE", "not within 5m"), operation.RolledBack},
+		"for good":       {1000, fault.New(fault.Deadline, "CHILD_DEADLINE", "not within 5m"), operation.RollbackFailed},
 	} {
 		t.Run(label, func(t *testing.T) {
 			inBubble(t, func(b *bench) {
@@ -166,7 +167,7 @@ func TestRollbackOutlastsAnEngineThatEnds(t *testing.T) {
 					}
 					return bad("crash loop")
 				})
-				if label == "for good" {
+				if label == "for good" || label == "a deadline" {
 					label = "Restorer.Carry"
 				}
 				failed := 0
@@ -177,7 +178,7 @@ func TestRollbackOutlastsAnEngineThatEnds(t *testing.T) {
 					return nil
 				})
 				op = b.judged(op.ID)
-				if op.State != c.end || failed < c.times {
+				if op.State != c.end || failed == 0 || (failed < c.times && c.end == operation.RolledBack) {
 					t.Fatalf("ended in %s after %d failures, %+v", op.State, failed, op.Failure)
 				}
 				if w := b.World(); c.end == operation.RolledBack && (w.Head != before.Head || w.Images["core/app"] != before.Images["core/app"]) {
@@ -265,6 +266,33 @@ func (b *bench) rollback(req flow.RollbackRequest) operation.Operation {
 		b.t.Fatalf("rollback: repeated %v, %v", repeated, err)
 	}
 	return op
+}
+
+// TestARollbackByHandForgivesNothingOfToday: what is down now is what the rollback is for. Nor is what its own steps make forgiven.
+func TestARollbackByHandForgivesNothingOfToday(t *testing.T) {
+	for name, remembered := range map[string]bool{"what somebody remembers": true, "what nobody remembers": false} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				first := b.Head()
+				b.deployed(first)
+				if !remembered { // a commit between two deploys: nobody has seen it run
+					first = b.Push(map[string]string{"app/main.go": "between"})
+				}
+				b.deployed(next(b))
+				b.ChangeContainer("core", "app", func(c *picture.Container) { c.State, c.ExitCode = "exited", 7 })
+				b.On("Inspector.Services", func(context.Context, hosttest.Call) error {
+					if b.Head() == first { // the old version does not live either
+						b.ChangeContainer("core", "app", func(c *picture.Container) { c.State, c.ExitCode = "exited", 7 })
+					}
+					return nil
+				})
+				op := b.ended(b.rollback(flow.RollbackRequest{Target: first}).ID)
+				if op.State != operation.RollbackFailed || !strings.Contains(op.Failure.Message, "exited with code 7") {
+					t.Errorf("ended in %s, %q, %+v", op.State, op.Summary, op.Failure)
+				}
+			})
+		})
+	}
 }
 
 // TestRollbackByHand brings back what ran before, from memory or by building it again.

@@ -73,8 +73,8 @@ func (r Restore) runsInstead(was Container, extra []Container) string {
 		switch {
 		case !sameImage(was, c):
 			return fmt.Sprintf("runs image %.19s, it ran %.19s", c.ImageID, was.ImageID)
-		case c.Config != was.Config:
-			return "is configured otherwise than it was"
+		case c.Config != was.Config || !sameSettings(was, c):
+			return "is configured otherwise than it was: the checkout, or .env, was changed since it was made"
 		}
 	}
 	return "is not what it was"

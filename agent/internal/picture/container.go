@@ -28,6 +28,7 @@ type Container struct {
 	ImageID   string        `json:"image_id,omitempty"`  // "sha256:" and 64 hex digits
 	ImageRef  string        `json:"image_ref,omitempty"` // the name it was created from: "shop-api", "postgres:16"
 	Config    string        `json:"config,omitempty"`    // Compose's hash of the configuration it was created from
+	Settings  string        `json:"settings,omitempty"`  // hash of what it was made with besides its image, whatever the commit; "" where nobody knows
 	State     string        `json:"state"`               // "created", "running", "paused", "restarting", "removing", "exited", "dead"
 	Health    string        `json:"health,omitempty"`    // "starting", "healthy", "unhealthy"; "" without a health check
 	HealthLog string        `json:"-"`                   // last output of the health check, one line

@@ -18,7 +18,9 @@ func Excused(models []Model, before Picture, touched []Reach) []Excuse {
 			continue
 		}
 		verdict, why, container := s.Verdict()
-		onItsWay := verdict == Waiting && container != nil && (container.Health == "starting" || (container.State == "running" && container.Health != "unhealthy"))
+		// One that the engine has restarted, and that runs again, is between two crashes rather than on its way.
+		onItsWay := verdict == Waiting && container != nil && container.Restarts == 0 &&
+			(container.Health == "starting" || (container.State == "running" && container.Health != "unhealthy"))
 		if verdict == Passed || onItsWay {
 			continue
 		}

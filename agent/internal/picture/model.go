@@ -15,6 +15,8 @@ type Model struct {
 	Networks map[string]NetworkSpec // by full name
 	Volumes  map[string]VolumeSpec  // by full name
 	Reads    []string               // files that its compose files read into them and that may lie outside: env files, label files; see [Power]
+	// Leaving are files of variables that the checkout has until it moves, and not after it, relative to it; only of what is proven.
+	Leaving []string
 }
 
 // Spec is one service of a model.

@@ -139,7 +139,7 @@ func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Contai
 		func(w, c Container) bool { return w.ID == c.ID },
 		sameMaking,
 		func(w, c Container) bool {
-			return !r.Began.Has(c.ID) && (sameImage(w, c) || slices.Contains(r.Gone, w.ImageID))
+			return !r.Began.Has(c.ID) && (sameImage(w, c) && sameSettings(w, c) || slices.Contains(r.Gone, w.ImageID)) // another image brings settings of its own
 		},
 	} {
 		var rest []Container
@@ -155,6 +155,12 @@ func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Contai
 		lost = rest
 	}
 	return pairs, lost, extra
+}
+
+// sameSettings reports whether two containers were made with the same settings, apart from the commit that landfall.yaml may put into them: the
+// checkout to which it goes back, and .env, may be others than those that what ran was made from.
+func sameSettings(a, b Container) bool {
+	return a.Settings == "" || b.Settings == "" || a.Settings == b.Settings
 }
 
 // different says why the containers of a service have to be replaced, "" when they need not be.

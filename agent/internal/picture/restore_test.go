@@ -468,3 +468,22 @@ func TestMeanings(t *testing.T) {
 	}
 	equal(t, "names of models", Refs(models), []string{"postgres:16", "shop/app"})
 }
+
+// A container that going back has made of other files than what ran was made of is not what ran, though its image is.
+func TestRestoreWantsTheSameSettings(t *testing.T) {
+	t.Parallel()
+	model := []Model{{Stack: "core", Project: "shop", Services: map[string]Spec{"app": {}}}}
+	picture := func(id, settings string) Picture {
+		return Picture{Projects: []string{"shop"}, Containers: []Container{{Project: "shop", Service: "app", ID: id, ImageID: "sha256:1", Config: id, State: "running", Settings: settings}}}
+	}
+	for settings, wrong := range map[string]bool{"one": false, "": false, "another": true} {
+		r := Restore{Before: picture("a", "one"), Began: picture("b", "another"), Models: model, Touched: []Reach{{Project: "shop"}}}
+		if got := r.Wrong(picture("c", settings)); (len(got) > 0) != wrong {
+			t.Errorf("settings %q: %v", settings, got)
+		}
+		r.Gone = []string{"sha256:1"}
+		if got := r.Wrong(picture("c", settings)); len(got) > 0 {
+			t.Errorf("settings %q of an image that was built again: %v", settings, got)
+		}
+	}
+}

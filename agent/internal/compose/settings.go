@@ -1,0 +1,50 @@
+package compose
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+)
+
+// commit is a commit's name inside a value: each deploy puts its own into what it makes.
+var commit = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
+
+// settingsOf is a hash of what a container was made with besides its image: command, environment, labels, mounts, limits. Compose's own hash
+// differs with the commit that landfall.yaml puts into an environment; this one does not. Neither names that the engine gives nor IDs are in it.
+func settingsOf(a container.InspectResponse) string {
+	if a.Config == nil || a.HostConfig == nil {
+		return ""
+	}
+	config, host := *a.Config, *a.HostConfig
+	config.Hostname, config.Image = "", "" // the container's own ID, unless it is set; the image is compared by itself
+	config.Env = slices.Sorted(slices.Values(config.Env))
+	labels := map[string]string{}
+	for name, value := range config.Labels {
+		if !strings.HasPrefix(name, labelPrefix) {
+			labels[name] = value
+		}
+	}
+	config.Labels = labels
+	host.ContainerIDFile = ""
+	host.Binds = slices.Sorted(slices.Values(host.Binds))
+	host.Links = nil
+	for _, mode := range []*string{(*string)(&host.NetworkMode), (*string)(&host.PidMode), (*string)(&host.IpcMode)} {
+		if strings.HasPrefix(*mode, "container:") {
+			*mode = "container" // whose is compared by itself
+		}
+	}
+	raw, err := json.Marshal(struct {
+		Config container.Config
+		Host   container.HostConfig
+	}{config, host})
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(commit.ReplaceAll(raw, nil))
+	return hex.EncodeToString(sum[:8])
+}
