@@ -1,6 +1,9 @@
 package picture
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestStaleSharers(t *testing.T) {
 	t.Parallel()
@@ -71,10 +74,14 @@ func TestExcused(t *testing.T) {
 		"but the operation names it": {before: boxes(box("app", "a1", exited(143)), box("db", "d1"), box("job", "j1", job)), touched: []Reach{{"shop", []string{"a*"}}}},
 		"of another project":         {before: boxes(box("app", "a1", exited(143)), box("db", "d1"), box("job", "j1", job)), touched: []Reach{{Project: "ops"}}, want: []string{"app: exited with code 143"}},
 		"one was on its way":         {before: boxes(box("app", "a1", health("starting")), box("db", "d1"), box("job", "j1", job))},
-		"one was ill":                {before: boxes(box("app", "a1", health("unhealthy")), box("db", "d1"), box("job", "j1", job)), want: []string{"app: unhealthy"}},
-		"one was never started":      {before: boxes(box("app", "a1", state("created")), box("db", "d1"), box("job", "j1", job)), want: []string{"app: created, not started"}},
-		"one is missing":             {before: boxes(box("app", "a1"), box("db", "d1")), want: []string{"job: 0 of 1 containers exist"}},
-		"what nobody names":          {before: boxes(box("app", "a1"), box("db", "d1"), box("job", "j1", job), box("hand", "h1", exited(1)))},
+		"one ran between two crashes": {
+			before: boxes(box("app", "a1", func(c *Container) { c.Restarts, c.Up = 2, time.Second }), box("db", "d1"), box("job", "j1", job)),
+			want:   []string{"app: restarted 2 times, runs for less than 10s"},
+		},
+		"one was ill":           {before: boxes(box("app", "a1", health("unhealthy")), box("db", "d1"), box("job", "j1", job)), want: []string{"app: unhealthy"}},
+		"one was never started": {before: boxes(box("app", "a1", state("created")), box("db", "d1"), box("job", "j1", job)), want: []string{"app: created, not started"}},
+		"one is missing":        {before: boxes(box("app", "a1"), box("db", "d1")), want: []string{"job: 0 of 1 containers exist"}},
+		"what nobody names":     {before: boxes(box("app", "a1"), box("db", "d1"), box("job", "j1", job), box("hand", "h1", exited(1)))},
 	} {
 		var got []string
 		for _, e := range Excused(models, host(c.before...), c.touched) {

@@ -177,6 +177,7 @@ func TestBadCommands(t *testing.T) {
 		"line after target":      {deploy(func(d *landfallv1.DeployCommand) { d.TargetSha = sha + "\n" }), "BAD_SHA"},
 		"bad base":               {deploy(func(d *landfallv1.DeployCommand) { d.BaseSha = "HEAD~1" }), "BAD_SHA"},
 		"no base and no reason":  {deploy(func(d *landfallv1.DeployCommand) { d.BaseSha = "" }), "NO_BASE"},
+		"long reason":            {deploy(func(d *landfallv1.DeployCommand) { d.EverythingReason = strings.Repeat("a", 1025) }), "BAD_REASON"},
 		"no digest":              {deploy(func(d *landfallv1.DeployCommand) { d.PlanDigest = "" }), "BAD_DIGEST"},
 		"digest of another kind": {deploy(func(d *landfallv1.DeployCommand) { d.PlanDigest = "md5:" + strings.Repeat("b", 32) }), "BAD_DIGEST"},
 		"short digest":           {deploy(func(d *landfallv1.DeployCommand) { d.PlanDigest = digest[:len(digest)-1] }), "BAD_DIGEST"},
