@@ -35,7 +35,12 @@ func TestPolicyOfTheHost(t *testing.T) {
 		}
 		s.dev.Git("add", "linked")
 		sha := s.push(name, map[string]string{"compose.yml": changed, "app/run.sh": serves(name)})
+		s.coordinate("observer", "plan", "--sha", sha).expect(t, 0, "the host does not have this commit yet")
 		s.untouched(func() { s.deploys(sha, 7, c.says) })
+		if strings.Contains(name, "include") {
+			continue // they are nobody's to allow
+		}
+		s.untouched(func() { s.coordinate("observer", "plan", "--sha", sha).expect(t, 0, "refused by this host", c.says) })
 	}
 	sha := s.push("allowed", map[string]string{
 		"compose.yml": strings.Replace(shopCompose, "  side:\n", "  side:\n    privileged: true\n    pid: host\n", 1), "app/run.sh": serves("two"),

@@ -196,14 +196,14 @@ func (c *Checkout) Dirs() []string {
 
 // SideTree implements ports.Trees. The tree has the checkout's own folder name,
 // because Compose makes the project's name of it.
-func (c *Checkout) SideTree(ctx context.Context, sha string) (string, error) {
+func (c *Checkout) SideTree(ctx context.Context, sha string, use ports.SideUse) (string, error) {
 	if err := c.judgeConfig(ctx); err != nil {
 		return "", err
 	}
 	if err := c.sideDir(); err != nil {
 		return "", err
 	}
-	side, err := c.repo.WorktreeReset(ctx, filepath.Join(c.SideDir, filepath.Base(c.Dir)), sha)
+	side, err := c.repo.WorktreeReset(ctx, filepath.Join(c.SideDir, string(use), filepath.Base(c.Dir)), sha)
 	return side.Dir, err
 }
 

@@ -218,7 +218,7 @@ func TestSideTree(t *testing.T) {
 	w := newWorld(t)
 	target := w.push(map[string]string{"app/main.go": "two\n"})
 	w.fetch(target)
-	dir, err := w.SideTree(t.Context(), target)
+	dir, err := w.SideTree(t.Context(), target, ports.ForProof)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,17 +237,17 @@ func TestSideTree(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "left"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	again, err := w.SideTree(t.Context(), w.host.Head())
+	again, err := w.SideTree(t.Context(), w.host.Head(), ports.ForProof)
 	if err != nil || again != dir {
 		t.Fatalf("again: %s, %v", again, err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "left")); !os.IsNotExist(err) {
 		t.Errorf("a leftover stayed: %v", err)
 	}
-	_, err = w.SideTree(t.Context(), strings.Repeat("e", 40))
+	_, err = w.SideTree(t.Context(), strings.Repeat("e", 40), ports.ForProof)
 	wantFault(t, err, fault.NotFound, "UNKNOWN_COMMIT")
 	w.SideDir = filepath.Join(w.host.Dir, "app", "main.go", "side")
-	_, err = w.SideTree(t.Context(), target)
+	_, err = w.SideTree(t.Context(), target, ports.ForProof)
 	wantFault(t, err, fault.Failed, "SIDE_TREE")
 }
 

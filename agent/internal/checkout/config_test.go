@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -47,7 +48,7 @@ func TestFiltersOfTheRepositoryAreRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, dirty := checkout.Dirty(t.Context())
-			_, side := checkout.SideTree(t.Context(), head)
+			_, side := checkout.SideTree(t.Context(), head, ports.ForProof)
 			for what, err := range map[string]error{"dirty": dirty, "side tree": side} {
 				if (fault.ReasonOf(err) == "FILTER_IN_REPOSITORY") != c.refused {
 					t.Errorf("%s: %v", what, err)

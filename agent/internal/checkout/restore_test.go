@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
@@ -207,7 +208,7 @@ func TestGitRunsAsTheOwner(t *testing.T) {
 	target := w.push(map[string]string{"app/main.go": "two\n", "fresh/file": "x\n"})
 	give(t, w.origin.Dir, otherUID)
 	w.fetch(target)
-	side, err := w.SideTree(t.Context(), target)
+	side, err := w.SideTree(t.Context(), target, ports.ForProof)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -20,13 +21,13 @@ func TestSideDirIsTheOwnersAlone(t *testing.T) {
 		}
 		return info.Mode()
 	}
-	if _, err := w.SideTree(t.Context(), head); err != nil || mode().Perm() != 0o700 {
+	if _, err := w.SideTree(t.Context(), head, ports.ForProof); err != nil || mode().Perm() != 0o700 {
 		t.Errorf("made with %v, %v", mode(), err)
 	}
 	if err := os.Chmod(w.SideDir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.SideTree(t.Context(), head); err != nil || mode().Perm() != 0o700 {
+	if _, err := w.SideTree(t.Context(), head, ports.ForProof); err != nil || mode().Perm() != 0o700 {
 		t.Errorf("an open one stays %v, %v", mode(), err)
 	}
 
@@ -39,7 +40,7 @@ func TestSideDirIsTheOwnersAlone(t *testing.T) {
 	if err := os.Symlink(victim, w.SideDir); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.SideTree(t.Context(), head)
+	_, err = w.SideTree(t.Context(), head, ports.ForProof)
 	wantFault(t, err, fault.Failed, "SIDE_TREE")
 	after, statErr := os.Lstat(victim)
 	entries, readErr := os.ReadDir(victim)
@@ -60,7 +61,7 @@ func TestSideDirOfSomebodyElse(t *testing.T) {
 	if err := os.Chown(w.SideDir, 999, 999); err != nil {
 		t.Fatal(err)
 	}
-	_, err := w.SideTree(t.Context(), w.host.Head())
+	_, err := w.SideTree(t.Context(), w.host.Head(), ports.ForProof)
 	wantFault(t, err, fault.Failed, "SIDE_TREE")
 	if err != nil && !strings.Contains(err.Error(), "mv "+w.SideDir) {
 		t.Errorf("it does not say what to do: %v", err)

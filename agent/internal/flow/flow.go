@@ -6,6 +6,7 @@
 package flow
 
 import (
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -35,6 +36,8 @@ type Flows struct {
 	ports  ports.Ports
 	policy Policy
 	log    hclog.Logger
+
+	planning sync.Mutex // the side tree of plans is one
 }
 
 // New makes the operations of a host, and the engine that runs them. It starts nothing; see [engine.Engine.Start].

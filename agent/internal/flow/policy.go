@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/pipeline"
@@ -41,4 +42,32 @@ func (f flow) judgeCheckout(ctx context.Context, plan *pipeline.Plan, projects m
 		}
 		return fmt.Sprintf("%d services", len(picture.Keys(models))), f.judgePolicy(models, now)
 	})
+}
+
+// PolicyAt renders the compose files of a plan's target as a proof does, and says what the policy of this host finds in them, a line each. The
+// commit must be known here.
+func (f *Flows) PolicyAt(ctx context.Context, plan *pipeline.Plan) ([]string, error) {
+	f.planning.Lock()
+	defer f.planning.Unlock()
+	tree, err := f.ports.Trees.SideTree(ctx, plan.Target, ports.ForPlan)
+	if err != nil {
+		return nil, err
+	}
+	models, err := f.ports.Runtime.Prove(ctx, plan, tree, func(operation.Stream, string, bool) {})
+	if err != nil {
+		return nil, err
+	}
+	now, err := f.ports.Restorer.Look(ctx, nil, nil, true)
+	if err != nil {
+		return nil, err
+	}
+	refusals, warnings := f.policy.Services.Check(models, f.ports.Trees.Dirs(), now)
+	var lines []string
+	for _, r := range refusals {
+		lines = append(lines, "refused by this host: "+warningText(r))
+	}
+	for _, w := range warnings {
+		lines = append(lines, "warned of by this host: "+warningText(w))
+	}
+	return lines, nil
 }

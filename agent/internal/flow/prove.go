@@ -167,7 +167,7 @@ func (d *deployment) compile(ctx context.Context, _ ports.Output) (string, error
 
 // render renders the target's compose files in a side tree.
 func (d *deployment) render(ctx context.Context, out ports.Output) (string, error) {
-	tree, err := d.ports.Trees.SideTree(ctx, d.plan.Target)
+	tree, err := d.ports.Trees.SideTree(ctx, d.plan.Target, ports.ForProof)
 	if err != nil {
 		return "", err
 	}

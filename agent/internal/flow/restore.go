@@ -132,7 +132,7 @@ func (b *restoration) ready(ctx context.Context, out ports.Output) error {
 	if err != nil {
 		return err
 	}
-	tree, err := b.ports.Trees.SideTree(ctx, b.target)
+	tree, err := b.ports.Trees.SideTree(ctx, b.target, ports.ForProof)
 	if err != nil {
 		return err
 	}

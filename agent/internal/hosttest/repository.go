@@ -241,7 +241,7 @@ const sidePrefix = "/side/"
 func (t Trees) Dirs() []string { return []string{Dir} }
 
 // SideTree implements ports.Trees.
-func (t Trees) SideTree(ctx context.Context, sha string) (string, error) {
+func (t Trees) SideTree(ctx context.Context, sha string, _ ports.SideUse) (string, error) {
 	if err := t.h.call(ctx, "Trees.SideTree", nil); err != nil {
 		return "", err
 	}

@@ -81,9 +81,18 @@ type Trees interface {
 	Pipeline(ctx context.Context, sha string) (*pipeline.Config, error)
 	// Dirs are the checkout's folder by each path that leads to it: as it is configured, and without symbolic links.
 	Dirs() []string
-	// SideTree lays the commit out in a directory beside the checkout, for proofs.
-	SideTree(ctx context.Context, sha string) (dir string, err error)
+	// SideTree lays the commit out in a directory beside the checkout, one for each use: the next call for it lays out another.
+	SideTree(ctx context.Context, sha string, use SideUse) (dir string, err error)
 }
+
+// SideUse is what a side tree is for.
+type SideUse string
+
+// The uses.
+const (
+	ForProof SideUse = ""     // of the operation that runs
+	ForPlan  SideUse = "plan" // of a plan that somebody wants to see
+)
 
 // Checkout is the working tree the stacks run from. Every method may be repeated.
 type Checkout interface {

@@ -176,12 +176,16 @@ func (d diagnosticsService) GetPlan(ctx context.Context, req *landfallv1.GetPlan
 		everything = "nothing was deployed here yet"
 	}
 	wanted := flow.PlanRequest{Base: base, Target: req.GetTargetSha(), Everything: everything}
-	return ask(ctx, d.desk, fmt.Sprintf("GetPlan %q", []string{base, wanted.Target, everything}), func(ctx context.Context) (*landfallv1.GetPlanResponse, error) {
+	return ask(ctx, d.desk, fmt.Sprintf("GetPlan %q %v", []string{base, wanted.Target, everything}, req.GetPolicy()), func(ctx context.Context) (*landfallv1.GetPlanResponse, error) {
 		plan, err := d.planFor(ctx, wanted)
 		if err != nil {
 			return nil, err
 		}
 		wire, err := planpb.FromPlan(plan)
+		if err != nil || !req.GetPolicy() {
+			return &landfallv1.GetPlanResponse{Plan: wire}, err
+		}
+		wire.Notes, err = d.engine.PolicyAt(ctx, plan)
 		return &landfallv1.GetPlanResponse{Plan: wire}, err
 	})
 }

@@ -181,6 +181,12 @@ func (c *Client) Operation(ctx context.Context, id string) (*landfallv1.Operatio
 	return resp.GetOperation(), resp.GetPlan(), err
 }
 
+// Policy says what the policy of the host finds in the compose files of a commit that it knows, a line each. One that it does not know is NotFound.
+func (c *Client) Policy(ctx context.Context, target, base, everything string) ([]string, error) {
+	resp, err := look(ctx, c, c.diagnostics.GetPlan, &landfallv1.GetPlanRequest{TargetSha: target, BaseSha: base, EverythingReason: everything, Policy: true})
+	return resp.GetPlan().GetNotes(), err
+}
+
 // Pause pauses convergence; see the protocol.
 func (c *Client) Pause(ctx context.Context, req *landfallv1.PauseRequest) (*landfallv1.GitOpsStatus, error) {
 	resp, err := look(ctx, c, c.gitops.Pause, req)

@@ -6,9 +6,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
+	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline/planpb"
 )
 
@@ -71,6 +73,9 @@ func runPlan(ctx context.Context, g *globals, o planOptions) error {
 	}
 	c = s.foretell(ctx, c)
 	notes := c.notes()
+	if from.host != nil {
+		notes = append(notes, g.policyNotes(ctx, c, target)...)
+	}
 	if from.host != nil && !o.allowOlder {
 		err := s.refuseOlder(ctx, from, target)
 		if err != nil && !g.job.InActions {
@@ -99,4 +104,19 @@ func (c compiled) wire() (*landfallv1.Plan, error) {
 	}
 	wire.AnyDeploy = c.deploys()
 	return wire, nil
+}
+
+// policyNotes are what the host's policy finds in the target's compose files. That nobody knows yet keeps nobody from planning.
+func (g *globals) policyNotes(ctx context.Context, c compiled, target string) (notes []string) {
+	err := g.connected(ctx, func(ctx context.Context, client *agentclient.Client) (err error) {
+		notes, err = client.Policy(ctx, target, c.set.Base, c.set.Everything)
+		return err
+	})
+	switch {
+	case fault.KindOf(err) == fault.NotFound:
+		return []string{"the host does not have this commit yet: what its policy says of the compose files is told when it is deployed, before anything is touched"}
+	case err != nil:
+		return []string{"what the host's policy says of the compose files is not known: " + err.Error()}
+	}
+	return notes
 }

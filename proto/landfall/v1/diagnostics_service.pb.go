@@ -1568,8 +1568,10 @@ type GetPlanRequest struct {
 	BaseSha string `protobuf:"bytes,2,opt,name=base_sha,json=baseSha,proto3" json:"base_sha,omitempty"`
 	// Why every flag is set; empty when the flags are computed from the changed paths.
 	EverythingReason string `protobuf:"bytes,3,opt,name=everything_reason,json=everythingReason,proto3" json:"everything_reason,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Whether the target's compose files are rendered and held to the policy of this host; findings are notes of the plan.
+	Policy        bool `protobuf:"varint,4,opt,name=policy,proto3" json:"policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetPlanRequest) Reset() {
@@ -1621,6 +1623,13 @@ func (x *GetPlanRequest) GetEverythingReason() string {
 		return x.EverythingReason
 	}
 	return ""
+}
+
+func (x *GetPlanRequest) GetPolicy() bool {
+	if x != nil {
+		return x.Policy
+	}
+	return false
 }
 
 // GetPlanResponse carries a plan.
@@ -2045,12 +2054,13 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\tcontainer\x18\x03 \x01(\tR\tcontainer\x125\n" +
 	"\blog_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\alogTime\x121\n" +
 	"\x06stream\x18\x05 \x01(\x0e2\x19.landfall.v1.OutputStreamR\x06stream\x12\x12\n" +
-	"\x04text\x18\x06 \x01(\tR\x04text\"w\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\"\x8f\x01\n" +
 	"\x0eGetPlanRequest\x12\x1d\n" +
 	"\n" +
 	"target_sha\x18\x01 \x01(\tR\ttargetSha\x12\x19\n" +
 	"\bbase_sha\x18\x02 \x01(\tR\abaseSha\x12+\n" +
-	"\x11everything_reason\x18\x03 \x01(\tR\x10everythingReason\"8\n" +
+	"\x11everything_reason\x18\x03 \x01(\tR\x10everythingReason\x12\x16\n" +
+	"\x06policy\x18\x04 \x01(\bR\x06policy\"8\n" +
 	"\x0fGetPlanResponse\x12%\n" +
 	"\x04plan\x18\x01 \x01(\v2\x11.landfall.v1.PlanR\x04plan\"h\n" +
 	"\x16GetRollbackPlanRequest\x12#\n" +
