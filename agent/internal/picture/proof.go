@@ -14,7 +14,7 @@ import (
 // Proof is what a commit is proven against: what runs, by an engine that was asked, and the compose files that made it.
 type Proof struct {
 	Now     Picture
-	Present []Model // of the commit that is checked out; empty where its compose files do not render
+	Present []Model // of the commit that is checked out, as far as its compose files render, and of the one that was deployed last, as recorded
 	Target  []Model // of the commit to deploy
 	Steps   []pipeline.Step
 	Dirs    []string // the checkout's folder, by each path that leads to it
@@ -56,12 +56,16 @@ func (f Findings) Err() error {
 func (p Proof) Find() Findings {
 	var f Findings
 	f.Refusals = append(f.Refusals, p.doubled()...)
+	if len(f.Refusals) == 0 {
+		f.Refusals = append(f.Refusals, p.renamed()...)
+	}
 	f.Leaving = p.leaving()
 	f.Refusals = append(f.Refusals, p.namesTaken(f.Leaving)...)
 	f.Refusals = append(f.Refusals, p.missing()...)
 	refused, warned := p.networks()
 	f.Refusals, f.Warnings = append(f.Refusals, refused...), append(f.Warnings, warned...)
 	f.Warnings = append(f.Warnings, p.volumes()...)
+	f.Warnings = append(f.Warnings, p.startsEmpty(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unnamed(f.Leaving)...)
 	return f
 }
@@ -85,7 +89,7 @@ func (p Proof) doubled() []Finding {
 				found = append(found, Finding{
 					fault.Refused, "PROJECT_RENAMED",
 					fmt.Sprintf("stack %s: %s runs as compose project %q, the target would run it as %q: every container would exist twice, on volumes of its own", m.Stack, name, c.Project, m.Project),
-					fmt.Sprintf("keep the name (name: %s in the compose file, or project: %s in landfall.yaml), or move its data and take it down by hand first: docker compose -p %s down", c.Project, c.Project, c.Project),
+					keepProject(c.Project),
 				})
 			}
 		}

@@ -30,6 +30,12 @@ func with(m Model, name string, change func(*NetworkSpec)) Model {
 	return m
 }
 
+// files gives a model compose files.
+func files(m Model, names ...string) Model {
+	m.Files = names
+	return m
+}
+
 func external(n *NetworkSpec) { n.External = true }
 
 func label(value string) func(*NetworkSpec) {
@@ -67,6 +73,23 @@ func TestProof(t *testing.T) {
 		"renamed project is told once": {
 			present: []Model{stack("core of shop", "app", "db")}, target: []Model{stack("core of store", "app", "db")}, now: boxes(box("app", "a1"), box("db", "d1")),
 			refused: []string{"PROJECT_RENAMED: app runs"}, leaving: []string{"shop/app", "shop/db"},
+		},
+		"project and service renamed": {
+			present: []Model{stack("core of shop", "db")}, target: []Model{stack("core of store", "postgres")}, now: boxes(box("db", "d1")),
+			refused: []string{`PROJECT_RENAMED: stack core: runs as compose project "shop", the target would run it as "store"`}, leaving: []string{"shop/db"},
+		},
+		"stack, project and service renamed, the file the same": {
+			present: []Model{files(stack("shop", "db"), "base.yml", "compose.yml")}, target: []Model{files(stack("store", "postgres"), "compose.yml")}, now: boxes(box("db", "d1")),
+			refused: []string{"PROJECT_RENAMED: stack store: runs as"}, leaving: []string{"shop/db"},
+		},
+		"a stack leaves and another comes, with a file that all have": {
+			present: []Model{files(stack("shop", "db"), "base.yml", "a.yml"), files(stack("ops", "vpn"), "base.yml", "b.yml")},
+			target:  []Model{files(stack("store", "postgres"), "base.yml", "c.yml"), files(stack("ops", "vpn"), "base.yml", "b.yml")},
+			now:     boxes(box("db", "d1"), box("ops/vpn", "v1")), leaving: []string{"shop/db"},
+		},
+		"project and service renamed, nothing runs": {present: []Model{stack("core of shop", "db")}, target: []Model{stack("core of store", "postgres")}},
+		"project and service renamed, taken over by hand": {
+			present: []Model{stack("core of shop", "db")}, target: []Model{stack("core of ops", "postgres")}, now: boxes(box("db", "d1"), box("ops/postgres", "p1")), leaving: []string{"shop/db"},
 		},
 		"moved file, and HEAD does not render": {
 			target: []Model{stack("core of deploy", "app")}, elsewhere: boxes(box("other/app", "a1", dir("/srv/shop/sub"))), refused: []string{"PROJECT_RENAMED: "},
@@ -162,9 +185,32 @@ func TestProof(t *testing.T) {
 		"definition of an external network":           {target: []Model{with(app, "shop_back", func(n *NetworkSpec) { n.External, n.Internal = true, true })}, networks: is("1"), steps: []pipeline.Step{up("core")}},
 
 		// volumes
-		"volume as it is":              {target: []Model{with(app, "vol", label("1"))}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Driver: "local", Labels: map[string]string{"x": "1"}}}}},
-		"volume that is new":           {target: []Model{with(app, "vol", label("1"))}},
-		"volume definition":            {target: []Model{with(app, "vol", label("2"))}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Labels: map[string]string{"x": "1"}}}}, warned: []string{"VOLUME_DIFFERS: kept with its data"}},
+		"volume as it is":    {target: []Model{with(app, "vol", label("1"))}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Driver: "local", Labels: map[string]string{"x": "1"}}}}},
+		"volume that is new": {target: []Model{with(app, "vol", label("1"))}},
+		"volume definition":  {target: []Model{with(app, "vol", label("2"))}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Labels: map[string]string{"x": "1"}}}}, warned: []string{"VOLUME_DIFFERS: kept with its data"}},
+		"volume renamed": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, target: []Model{stack("core of shop", "db mounts:shop_pgdata=/data")},
+			now: boxes(box("db", "d1")), volumes: []Volume{{Name: "shop_pg"}}, warned: []string{"VOLUME_NEW: db gets the new volume shop_pgdata at /data, which starts empty; the data stay in volume shop_pg"},
+		},
+		"volume and service renamed": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, target: []Model{stack("core of shop", "postgres mounts:shop_pgdata=/data")},
+			now: boxes(box("db", "d1")), volumes: []Volume{{Name: "shop_pg"}}, leaving: []string{"shop/db"}, warned: []string{"VOLUME_NEW: postgres gets the new volume shop_pgdata"},
+		},
+		"volume that had no name": {
+			present: []Model{stack("core of shop", "db mounts:=/data")}, target: []Model{stack("core of shop", "db mounts:shop_pg=/data")},
+			now: boxes(box("db", "d1")), warned: []string{"VOLUME_NEW: the data stay in a volume without a name"},
+		},
+		"volume that exists in the place of another": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, target: []Model{stack("core of shop", "db mounts:shop_pgdata=/data")},
+			now: boxes(box("db", "d1")), volumes: []Volume{{Name: "shop_pg"}, {Name: "shop_pgdata"}},
+		},
+		"volume that leads elsewhere in the place of another": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, now: boxes(box("db", "d1")), volumes: []Volume{{Name: "shop_pg"}},
+			target: []Model{with(stack("core of shop", "db mounts:vol=/data"), "vol", func(n *NetworkSpec) { n.Options = map[string]string{"device": "/mnt/pg"} })},
+		},
+		"volume in a place that had none": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, target: []Model{stack("core of shop", "db mounts:shop_pg=/logs")}, now: boxes(box("db", "d1")),
+		},
 		"external volume's definition": {target: []Model{with(app, "vol", external)}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Labels: map[string]string{"x": "1"}}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
