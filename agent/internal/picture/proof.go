@@ -15,6 +15,7 @@ import (
 type Proof struct {
 	Now     Picture
 	Present []Model // of the commit that is checked out, as far as its compose files render, and of the one that was deployed last, as recorded
+	Unread  string  // the commit that is checked out, where nobody knows what its compose files name; "" else
 	Target  []Model // of the commit to deploy
 	Steps   []pipeline.Step
 	Dirs    []string // the checkout's folder, by each path that leads to it
@@ -67,6 +68,7 @@ func (p Proof) Find() Findings {
 	f.Warnings = append(f.Warnings, p.volumes()...)
 	f.Warnings = append(f.Warnings, p.startsEmpty(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unnamed(f.Leaving)...)
+	f.Warnings = append(f.Warnings, p.unread(f.Leaving)...)
 	return f
 }
 
@@ -102,6 +104,11 @@ func (p Proof) ours(c Container) bool {
 	if slices.Contains(Projects(p.Present), c.Project) {
 		return true
 	}
+	return p.madeHere(c)
+}
+
+// madeHere reports whether a container was made by Compose in this checkout.
+func (p Proof) madeHere(c Container) bool {
 	return slices.ContainsFunc(p.Dirs, func(dir string) bool {
 		dir = strings.TrimSuffix(dir, "/") + "/"
 		return strings.HasPrefix(c.WorkingDir+"/", dir)
@@ -280,4 +287,26 @@ func (p Proof) unnamed(leaving []Key) []Finding {
 		return nil
 	}
 	return []Finding{{fault.Failed, "UNNAMED_SERVICES", "no compose file names " + strings.Join(names, ", ") + "; left as they are", "remove them by hand if nobody needs them: docker rm --force"}}
+}
+
+// unread finds what was made in this checkout and may have left the compose files, where they cannot be read: nobody knows, and it runs on.
+func (p Proof) unread(leaving []Key) []Finding {
+	if p.Unread == "" {
+		return nil
+	}
+	var names []string
+	for _, c := range slices.Concat(p.Now.Containers, p.Now.Elsewhere) {
+		if c.Project != "" && p.madeHere(c) && !slices.Contains(Projects(p.Target), c.Project) && !slices.Contains(leaving, c.Key()) {
+			names = append(names, c.Key().String())
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return []Finding{{
+		fault.Failed, "HEAD_UNREADABLE",
+		fmt.Sprintf("the compose files of %s, which is checked out, cannot be read, so nobody knows whether %s left them; left as they are", p.Unread, strings.Join(slices.Compact(names), ", ")),
+		"remove by hand what nobody needs any more: docker rm --force",
+	}}
 }

@@ -58,6 +58,7 @@ func TestProof(t *testing.T) {
 		elsewhere       []Container
 		networks        []Network
 		volumes         []Volume
+		unread          string
 		steps           []pipeline.Step
 		refused, warned []string // "REASON: part of the message"
 		leaving         []string
@@ -115,6 +116,13 @@ func TestProof(t *testing.T) {
 		},
 		"unnamed services stay":     {present: []Model{app}, target: []Model{app}, now: boxes(box("app", "a1"), box("hand", "h1")), warned: []string{"UNNAMED_SERVICES: names shop/hand; left"}},
 		"HEAD that does not render": {target: []Model{app}, now: boxes(box("app", "a1"), box("db", "d1")), warned: []string{"UNNAMED_SERVICES: names shop/db"}},
+		"HEAD that does not render, and what was made in the checkout": {
+			target: []Model{app}, unread: "abc", now: boxes(box("app", "a1")), warned: []string{"HEAD_UNREADABLE: the compose files of abc, which is checked out, cannot be read, so nobody knows whether extra/worker left them"},
+			elsewhere: boxes(box("extra/worker", "w1", dir("/srv/shop")), box("extra/worker", "w2", dir("/srv/shop")), box("other/x", "x1", dir("/srv/shopping")), Container{ID: "x", Name: "x"}),
+		},
+		"HEAD that does not render, and what a record names": {
+			present: []Model{stack("extra", "worker")}, target: []Model{app}, unread: "abc", now: boxes(box("extra/worker", "w1", dir("/srv/shop"))), leaving: []string{"extra/worker"},
+		},
 		"unnamed services of a project that is not of the target": {
 			present: []Model{app, stack("ops", "vpn")}, target: []Model{app}, now: boxes(box("app", "a1"), box("ops/hand", "h1")),
 		},
@@ -222,7 +230,7 @@ func TestProof(t *testing.T) {
 			}
 			now := host(c.now...).elsewhere(c.elsewhere...)
 			now.Networks, now.Volumes = c.networks, c.volumes
-			f := Proof{Now: now, Present: c.present, Target: c.target, Steps: c.steps, Dirs: []string{"/srv/shop", "/data/shop/"}}.Find()
+			f := Proof{Now: now, Present: c.present, Unread: c.unread, Target: c.target, Steps: c.steps, Dirs: []string{"/srv/shop", "/data/shop/"}}.Find()
 			found(t, "refused", f.Refusals, c.refused)
 			found(t, "warned", f.Warnings, c.warned)
 			equal(t, "leaving", f.Leaving, keys(c.leaving...))
