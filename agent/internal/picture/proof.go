@@ -63,7 +63,7 @@ func (p Proof) Find() Findings {
 	f.Leaving = p.leaving()
 	f.Refusals = append(f.Refusals, p.namesTaken(f.Leaving)...)
 	f.Refusals = append(f.Refusals, p.missing()...)
-	refused, warned := p.networks()
+	refused, warned := p.networks(f.Leaving)
 	f.Refusals, f.Warnings = append(f.Refusals, refused...), append(f.Warnings, warned...)
 	f.Warnings = append(f.Warnings, p.volumes()...)
 	f.Warnings = append(f.Warnings, p.startsEmpty(f.Leaving)...)
@@ -186,71 +186,6 @@ func (p Proof) missing() []Finding {
 		}
 	}
 	return found
-}
-
-// networks finds networks whose definition changes. Compose makes such a network anew, for which it takes the services of one up off it: where
-// others are on it they lose their network, and it fails.
-func (p Proof) networks() (refused, warned []Finding) {
-	for _, m := range p.Target {
-		for _, name := range slices.Sorted(maps.Keys(m.Networks)) {
-			i := slices.IndexFunc(p.Now.Networks, func(n Network) bool { return n.Name == name })
-			if i < 0 || m.Networks[name].External {
-				continue
-			}
-			differs := m.Networks[name].differs(p.Now.Networks[i].NetworkSpec)
-			if differs == "" {
-				continue
-			}
-			on := p.Now.attached(name)
-			left, touched := p.notUpped(m, name, on)
-			switch {
-			case !touched:
-				warned = append(warned, Finding{
-					fault.Failed, "NETWORK_DIFFERS",
-					fmt.Sprintf("stack %s: network %s is not as the compose files define it (%s), and no step of this plan changes that", m.Stack, name, differs),
-					"bring the whole stack up: an action with up: {stack: " + m.Stack + "}",
-				})
-			case len(left) > 0:
-				refused = append(refused, Finding{
-					fault.Refused, "NETWORK_IN_USE",
-					fmt.Sprintf("stack %s: the definition of network %s changes (%s), so it has to be made anew, but %s would be cut off from it", m.Stack, name, differs, strings.Join(left, ", ")),
-					"take down what is on it first (docker compose down of those stacks), or bring everything on it up in one step",
-				})
-			}
-		}
-	}
-	return refused, warned
-}
-
-// notUpped lists who of those in a network the first up that has to do with it does not bring up; touched is false where there is none.
-func (p Proof) notUpped(m Model, network string, on []Container) (left []string, touched bool) {
-	for _, s := range p.Steps {
-		if s.Stack() != m.Stack || (s.Up == nil && s.Recreate == nil) {
-			continue
-		}
-		names := m.Matching(s.Services())
-		if noDeps := (s.Up != nil && s.Up.NoDeps) || (s.Recreate != nil && s.Recreate.NoDeps); !noDeps {
-			names = slices.Sorted(maps.Keys(m.closure(names)))
-		}
-		if !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(m.Services[name].Networks, network) }) {
-			continue
-		}
-		for _, c := range on {
-			if c.Project != m.Project || !slices.Contains(names, c.Service) {
-				left = append(left, whose(c))
-			}
-		}
-		slices.Sort(left)
-		return slices.Compact(left), true
-	}
-	return nil, false
-}
-
-func whose(c Container) string {
-	if c.Project == "" {
-		return c.Name
-	}
-	return c.Key().String()
 }
 
 // volumes finds volumes whose definition changes. Their data stays, and so does the old definition.

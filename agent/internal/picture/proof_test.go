@@ -49,7 +49,7 @@ func TestProof(t *testing.T) {
 		return with(stack("core of shop", services...), "shop_back", label(value))
 	}
 	is := func(value string) []Network {
-		return []Network{{Name: "shop_back", NetworkSpec: NetworkSpec{Driver: "bridge", Labels: map[string]string{"x": value}}}}
+		return []Network{{Name: "shop_back", Project: "shop", NetworkSpec: NetworkSpec{Driver: "bridge", Labels: map[string]string{"x": value}}}}
 	}
 	appOn, dbOn := box("app", "a1", on("shop_back")), box("db", "d1", on("shop_back"))
 	for name, c := range map[string]struct {
@@ -189,6 +189,21 @@ func TestProof(t *testing.T) {
 			target: []Model{back("2", "app on:shop_back")}, networks: is("1"), now: boxes(appOn), elsewhere: boxes(Container{ID: "h", Name: "by-hand", Networks: []Attachment{{Network: "shop_back"}}}),
 			steps: []pipeline.Step{up("core")}, refused: []string{"NETWORK_IN_USE: but by-hand would be cut off"},
 		},
+		"network definition changes, and who would be cut off leaves": {
+			present: []Model{back("1", "app on:shop_back", "db on:shop_back")}, target: []Model{back("2", "app on:shop_back")}, networks: is("1"), now: boxes(appOn, dbOn), steps: []pipeline.Step{up("core")},
+			leaving: []string{"shop/db"},
+		},
+		"network of somebody else's": {
+			target: []Model{back("1", "app on:shop_back")}, networks: []Network{{Name: "shop_back"}}, steps: []pipeline.Step{up("core")},
+			refused: []string{"NETWORK_TAKEN: stack core wants to make the network shop_back"},
+		},
+		"network of somebody else's, and no step is about it": {
+			target: []Model{back("1", "app on:shop_back")}, networks: []Network{{Name: "shop_back"}}, steps: []pipeline.Step{up("ops")}, warned: []string{"NETWORK_TAKEN: shop_back"},
+		},
+		"network of another project": {
+			target: []Model{back("1", "app on:shop_back")}, networks: []Network{{Name: "shop_back", Project: "other", NetworkSpec: is("1")[0].NetworkSpec}}, steps: []pipeline.Step{up("core")},
+		},
+		"network of somebody else's, external":        {target: []Model{with(app, "shop_back", external)}, networks: []Network{{Name: "shop_back"}}, steps: []pipeline.Step{up("core")}},
 		"network definition changes, nobody is on it": {target: []Model{back("2", "app on:shop_back")}, networks: is("1"), steps: []pipeline.Step{up("core")}},
 		"definition of an external network":           {target: []Model{with(app, "shop_back", func(n *NetworkSpec) { n.External, n.Internal = true, true })}, networks: is("1"), steps: []pipeline.Step{up("core")}},
 
