@@ -9,8 +9,8 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 )
 
-// networks finds networks that Compose did not make, and those whose definition changes. Compose makes such a network anew, for which it takes the services of one up off it: where
-// others are on it they lose their network, and it fails. Who leaves is gone before.
+// networks finds networks that Compose did not make, and those whose definition changes. Compose makes these anew, for which it takes the services
+// of one up off them: where others are on one they lose their network, and it fails. Who leaves is gone before.
 func (p Proof) networks(leaving []Key) (refused, warned []Finding) {
 	for _, m := range p.Target {
 		for _, name := range slices.Sorted(maps.Keys(m.Networks)) {
@@ -55,7 +55,7 @@ func (p Proof) networks(leaving []Key) (refused, warned []Finding) {
 func networkTaken(m Model, name string) Finding {
 	return Finding{
 		fault.Refused, "NETWORK_TAKEN",
-		fmt.Sprintf("stack %s wants to make the network %s, but there is one of that name that Compose did not make, and that it does not use", m.Stack, name),
+		fmt.Sprintf("stack %s wants to make the network %s, but there is one of that name that Compose did not make, and refuses to use", m.Stack, name),
 		fmt.Sprintf("use the one there is (external: true in the compose file), give it another name, or remove it: docker network rm %s", name),
 	}
 }
