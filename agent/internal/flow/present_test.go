@@ -2,6 +2,8 @@ package flow_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 
 	"ataraxis.dev/landfall/agent/internal/hosttest"
@@ -45,4 +47,24 @@ func TestWhatLeavesIsKnownFromTheRecord(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatNobodyCanMakeAgainIsTold: what left is gone when the deploy fails, and the commit to go back to does not name it.
+func TestWhatNobodyCanMakeAgainIsTold(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		first := b.Head()
+		b.deployed(first)
+		pulled := b.Push(map[string]string{"compose.extra.yml": "worker\n"})
+		b.Checkout(pulled)
+		b.Answer("web", func(int) operation.ProbeResult {
+			if b.Head() == pulled {
+				return good("good")
+			}
+			return bad("502")
+		})
+		op := b.movedDeploy(first, pulled, b.Push(map[string]string{"app/main.go": "two"}))
+		if op.State != operation.RollbackFailed || !strings.Contains(op.Summary+fmt.Sprint(op.Failure, op.Warnings), "extra/mailer has 0 containers, it had 1") {
+			t.Errorf("ended in %s, %q, %+v", op.State, op.Summary, op.Failure)
+		}
+	})
 }
