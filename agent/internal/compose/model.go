@@ -71,6 +71,7 @@ func (s *renderedService) UnmarshalJSON(raw []byte) error {
 type renderedMount struct {
 	Type   string `json:"type"`
 	Source string `json:"source"` // absolute for type bind, the volume's key for type volume, "" for one without a name
+	Target string `json:"target"` // where its container has it
 
 	unknown []string
 }
@@ -173,7 +174,7 @@ func (c *Compose) renderIn(ctx context.Context, plan *pipeline.Plan, stack pipel
 	}
 	t := tree{c.dir, cmp.Or(dir, c.dir)}
 	m := r.model(stack.Name, t)
-	m.Reads = t.reads(stack, plan.Environment)
+	m.Files, m.Reads = stack.Files, t.reads(stack, plan.Environment)
 	return m, nil
 }
 
@@ -230,6 +231,14 @@ func (r rendered) spec(name string, s renderedService, t tree) picture.Spec {
 	slices.Sort(spec.Networks)
 	for _, source := range r.sources(s) {
 		spec.Places = append(spec.Places, t.places(source)...)
+	}
+	for _, v := range s.Volumes {
+		if v.Type == "volume" {
+			if spec.Mounts == nil {
+				spec.Mounts = map[string]string{}
+			}
+			spec.Mounts[v.Target] = r.Volumes[v.Source].Name
+		}
 	}
 	spec.Missing = r.missing(s, t)
 	spec.Power, spec.Pulls = r.powerOf(s, t), s.pulls()

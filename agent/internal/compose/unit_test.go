@@ -129,6 +129,19 @@ func TestDifference(t *testing.T) {
 	}
 }
 
+func TestModelTellsTheMountsOfVolumes(t *testing.T) {
+	t.Parallel()
+	var r rendered
+	if err := json.Unmarshal([]byte(`{"name": "shop", "volumes": {"pg": {"name": "shop_pg"}}, "services": {"db": {"volumes": [
+		{"type": "volume", "source": "pg", "target": "/data"}, {"type": "volume", "target": "/cache"}, {"type": "bind", "source": "/srv", "target": "/srv"}]}, "app": {}}}`), &r); err != nil {
+		t.Fatal(err)
+	}
+	m := r.model("core", tree{"/checkout", "/checkout"})
+	if d := cmp.Diff(map[string]string{"/data": "shop_pg", "/cache": ""}, m.Services["db"].Mounts); d != "" || m.Services["app"].Mounts != nil {
+		t.Errorf("mounts (-want +got):\n%s%v", d, m.Services["app"].Mounts)
+	}
+}
+
 func TestModelOfARealConfiguration(t *testing.T) {
 	t.Parallel()
 	raw, err := os.ReadFile("testdata/config.json") // docker compose config --format json, Compose 2.40.3

@@ -236,7 +236,7 @@ func (d *deployment) undo(ctx context.Context) error {
 	b := &restoration{
 		flow: d.flow, target: op.PreDeploy, left: op.Target, fallback: op.Target,
 		before: d.before, excused: d.proven.Excused,
-		leftServices: d.proven.Services, touched: reachOf(op, d.plan, d.proven), built: picture.ReachOf(builds(started(op, d.plan)), d.proven.Projects),
+		leftServices: slices.Concat(d.proven.Services, d.proven.Leaving), touched: reachOf(op, d.plan, d.proven), built: picture.ReachOf(builds(started(op, d.plan)), d.proven.Projects),
 	}
 	held := d.hold(d.Run, "rolling back "+short(op.Target)) // whatever comes of it, the old version has to run again
 	reached := op.Reached()

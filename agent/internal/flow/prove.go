@@ -209,13 +209,13 @@ func (d *deployment) compare(ctx context.Context, out ports.Output) (string, err
 
 // against looks at everything that runs, and at what a commit would do to it. steps are those that the operation would do.
 func (f flow) against(ctx context.Context, target []picture.Model, steps []pipeline.Step) (now picture.Picture, findings picture.Findings, err error) {
-	present := f.headModels(ctx) // fewer where some do not render, which the target may mend
+	present, unread := f.present(ctx) // fewer where some do not render, which the target may mend
 	all := slices.Concat(target, present)
 	now, err = f.ports.Restorer.Look(ctx, picture.Projects(all), picture.Refs(all), true)
 	if err != nil {
 		return now, findings, err
 	}
-	proof := picture.Proof{Now: now, Present: present, Target: target, Steps: steps, Dirs: f.ports.Trees.Dirs()}
+	proof := picture.Proof{Now: now, Present: present, Unread: unread, Target: target, Steps: steps, Dirs: f.ports.Trees.Dirs()}
 	return now, proof.Find(), nil
 }
 

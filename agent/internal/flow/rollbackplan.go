@@ -102,7 +102,11 @@ func (f *Flows) planOfTheDifference(ctx context.Context, plan RollbackPlan) (Rol
 	}
 	plan.Warnings = append(plan.Warnings, fmt.Sprintf("no operation remembers what ran with %s: its images are built again, and %d steps are done, those that a deploy of the difference would do", short(plan.Target), len(steps.Steps)))
 	touched := map[picture.Key]string{}
-	for _, m := range f.headModels(ctx) {
+	models, err := f.rendered(ctx)
+	if err != nil {
+		f.log.Warn("the compose files that are checked out do not render as a whole", "error", err)
+	}
+	for _, m := range models {
 		for _, s := range steps.Steps {
 			if s.Stack() != m.Stack || (s.Up == nil && s.Recreate == nil && s.Restart == nil) {
 				continue
@@ -122,19 +126,6 @@ func (f *Flows) planOfTheDifference(ctx context.Context, plan RollbackPlan) (Rol
 	}
 	plan.Kept -= len(plan.Deeds)
 	return plan, nil
-}
-
-// headModels are the models of the commit that is checked out, as far as they render.
-func (f *Flows) headModels(ctx context.Context) []picture.Model {
-	plan, err := f.PlanNow(ctx)
-	var models []picture.Model
-	if err == nil {
-		models, err = f.ports.Runtime.Models(ctx, plan)
-	}
-	if err != nil {
-		f.log.Warn("the compose files that are checked out do not render as a whole", "error", err)
-	}
-	return models
 }
 
 // ImagesGone lists services whose image the newest successful operation's rollback would need and that is gone: somebody pruned it. It is

@@ -219,7 +219,7 @@ func (f *fleet) picture(projects, refs []string, whole bool) picture.Picture {
 	}
 	if whole {
 		for name, spec := range f.networks {
-			p.Networks = append(p.Networks, picture.Network{ID: digest("network", name), Name: name, NetworkSpec: spec})
+			p.Networks = append(p.Networks, picture.Network{ID: digest("network", name), Name: name, Project: name, NetworkSpec: spec}) // who made it matters not, as long as Compose did
 		}
 		for name, spec := range f.volumes {
 			p.Volumes = append(p.Volumes, picture.Volume{Name: name, VolumeSpec: spec})

@@ -46,6 +46,7 @@ func (r Restore) wrong(k Key, now Picture) string {
 	}
 	pairs, lost, extra := r.pair(was, is)
 	switch {
+	case !r.knows(k) && len(extra) == 0: // whoever started it has removed what is lost
 	case len(is) < len(was):
 		return fmt.Sprintf("has %s, it had %d", containers(len(is)), len(was))
 	case len(lost) > 0:
@@ -111,6 +112,9 @@ func stateWords(c Container) string {
 func (r Restore) Tally(now Picture) (ran, right int, wrong []string) {
 	for _, k := range r.Before.Keys() {
 		if !slices.ContainsFunc(r.Before.Of(k), Container.Running) {
+			continue
+		}
+		if !r.knows(k) && len(now.Of(k)) == 0 { // whoever started it has removed it
 			continue
 		}
 		if ran++; r.wrong(k, now) == "" {

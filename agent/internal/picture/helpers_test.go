@@ -90,7 +90,7 @@ func (p Picture) elsewhere(others ...Container) Picture {
 }
 
 // spec is a service of the tests' models: "app", "app x3", "side in:app", "app on:shop_back", "app shows:config", "app image:NAME",
-// "app fixed:NAME", "app needs:db", "app job".
+// "app fixed:NAME", "app needs:db", "app job", "app mounts:VOLUME=/data".
 func spec(project, line string) (string, Spec) {
 	fields := strings.Fields(line)
 	s := Spec{Image: project + "-" + fields[0], Builds: true, Replicas: 1, Networks: []string{project + "_default"}}
@@ -111,6 +111,9 @@ func spec(project, line string) (string, Spec) {
 			s.ContainerName = value
 		case "job":
 			s.OneShot = true
+		case "mounts":
+			volume, at, _ := strings.Cut(value, "=")
+			s.Mounts = map[string]string{at: volume}
 		case "missing":
 			s.Missing = append(s.Missing, value)
 		default:
@@ -134,6 +137,11 @@ func stack(name string, services ...string) Model {
 		m.Services[service] = s
 		for _, n := range s.Networks {
 			m.Networks[n] = NetworkSpec{}
+		}
+		for _, v := range s.Mounts {
+			if v != "" {
+				m.Volumes[v] = VolumeSpec{}
+			}
 		}
 	}
 	return m

@@ -11,6 +11,7 @@ import (
 type Model struct {
 	Stack    string
 	Project  string
+	Files    []string // its compose files, as landfall.yaml gives them
 	Services map[string]Spec
 	Networks map[string]NetworkSpec // by full name
 	Volumes  map[string]VolumeSpec  // by full name
@@ -28,12 +29,13 @@ type Spec struct {
 	Replicas      int
 	OneShot       bool // its restart policy lets it end: exit code 0 is success
 	ContainerName string
-	DependsOn     []string // with what links, volumes_from and shared namespaces imply
-	Shares        []string // services whose namespaces its containers live in
-	Networks      []string // full names
-	Places        []string // what its mounts show of the checkout, as paths relative to it
-	Missing       []string // files of its configs and secrets that are nowhere
-	Power         Power    // what it may do to the host
+	DependsOn     []string          // with what links, volumes_from and shared namespaces imply
+	Shares        []string          // services whose namespaces its containers live in
+	Networks      []string          // full names
+	Places        []string          // what its mounts show of the checkout, as paths relative to it
+	Mounts        map[string]string // full names of the volumes that it mounts, by where; "" for one without a name
+	Missing       []string          // files of its configs and secrets that are nowhere
+	Power         Power             // what it may do to the host
 }
 
 // NetworkSpec is the definition of a network.

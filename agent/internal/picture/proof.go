@@ -14,7 +14,8 @@ import (
 // Proof is what a commit is proven against: what runs, by an engine that was asked, and the compose files that made it.
 type Proof struct {
 	Now     Picture
-	Present []Model // of the commit that is checked out; empty where its compose files do not render
+	Present []Model // of the commit that is checked out, as far as its compose files render, and of the one that was deployed last, as recorded
+	Unread  string  // the commit that is checked out, where nobody knows what its compose files name; "" else
 	Target  []Model // of the commit to deploy
 	Steps   []pipeline.Step
 	Dirs    []string // the checkout's folder, by each path that leads to it
@@ -56,13 +57,18 @@ func (f Findings) Err() error {
 func (p Proof) Find() Findings {
 	var f Findings
 	f.Refusals = append(f.Refusals, p.doubled()...)
+	if len(f.Refusals) == 0 {
+		f.Refusals = append(f.Refusals, p.renamed()...)
+	}
 	f.Leaving = p.leaving()
 	f.Refusals = append(f.Refusals, p.namesTaken(f.Leaving)...)
 	f.Refusals = append(f.Refusals, p.missing()...)
-	refused, warned := p.networks()
+	refused, warned := p.networks(f.Leaving)
 	f.Refusals, f.Warnings = append(f.Refusals, refused...), append(f.Warnings, warned...)
 	f.Warnings = append(f.Warnings, p.volumes()...)
+	f.Warnings = append(f.Warnings, p.startsEmpty(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unnamed(f.Leaving)...)
+	f.Warnings = append(f.Warnings, p.unread(f.Leaving)...)
 	return f
 }
 
@@ -85,7 +91,7 @@ func (p Proof) doubled() []Finding {
 				found = append(found, Finding{
 					fault.Refused, "PROJECT_RENAMED",
 					fmt.Sprintf("stack %s: %s runs as compose project %q, the target would run it as %q: every container would exist twice, on volumes of its own", m.Stack, name, c.Project, m.Project),
-					fmt.Sprintf("keep the name (name: %s in the compose file, or project: %s in landfall.yaml), or move its data and take it down by hand first: docker compose -p %s down", c.Project, c.Project, c.Project),
+					keepProject(c.Project),
 				})
 			}
 		}
@@ -98,6 +104,11 @@ func (p Proof) ours(c Container) bool {
 	if slices.Contains(Projects(p.Present), c.Project) {
 		return true
 	}
+	return p.madeHere(c)
+}
+
+// madeHere reports whether a container was made by Compose in this checkout.
+func (p Proof) madeHere(c Container) bool {
 	return slices.ContainsFunc(p.Dirs, func(dir string) bool {
 		dir = strings.TrimSuffix(dir, "/") + "/"
 		return strings.HasPrefix(c.WorkingDir+"/", dir)
@@ -177,71 +188,6 @@ func (p Proof) missing() []Finding {
 	return found
 }
 
-// networks finds networks whose definition changes. Compose makes such a network anew, for which it takes the services of one up off it: where
-// others are on it they lose their network, and it fails.
-func (p Proof) networks() (refused, warned []Finding) {
-	for _, m := range p.Target {
-		for _, name := range slices.Sorted(maps.Keys(m.Networks)) {
-			i := slices.IndexFunc(p.Now.Networks, func(n Network) bool { return n.Name == name })
-			if i < 0 || m.Networks[name].External {
-				continue
-			}
-			differs := m.Networks[name].differs(p.Now.Networks[i].NetworkSpec)
-			if differs == "" {
-				continue
-			}
-			on := p.Now.attached(name)
-			left, touched := p.notUpped(m, name, on)
-			switch {
-			case !touched:
-				warned = append(warned, Finding{
-					fault.Failed, "NETWORK_DIFFERS",
-					fmt.Sprintf("stack %s: network %s is not as the compose files define it (%s), and no step of this plan changes that", m.Stack, name, differs),
-					"bring the whole stack up: an action with up: {stack: " + m.Stack + "}",
-				})
-			case len(left) > 0:
-				refused = append(refused, Finding{
-					fault.Refused, "NETWORK_IN_USE",
-					fmt.Sprintf("stack %s: the definition of network %s changes (%s), so it has to be made anew, but %s would be cut off from it", m.Stack, name, differs, strings.Join(left, ", ")),
-					"take down what is on it first (docker compose down of those stacks), or bring everything on it up in one step",
-				})
-			}
-		}
-	}
-	return refused, warned
-}
-
-// notUpped lists who of those in a network the first up that has to do with it does not bring up; touched is false where there is none.
-func (p Proof) notUpped(m Model, network string, on []Container) (left []string, touched bool) {
-	for _, s := range p.Steps {
-		if s.Stack() != m.Stack || (s.Up == nil && s.Recreate == nil) {
-			continue
-		}
-		names := m.Matching(s.Services())
-		if noDeps := (s.Up != nil && s.Up.NoDeps) || (s.Recreate != nil && s.Recreate.NoDeps); !noDeps {
-			names = slices.Sorted(maps.Keys(m.closure(names)))
-		}
-		if !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(m.Services[name].Networks, network) }) {
-			continue
-		}
-		for _, c := range on {
-			if c.Project != m.Project || !slices.Contains(names, c.Service) {
-				left = append(left, whose(c))
-			}
-		}
-		slices.Sort(left)
-		return slices.Compact(left), true
-	}
-	return nil, false
-}
-
-func whose(c Container) string {
-	if c.Project == "" {
-		return c.Name
-	}
-	return c.Key().String()
-}
-
 // volumes finds volumes whose definition changes. Their data stays, and so does the old definition.
 func (p Proof) volumes() []Finding {
 	var found []Finding
@@ -276,4 +222,26 @@ func (p Proof) unnamed(leaving []Key) []Finding {
 		return nil
 	}
 	return []Finding{{fault.Failed, "UNNAMED_SERVICES", "no compose file names " + strings.Join(names, ", ") + "; left as they are", "remove them by hand if nobody needs them: docker rm --force"}}
+}
+
+// unread finds what was made in this checkout and may have left the compose files, where they cannot be read: nobody knows, and it runs on.
+func (p Proof) unread(leaving []Key) []Finding {
+	if p.Unread == "" {
+		return nil
+	}
+	var names []string
+	for _, c := range slices.Concat(p.Now.Containers, p.Now.Elsewhere) {
+		if c.Project != "" && p.madeHere(c) && !slices.Contains(Projects(p.Target), c.Project) && !slices.Contains(leaving, c.Key()) {
+			names = append(names, c.Key().String())
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	return []Finding{{
+		fault.Failed, "HEAD_UNREADABLE",
+		fmt.Sprintf("the compose files of %s, which is checked out, cannot be read, so nobody knows whether %s left them; left as they are", p.Unread, strings.Join(slices.Compact(names), ", ")),
+		"remove by hand what nobody needs any more: docker rm --force",
+	}}
 }

@@ -30,6 +30,12 @@ func with(m Model, name string, change func(*NetworkSpec)) Model {
 	return m
 }
 
+// files gives a model compose files.
+func files(m Model, names ...string) Model {
+	m.Files = names
+	return m
+}
+
 func external(n *NetworkSpec) { n.External = true }
 
 func label(value string) func(*NetworkSpec) {
@@ -43,7 +49,7 @@ func TestProof(t *testing.T) {
 		return with(stack("core of shop", services...), "shop_back", label(value))
 	}
 	is := func(value string) []Network {
-		return []Network{{Name: "shop_back", NetworkSpec: NetworkSpec{Driver: "bridge", Labels: map[string]string{"x": value}}}}
+		return []Network{{Name: "shop_back", Project: "shop", NetworkSpec: NetworkSpec{Driver: "bridge", Labels: map[string]string{"x": value}}}}
 	}
 	appOn, dbOn := box("app", "a1", on("shop_back")), box("db", "d1", on("shop_back"))
 	for name, c := range map[string]struct {
@@ -52,6 +58,7 @@ func TestProof(t *testing.T) {
 		elsewhere       []Container
 		networks        []Network
 		volumes         []Volume
+		unread          string
 		steps           []pipeline.Step
 		refused, warned []string // "REASON: part of the message"
 		leaving         []string
@@ -67,6 +74,23 @@ func TestProof(t *testing.T) {
 		"renamed project is told once": {
 			present: []Model{stack("core of shop", "app", "db")}, target: []Model{stack("core of store", "app", "db")}, now: boxes(box("app", "a1"), box("db", "d1")),
 			refused: []string{"PROJECT_RENAMED: app runs"}, leaving: []string{"shop/app", "shop/db"},
+		},
+		"project and service renamed": {
+			present: []Model{stack("core of shop", "db")}, target: []Model{stack("core of store", "postgres")}, now: boxes(box("db", "d1")),
+			refused: []string{`PROJECT_RENAMED: stack core: runs as compose project "shop", the target would run it as "store"`}, leaving: []string{"shop/db"},
+		},
+		"stack, project and service renamed, the file the same": {
+			present: []Model{files(stack("shop", "db"), "base.yml", "compose.yml")}, target: []Model{files(stack("store", "postgres"), "compose.yml")}, now: boxes(box("db", "d1")),
+			refused: []string{"PROJECT_RENAMED: stack store: runs as"}, leaving: []string{"shop/db"},
+		},
+		"a stack leaves and another comes, with a file that all have": {
+			present: []Model{files(stack("shop", "db"), "base.yml", "a.yml"), files(stack("ops", "vpn"), "base.yml", "b.yml")},
+			target:  []Model{files(stack("store", "postgres"), "base.yml", "c.yml"), files(stack("ops", "vpn"), "base.yml", "b.yml")},
+			now:     boxes(box("db", "d1"), box("ops/vpn", "v1")), leaving: []string{"shop/db"},
+		},
+		"project and service renamed, nothing runs": {present: []Model{stack("core of shop", "db")}, target: []Model{stack("core of store", "postgres")}},
+		"project and service renamed, taken over by hand": {
+			present: []Model{stack("core of shop", "db")}, target: []Model{stack("core of ops", "postgres")}, now: boxes(box("db", "d1"), box("ops/postgres", "p1")), leaving: []string{"shop/db"},
 		},
 		"moved file, and HEAD does not render": {
 			target: []Model{stack("core of deploy", "app")}, elsewhere: boxes(box("other/app", "a1", dir("/srv/shop/sub"))), refused: []string{"PROJECT_RENAMED: "},
@@ -92,6 +116,13 @@ func TestProof(t *testing.T) {
 		},
 		"unnamed services stay":     {present: []Model{app}, target: []Model{app}, now: boxes(box("app", "a1"), box("hand", "h1")), warned: []string{"UNNAMED_SERVICES: names shop/hand; left"}},
 		"HEAD that does not render": {target: []Model{app}, now: boxes(box("app", "a1"), box("db", "d1")), warned: []string{"UNNAMED_SERVICES: names shop/db"}},
+		"HEAD that does not render, and what was made in the checkout": {
+			target: []Model{app}, unread: "abc", now: boxes(box("app", "a1")), warned: []string{"HEAD_UNREADABLE: the compose files of abc, which is checked out, cannot be read, so nobody knows whether extra/worker left them"},
+			elsewhere: boxes(box("extra/worker", "w1", dir("/srv/shop")), box("extra/worker", "w2", dir("/srv/shop")), box("other/x", "x1", dir("/srv/shopping")), Container{ID: "x", Name: "x"}),
+		},
+		"HEAD that does not render, and what a record names": {
+			present: []Model{stack("extra", "worker")}, target: []Model{app}, unread: "abc", now: boxes(box("extra/worker", "w1", dir("/srv/shop"))), leaving: []string{"extra/worker"},
+		},
 		"unnamed services of a project that is not of the target": {
 			present: []Model{app, stack("ops", "vpn")}, target: []Model{app}, now: boxes(box("app", "a1"), box("ops/hand", "h1")),
 		},
@@ -158,13 +189,51 @@ func TestProof(t *testing.T) {
 			target: []Model{back("2", "app on:shop_back")}, networks: is("1"), now: boxes(appOn), elsewhere: boxes(Container{ID: "h", Name: "by-hand", Networks: []Attachment{{Network: "shop_back"}}}),
 			steps: []pipeline.Step{up("core")}, refused: []string{"NETWORK_IN_USE: but by-hand would be cut off"},
 		},
+		"network definition changes, and who would be cut off leaves": {
+			present: []Model{back("1", "app on:shop_back", "db on:shop_back")}, target: []Model{back("2", "app on:shop_back")}, networks: is("1"), now: boxes(appOn, dbOn), steps: []pipeline.Step{up("core")},
+			leaving: []string{"shop/db"},
+		},
+		"network of somebody else's": {
+			target: []Model{back("1", "app on:shop_back")}, networks: []Network{{Name: "shop_back"}}, steps: []pipeline.Step{up("core")},
+			refused: []string{"NETWORK_TAKEN: stack core wants to make the network shop_back"},
+		},
+		"network of somebody else's, and no step is about it": {
+			target: []Model{back("1", "app on:shop_back")}, networks: []Network{{Name: "shop_back"}}, steps: []pipeline.Step{up("ops")}, warned: []string{"NETWORK_TAKEN: shop_back"},
+		},
+		"network of another project": {
+			target: []Model{back("1", "app on:shop_back")}, networks: []Network{{Name: "shop_back", Project: "other", NetworkSpec: is("1")[0].NetworkSpec}}, steps: []pipeline.Step{up("core")},
+		},
+		"network of somebody else's, external":        {target: []Model{with(app, "shop_back", external)}, networks: []Network{{Name: "shop_back"}}, steps: []pipeline.Step{up("core")}},
 		"network definition changes, nobody is on it": {target: []Model{back("2", "app on:shop_back")}, networks: is("1"), steps: []pipeline.Step{up("core")}},
 		"definition of an external network":           {target: []Model{with(app, "shop_back", func(n *NetworkSpec) { n.External, n.Internal = true, true })}, networks: is("1"), steps: []pipeline.Step{up("core")}},
 
 		// volumes
-		"volume as it is":              {target: []Model{with(app, "vol", label("1"))}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Driver: "local", Labels: map[string]string{"x": "1"}}}}},
-		"volume that is new":           {target: []Model{with(app, "vol", label("1"))}},
-		"volume definition":            {target: []Model{with(app, "vol", label("2"))}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Labels: map[string]string{"x": "1"}}}}, warned: []string{"VOLUME_DIFFERS: kept with its data"}},
+		"volume as it is":    {target: []Model{with(app, "vol", label("1"))}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Driver: "local", Labels: map[string]string{"x": "1"}}}}},
+		"volume that is new": {target: []Model{with(app, "vol", label("1"))}},
+		"volume definition":  {target: []Model{with(app, "vol", label("2"))}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Labels: map[string]string{"x": "1"}}}}, warned: []string{"VOLUME_DIFFERS: kept with its data"}},
+		"volume renamed": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, target: []Model{stack("core of shop", "db mounts:shop_pgdata=/data")},
+			now: boxes(box("db", "d1")), volumes: []Volume{{Name: "shop_pg"}}, warned: []string{"VOLUME_NEW: db gets the new volume shop_pgdata at /data, which starts empty; the data stay in volume shop_pg"},
+		},
+		"volume and service renamed": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, target: []Model{stack("core of shop", "postgres mounts:shop_pgdata=/data")},
+			now: boxes(box("db", "d1")), volumes: []Volume{{Name: "shop_pg"}}, leaving: []string{"shop/db"}, warned: []string{"VOLUME_NEW: postgres gets the new volume shop_pgdata"},
+		},
+		"volume that had no name": {
+			present: []Model{stack("core of shop", "db mounts:=/data")}, target: []Model{stack("core of shop", "db mounts:shop_pg=/data")},
+			now: boxes(box("db", "d1")), warned: []string{"VOLUME_NEW: the data stay in a volume without a name"},
+		},
+		"volume that exists in the place of another": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, target: []Model{stack("core of shop", "db mounts:shop_pgdata=/data")},
+			now: boxes(box("db", "d1")), volumes: []Volume{{Name: "shop_pg"}, {Name: "shop_pgdata"}},
+		},
+		"volume that leads elsewhere in the place of another": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, now: boxes(box("db", "d1")), volumes: []Volume{{Name: "shop_pg"}},
+			target: []Model{with(stack("core of shop", "db mounts:vol=/data"), "vol", func(n *NetworkSpec) { n.Options = map[string]string{"device": "/mnt/pg"} })},
+		},
+		"volume in a place that had none": {
+			present: []Model{stack("core of shop", "db mounts:shop_pg=/data")}, target: []Model{stack("core of shop", "db mounts:shop_pg=/logs")}, now: boxes(box("db", "d1")),
+		},
 		"external volume's definition": {target: []Model{with(app, "vol", external)}, volumes: []Volume{{Name: "vol", VolumeSpec: VolumeSpec{Labels: map[string]string{"x": "1"}}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +245,7 @@ func TestProof(t *testing.T) {
 			}
 			now := host(c.now...).elsewhere(c.elsewhere...)
 			now.Networks, now.Volumes = c.networks, c.volumes
-			f := Proof{Now: now, Present: c.present, Target: c.target, Steps: c.steps, Dirs: []string{"/srv/shop", "/data/shop/"}}.Find()
+			f := Proof{Now: now, Present: c.present, Unread: c.unread, Target: c.target, Steps: c.steps, Dirs: []string{"/srv/shop", "/data/shop/"}}.Find()
 			found(t, "refused", f.Refusals, c.refused)
 			found(t, "warned", f.Warnings, c.warned)
 			equal(t, "leaving", f.Leaving, keys(c.leaving...))

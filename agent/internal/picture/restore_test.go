@@ -178,10 +178,15 @@ func restores() map[string]way {
 			models: app, left: keys("app", "new", "ops/job"), before: boxes(box("app", "a1")), now: boxes(box("app", "a1"), box("new", "n1"), box("ops/job", "j1")),
 			deeds: []string{"remove ops/job j1", "remove new n1"}, wrong: []string{"ops/job has 1 container", "shop/new has 1 container"},
 		},
-		"what a person started is left alone": {models: app, left: keys("app"), before: boxes(box("app", "a1")), now: boxes(box("app", "a1"), box("hand", "h1"))},
-		"orphan that was there stays":         {models: app, before: boxes(box("app", "a1"), box("hand", "h1")), now: boxes(box("app", "a1"), box("hand", "h1"))},
-		"orphan that is gone cannot be made again": {
-			models: app, before: boxes(box("hand", "h1")), wrong: []string{"shop/hand has 0 containers, it had 1"},
+		"what a person started is left alone":          {models: app, left: keys("app"), before: boxes(box("app", "a1")), now: boxes(box("app", "a1"), box("hand", "h1"))},
+		"orphan that was there stays":                  {models: app, before: boxes(box("app", "a1"), box("hand", "h1")), now: boxes(box("app", "a1"), box("hand", "h1"))},
+		"orphan that is gone was removed by its owner": {models: app, before: boxes(box("app", "a1"), box("hand", "h1")), now: boxes(box("app", "a1"))},
+		"orphan of which one is gone":                  {models: app, before: boxes(box("hand", "h1"), box("hand", "h2")), now: boxes(box("hand", "h2"))},
+		"orphan of which one is gone, and the other was cut off": {
+			models: app, before: boxes(box("hand", "h1"), box("hand", "h2")), now: boxes(box("hand", "h2", on("other"))), wrong: []string{"shop/hand is in other networks"},
+		},
+		"service that left and is gone, of which nobody knows how it is made": {
+			models: app, left: keys("late"), before: boxes(box("late", "l1")), wrong: []string{"shop/late has 0 containers, it had 1"},
 		},
 		"orphan that its owner replaced is not removed": {
 			models: app, before: boxes(box("hand", "h1")), now: boxes(box("hand", "h2", image("2"))), wrong: []string{"shop/hand runs image"},
@@ -413,6 +418,7 @@ func TestSentence(t *testing.T) {
 		"one is not right":        {boxes(box("app", "1"), box("db", "1")), boxes(box("app", "2", image("2")), box("db", "1")), "1 of 2 services run what ran before, not app", 2, 1},
 		"what was stopped":        {boxes(box("app", "1"), box("db", "1", exited(0))), boxes(box("app", "1"), box("db", "1", exited(0))), "1 of 1 services run what ran before", 1, 1},
 		"replicas are a service":  {boxes(box("app", "1"), box("app", "2")), boxes(box("app", "1")), "0 of 1 services run what ran before, not app", 1, 0},
+		"what its owner removed":  {boxes(box("app", "1"), box("hand", "1")), boxes(box("app", "1")), "1 of 1 services run what ran before", 1, 1},
 		"nothing, and nothing":    {nil, nil, "nothing ran before, nothing runs now", 0, 0},
 		"nothing, and a database": {nil, boxes(box("db", "1")), "nothing ran before; now runs shop/db", 0, 0},
 		"nothing but a stopped":   {boxes(box("db", "1", exited(0))), boxes(box("db", "1", exited(0))), "nothing ran before, nothing runs now", 0, 0},
