@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"ataraxis.dev/landfall/agent/internal/engine"
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
