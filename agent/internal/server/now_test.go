@@ -74,8 +74,19 @@ func (g *gate) later(d time.Duration) { g.offset.Store(int64(d)) }
 func (g *gate) revoke(role identity.Role) {
 	g.t.Helper()
 	r, err := g.ca.Revoke(g.caDir, []string{g.source(role).Identity().Principal.Serial}, time.Now())
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.install(r.List)
+}
+
+// install puts a list in place whole: one that is being written is broken for whoever comes at that moment.
+func (g *gate) install(list []byte) {
+	g.t.Helper()
+	path := filepath.Join(g.agent, identity.FileRevoked)
+	err := os.WriteFile(path+".new", list, 0o644)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(g.agent, identity.FileRevoked), r.List, 0o644)
+		err = os.Rename(path+".new", path)
 	}
 	if err != nil {
 		g.t.Fatal(err)
@@ -328,9 +339,7 @@ func TestRenewOverTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(g.agent, identity.FileRevoked), r.List, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	g.install(r.List)
 	_, err = c.GetGitOps(g.context(), &landfallv1.GetGitOpsRequest{})
 	requireStatus(t, err, codes.Unauthenticated, identity.ReasonRevoked)
 }
