@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/identity"
@@ -25,19 +27,38 @@ func happens(t *testing.T, conn *grpc.ClientConn, what string, is func(*landfall
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	watch, err := landfallv1.NewDiagnosticsServiceClient(conn).WatchOperation(ctx, &landfallv1.WatchOperationRequest{})
-	for err == nil {
-		var batch *landfallv1.WatchOperationResponse
-		if batch, err = watch.Recv(); err != nil {
+	var err error
+	for ctx.Err() == nil {
+		var found bool
+		if found, err = watched(ctx, conn, is); found {
+			return
+		}
+		// gRPC's keepalive goes by the wall clock: where that is set back, it closes a connection that is alive. Who watches watches again.
+		if status.Code(err) != codes.Unavailable {
 			break
+		}
+		pause(100 * time.Millisecond)
+	}
+	t.Fatalf("it does not happen: %s: %v", what, err)
+}
+
+// watched watches the newest operation from its first event.
+func watched(ctx context.Context, conn *grpc.ClientConn, is func(*landfallv1.Event) bool) (found bool, err error) {
+	watch, err := landfallv1.NewDiagnosticsServiceClient(conn).WatchOperation(ctx, &landfallv1.WatchOperationRequest{})
+	if err != nil {
+		return false, err
+	}
+	for {
+		batch, err := watch.Recv()
+		if err != nil {
+			return false, err
 		}
 		for _, e := range batch.GetBatch().GetEvents() {
 			if is(e) {
-				return
+				return true, nil
 			}
 		}
 	}
-	t.Fatalf("it does not happen: %s: %v", what, err)
 }
 
 // begins tells the start of a step.
