@@ -3,6 +3,8 @@ package picture
 import (
 	"strings"
 	"testing"
+
+	"ataraxis.dev/landfall/shared/fault"
 )
 
 func TestDiverged(t *testing.T) {
@@ -23,5 +25,16 @@ func TestDiverged(t *testing.T) {
 		if (c.want == "") != (len(found) == 0) || (c.want != "" && !strings.HasPrefix(found[0].Message, c.want)) {
 			t.Errorf("%s: %v, want %q", c.name, found, c.want)
 		}
+	}
+}
+
+func TestLeaving(t *testing.T) {
+	t.Parallel()
+	if err := Leaving([]Model{{Stack: "core"}}); err != nil {
+		t.Errorf("nothing leaves: %v", err)
+	}
+	err := Leaving([]Model{{Stack: "core"}, {Stack: "ops", Leaving: []string{".env"}}})
+	if fault.ReasonOf(err) != "ENV_FILE_LEAVES" || fault.KindOf(err) != fault.Refused || !strings.Contains(err.Error(), ".env") {
+		t.Errorf("a file of variables leaves: %v", err)
 	}
 }

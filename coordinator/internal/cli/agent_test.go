@@ -50,6 +50,7 @@ type agent struct {
 	blocks   []*landfallv1.BlockedCommit
 	past     []*landfallv1.Operation // besides op
 	rollback *landfallv1.GetRollbackPlanResponse
+	policy   []string // findings in every commit that it knows; nil: it knows none
 }
 
 // set changes what the agent does from now on, while a stream may still be open.
@@ -113,6 +114,19 @@ func (a *agent) GetOperation(_ context.Context, req *landfallv1.GetOperationRequ
 		return nil, fault.New(fault.NotFound, "UNKNOWN_OPERATION", "there is no operation %s", req.GetOperationId())
 	}
 	return &landfallv1.GetOperationResponse{Operation: proto.CloneOf(a.op)}, nil
+}
+
+func (a *agent) GetPlan(_ context.Context, req *landfallv1.GetPlanRequest) (*landfallv1.GetPlanResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.policy == nil {
+		return nil, fault.New(fault.NotFound, "UNKNOWN_COMMIT", "no commit %s", req.GetTargetSha())
+	}
+	plan := &landfallv1.Plan{}
+	if req.GetPolicy() {
+		plan.Notes = a.policy
+	}
+	return &landfallv1.GetPlanResponse{Plan: plan}, nil
 }
 
 func (a *agent) GetRollbackPlan(_ context.Context, req *landfallv1.GetRollbackPlanRequest) (*landfallv1.GetRollbackPlanResponse, error) {

@@ -44,3 +44,20 @@ func TestCheckTellsClashes(t *testing.T) {
 		t.Errorf("%d\n%s%s", o.code, o.out, o.err)
 	}
 }
+
+// What the policy of the host finds in a commit that it knows is told; of one that it does not know that it will be.
+func TestPlanTellsThePolicyOfTheHost(t *testing.T) {
+	repo, base, _ := clone(t)
+	t.Chdir(repo.Dir)
+	a := &agent{stamp: base, ends: succeeded}
+	a.serve(t)
+	if o := landfall(t, "plan", "--format", "markdown"); !strings.Contains(o.out, "the host does not have this commit yet") {
+		t.Errorf("of a commit that the host does not know: %s%s", o.out, o.err)
+	}
+	a.set(func() { a.policy = []string{"refused by this host: core/app is privileged"} })
+	for _, format := range []string{"text", "markdown", "json"} {
+		if o := landfall(t, "plan", "--format", format); o.code != 0 || !strings.Contains(o.out, a.policy[0]) {
+			t.Errorf("plan --format %s: %d\n%s%s", format, o.code, o.out, o.err)
+		}
+	}
+}
