@@ -43,6 +43,7 @@ func (c *checker) all() {
 	c.actions()
 	c.verify()
 	c.referAll(at("rollback", "probes"), "probe", c.config.Rollback.Probes, c.probeNames)
+	c.gitops()
 	c.referAll(at("notify", "full_when"), "flag", c.config.Notify.FullWhen, c.flagNames)
 	c.referAll(at("notify", "suppress_when_only"), "flag", c.config.Notify.SuppressWhenOnly, c.flagNames)
 	c.workflows()

@@ -198,16 +198,6 @@ type RollbackConfig struct {
 	Probes []string `yaml:"probes"`
 }
 
-// GitOpsConfig steers the agent's own convergence.
-type GitOpsConfig struct {
-	Drift DriftConfig `yaml:"drift"`
-}
-
-// DriftConfig says which differences convergence repairs.
-type DriftConfig struct {
-	PulledImages bool `yaml:"pulled_images"` // recreate services whose pulled image has moved on
-}
-
 // NotifyConfig steers the state of the notification by flags.
 type NotifyConfig struct {
 	FullWhen         []string `yaml:"full_when"`

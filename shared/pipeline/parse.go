@@ -68,6 +68,7 @@ func (c *Config) fillDefaults() {
 	if !c.doc.Has("rollback", "probes") {
 		c.Rollback.Probes = sortedKeys(c.Verify.Probes)
 	}
+	c.GitOps.fillDefaults()
 	if c.Workflows != nil {
 		c.Workflows.fillDefaults()
 	}

@@ -88,8 +88,9 @@ verify:
 	if diff := cmp.Diff([]string{"db", "port", "web"}, config.Rollback.Probes); diff != "" {
 		t.Errorf("rollback probes: %s", diff)
 	}
-	if config.Migrate != nil || config.GitOps.Drift.PulledImages {
-		t.Error("something that nobody asked for is on")
+	drift := DriftConfig{Missing: DriftRepair, Exited: DriftRepair, Unhealthy: DriftRepair, Config: DriftRepair, Files: DriftRepair, PulledImages: DriftReport}
+	if config.Migrate != nil || config.GitOps.Images != nil || config.GitOps.Drift != drift {
+		t.Errorf("something that nobody asked for is on: %+v", config.GitOps)
 	}
 }
 

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"ataraxis.dev/landfall/shared/strictyaml"
 )
@@ -28,6 +29,10 @@ func CheckServices(c *Config, services func(stack string) (names []string, known
 		if p := c.Verify.Probes[name].Postgres; p != nil {
 			s.pattern(at("verify", "probes", name, "postgres", "service"), p.Stack, p.Service)
 		}
+	}
+	s.references(at("gitops", "leave_out"), c.GitOps.LeaveOut)
+	if images := c.GitOps.Images; images != nil {
+		s.references(at("gitops", "images", "services"), images.Services)
 	}
 	return s.problems.Err()
 }
@@ -56,6 +61,15 @@ func (s *serviceCheck) step(p place, step StepConfig) {
 func (s *serviceCheck) patterns(p place, stack string, patterns []string) {
 	for i, pattern := range patterns {
 		s.pattern(p.in(index(i)), stack, pattern)
+	}
+}
+
+// references checks a list of STACK/SERVICE.
+func (s *serviceCheck) references(p place, refs []string) {
+	for i, ref := range refs {
+		if stack, service, ok := strings.Cut(ref, "/"); ok {
+			s.pattern(p.in(index(i)), stack, service)
+		}
 	}
 }
 

@@ -61,6 +61,14 @@ func (v Value) IsList() bool { return v.node.Kind == yaml.SequenceNode }
 // IsMapping reports whether the value is a mapping.
 func (v Value) IsMapping() bool { return v.node.Kind == yaml.MappingNode }
 
+// Text is the text of a scalar as it is written, "" of anything else.
+func (v Value) Text() string {
+	if !v.IsScalar() {
+		return ""
+	}
+	return v.node.Value
+}
+
 // Decode decodes the value into what into points to.
 func (v Value) Decode(into any) {
 	v.d.value(v.node, reflect.ValueOf(into).Elem(), v.path, v.depth+1)

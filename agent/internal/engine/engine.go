@@ -113,7 +113,7 @@ func (e *Engine) occupied(current operation.Operation, first operation.Event) (o
 		hint = "it waits for its verdict: landfall-coordinator verify --operation " + current.ID
 	}
 	return operation.Operation{}, false, fault.New(fault.Refused, "HOST_LOCKED",
-		"the host is locked by %s (%s of %s by %s, %s)", current.ID, current.Kind, operation.Short(current.Target), current.Requester, current.State).
+		"the host is locked by %s (%s by %s, %s)", current.ID, current.About(), current.Requester, current.State).
 		WithHint("%s", hint)
 }
 
@@ -126,10 +126,10 @@ func (e *Engine) Knows(commandID string) bool {
 // sameCommand refuses a command ID that was used for something else: answering with that
 // would look like success.
 func sameCommand(op operation.Operation, first operation.Event) error {
-	if op.Kind == first.Accepted.Kind && op.Target == first.Accepted.Target {
+	if op.Kind == first.Accepted.Kind && op.Target == first.Accepted.Target && op.Subject == first.Accepted.Subject {
 		return nil
 	}
-	return fault.New(fault.Invalid, "COMMAND_ID_REUSED", "command_id %s stands for %s of %s (%s) already", op.CommandID, op.Kind, operation.Short(op.Target), op.ID).
+	return fault.New(fault.Invalid, "COMMAND_ID_REUSED", "command_id %s stands for %s (%s) already", op.CommandID, op.About(), op.ID).
 		WithHint("choose a new command_id for a new command")
 }
 

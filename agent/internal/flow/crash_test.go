@@ -187,6 +187,7 @@ func badProbe(name string, from int) func(*hosttest.Host, string) {
 func stories() map[string]hosttest.Story {
 	rolledBack := operation.RolledBack
 	all := smallStories()
+	maps.Copy(all, upkeepStories())
 	maps.Copy(all, map[string]hosttest.Story{
 		"good deploy":   deploying(nil, operation.Succeeded),
 		"clean fails":   deploying(failsAt("Checkout.Restore"), operation.FailedUntouched),

@@ -49,6 +49,10 @@ func New(p ports.Ports, policy Policy, log hclog.Logger) *Flows {
 	f.Engine = engine.New(p, log, map[operation.Kind]engine.Kind{
 		operation.KindDeploy:   deploys{f},
 		operation.KindRollback: rollbacks{f},
+		operation.KindRepair:   upkeeps{f},
+		operation.KindUpdate:   upkeeps{f},
+		operation.KindRestart:  upkeeps{f},
+		operation.KindMigrate:  upkeeps{f},
 	})
 	return f
 }

@@ -27,7 +27,7 @@ func (f *Flows) Remembered() ([]operation.Operation, error) {
 	}
 	successful := 0
 	for i, op := range recent {
-		if op.State == operation.Succeeded {
+		if op.State == operation.Succeeded && op.Kind.Moves() {
 			successful++
 		}
 		if successful == f.policy.KeepVersions {

@@ -88,10 +88,10 @@ func (f *Flows) differing(ctx context.Context, to string, from ...string) (pictu
 func leftBehind(recent []operation.Operation) []string {
 	var commits []string
 	for _, op := range recent {
-		switch op.State {
-		case operation.Succeeded:
+		switch {
+		case op.State == operation.Succeeded && op.Kind.Moves():
 			return commits
-		case operation.RollbackFailed, operation.Failed:
+		case op.State == operation.RollbackFailed, op.State == operation.Failed:
 			commits = append(commits, op.PreDeploy, op.Target)
 		}
 	}

@@ -62,7 +62,7 @@ func (f *Flows) sourceOf(req RollbackRequest) (source, target string, err error)
 		return "", "", err
 	}
 	for _, op := range remembered {
-		if op.PreDeploy == req.Target && op.State == operation.Succeeded {
+		if op.PreDeploy == req.Target && op.State == operation.Succeeded && op.Kind.Moves() {
 			return op.ID, req.Target, nil
 		}
 	}
@@ -302,7 +302,7 @@ func (f *Flows) migrationsSince(target, undo string) ([]string, error) {
 	}
 	var names []string
 	for _, op := range recent {
-		if op.State == operation.Succeeded && op.Target == target {
+		if op.State == operation.Succeeded && op.Kind.Moves() && op.Target == target {
 			break
 		}
 		names = append(slices.Clone(op.Migrations), names...)

@@ -20,7 +20,7 @@ func (f *Flows) Unsettled(ctx context.Context) (everything, moved string, err er
 		return "", "", err
 	}
 	for _, op := range recent {
-		if op.State == operation.Succeeded {
+		if op.State == operation.Succeeded && op.Kind.Moves() {
 			break
 		}
 		if op.State == operation.RollbackFailed || op.State == operation.Failed {

@@ -26,7 +26,7 @@ type composed struct {
 //	invalid                makes the file one that Compose refuses
 //	SERVICE WORD...        a service
 //
-// Words of a service: oneshot, mount:PATH, source:PATH, image:REF, replicas:N, shares:SERVICE, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE. Any other
+// Words of a service: oneshot, mount:PATH, source:PATH, image:REF, pulled:REF, replicas:N, shares:SERVICE, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE. Any other
 // word is a part of its configuration.
 func (h *Host) composed(sha string, stack pipeline.Stack) (composed, error) {
 	m := composed{
@@ -100,6 +100,8 @@ func (m *composed) add(fields []string) {
 			spec.Power.Sources = append(spec.Power.Sources, value)
 		case "image":
 			spec.Image = value
+		case "pulled": // from a registry; see Host.Publish
+			spec.Image, spec.Configured, spec.Builds = value, value, false
 		case "replicas":
 			spec.Replicas, _ = strconv.Atoi(value)
 		case "shares":

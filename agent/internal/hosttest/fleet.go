@@ -19,6 +19,7 @@ import (
 // that is being stopped ends when its time is over.
 type fleet struct {
 	images     map[string]string // what names of images mean
+	registry   map[string]string // what names of images mean in their registry, where somebody published one
 	lost       map[string]bool   // images that somebody removed
 	containers []*picture.Container
 	loaded     map[string]string    // commit whose files a container read when it last started, by ID
@@ -34,7 +35,7 @@ type fleet struct {
 
 func newFleet() fleet {
 	return fleet{
-		images: map[string]string{}, lost: map[string]bool{}, loaded: map[string]string{}, stopping: map[string]time.Time{}, created: map[string][]string{},
+		images: map[string]string{}, registry: map[string]string{}, lost: map[string]bool{}, loaded: map[string]string{}, stopping: map[string]time.Time{}, created: map[string][]string{},
 		networks: map[string]picture.NetworkSpec{}, volumes: map[string]picture.VolumeSpec{}, orphans: map[string]int{},
 	}
 }
@@ -42,6 +43,7 @@ func newFleet() fleet {
 func (f *fleet) copy() fleet {
 	c := *f
 	c.images, c.lost, c.loaded, c.stopping = maps.Clone(f.images), maps.Clone(f.lost), maps.Clone(f.loaded), maps.Clone(f.stopping)
+	c.registry = maps.Clone(f.registry)
 	c.networks, c.volumes, c.created, c.orphans = maps.Clone(f.networks), maps.Clone(f.volumes), maps.Clone(f.created), maps.Clone(f.orphans)
 	c.pins, c.applied = slices.Clone(f.pins), slices.Clone(f.applied)
 	c.containers = nil
@@ -273,6 +275,13 @@ func (h *Host) Tag(ref, image string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fleet.images[ref] = image
+}
+
+// Publish makes a name of an image mean another one in its registry: a pull brings it.
+func (h *Host) Publish(ref, image string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fleet.registry[ref] = image
 }
 
 // Prune removes every image that no container was made from, pinned or not.

@@ -71,9 +71,34 @@ func (r Runtime) Rebuild(ctx context.Context, plan *pipeline.Plan, services []pi
 			if _, ours := m.Services[k.Service]; !ours || k.Project != m.Project {
 				continue
 			}
-			if err := r.build(ctx, m, []string{k.Service}); err != nil {
+			make := r.build
+			if !m.Services[k.Service].Builds {
+				make = r.pull
+			}
+			if err := make(ctx, m, []string{k.Service}); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// pull gives names of images what their registry has.
+func (r Runtime) pull(ctx context.Context, m composed, names []string) error {
+	for _, name := range names {
+		ref := m.Services[name].Image
+		r.h.mu.Lock()
+		has, published := r.h.fleet.registry[ref]
+		same := r.h.fleet.image(ref) == has
+		r.h.mu.Unlock()
+		if !published || same {
+			continue
+		}
+		if err := r.h.change(ctx, "Engine.Pull "+m.Key(name).String(), nil, func() error {
+			r.h.fleet.images[ref] = has
+			return nil
+		}); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -83,6 +83,8 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, work ports.Work, 
 		err = r.up(ctx, m, todo.ToReplace(), true, true)
 	case step.Up != nil && step.Up.ForceRecreate:
 		err = r.up(ctx, m, todo.ToReplace(), true, true)
+	case step.Up != nil && step.Up.NoRecreate:
+		err = r.bringUp(ctx, m, todo.Names)
 	case step.Up != nil:
 		outdated, rest := todo.Outdated()
 		todo.Names = outdated
@@ -131,6 +133,31 @@ func (r Runtime) up(ctx context.Context, m composed, names []string, force, star
 	for _, name := range ownersFirst(m.Model, names) {
 		if err := r.upOne(ctx, m, name, m.Services[name].Replicas, force, start); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// bringUp makes what is missing and starts what is stopped, and replaces nothing.
+func (r Runtime) bringUp(ctx context.Context, m composed, names []string) error {
+	for _, name := range ownersFirst(m.Model, names) {
+		k := m.Key(name)
+		r.h.mu.Lock()
+		var stopped []string
+		of := r.h.fleet.of(k)
+		for _, c := range of {
+			if !c.Running() && !c.Succeeded() {
+				stopped = append(stopped, c.ID)
+			}
+		}
+		r.h.mu.Unlock()
+		if err := r.each(ctx, "Start", k, stopped); err != nil {
+			return err
+		}
+		for range m.Services[name].Replicas - len(of) {
+			if err := r.h.change(ctx, "Engine.Create "+k.String(), nil, func() error { return r.h.fleet.create(m, name, r.h.repository.head, true) }); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

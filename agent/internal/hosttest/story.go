@@ -34,6 +34,8 @@ type Story struct {
 	Ends []operation.State
 	// Blocks says that the story's rollback blocks the target.
 	Blocks bool
+	// BlocksImage is the digest that is blocked instead; "" for the target.
+	BlocksImage string
 	// Meanwhile, when set, adds to the world before what somebody else does to the host while the operation runs.
 	Meanwhile func(w *World)
 	// Spare is how many containers of a service each death may cost more: Compose replaces all replicas again, where one was done.
@@ -244,9 +246,12 @@ func (p *play) check(reference End) {
 			}
 		}
 	case operation.RolledBack:
-		want.Pause, want.Migrations = op.ID, end.World.Migrations
+		want.Migrations = end.World.Migrations
+		if op.Kind.Moves() { // who brings another commit, and fails, leaves convergence paused
+			want.Pause = op.ID
+		}
 		if p.Blocks {
-			want.Blocked = append(slices.Clone(want.Blocked), op.Target)
+			want.Blocked = append(slices.Clone(want.Blocked), cmp.Or(p.BlocksImage, op.Target))
 		}
 	case operation.RollbackFailed, operation.Failed:
 		if op.Failure == nil || op.Failure.Message == "" {

@@ -136,8 +136,8 @@ func (j *Journal) prune(tx *bbolt.Tx) error {
 		if !op.State.Terminal() {
 			continue
 		}
-		needed := slices.ContainsFunc(blocked, func(b ports.Blocked) bool { return b.Operation == op.ID }) || (op.State == operation.Succeeded && !successful)
-		successful = successful || op.State == operation.Succeeded
+		needed := slices.ContainsFunc(blocked, func(b ports.Blocked) bool { return b.Operation == op.ID }) || (deployed(op) && !successful)
+		successful = successful || deployed(op)
 		if ended++; ended > j.keep && !needed {
 			drop = append(drop, op)
 		}
@@ -149,6 +149,9 @@ func (j *Journal) prune(tx *bbolt.Tx) error {
 	}
 	return nil
 }
+
+// deployed reports whether an operation brought the host to the commit that it wanted: what runs is known by the last of these.
+func deployed(op operation.Operation) bool { return op.State == operation.Succeeded && op.Kind.Moves() }
 
 func remove(tx *bbolt.Tx, op operation.Operation) error {
 	if err := tx.Bucket(bucketEvents).DeleteBucket(number(op.Number)); err != nil {

@@ -44,6 +44,21 @@ type Accepted struct {
 	Moved      string `json:"moved,omitempty"` // where somebody moved the checkout; the change set is that of both
 	Judge      bool   `json:"judge,omitempty"`
 	Undo       string `json:"undo,omitempty"` // operation that a rollback undoes
+
+	// Of the kinds that leave the commit as it is.
+	Subject   string         `json:"subject,omitempty"`
+	Signature string         `json:"signature,omitempty"`
+	Stack     string         `json:"stack,omitempty"`    // to restart services of; "" for every stack
+	Services  []string       `json:"services,omitempty"` // to restart, as patterns; none for all that run
+	Deeds     []picture.Deed `json:"deeds,omitempty"`    // to repair, or to update
+	Image     *Image         `json:"image,omitempty"`    // to update
+	Within    time.Duration  `json:"within,omitempty"`   // how long migrations may take; 0 is the agent's own limit
+}
+
+// Image is what a name of an image means in its registry.
+type Image struct {
+	Ref    string `json:"ref"`    // as compose files give it: "postgres:16"
+	Digest string `json:"digest"` // "sha256:" and 64 hex digits
 }
 
 // StateChange says that the operation entered a state.

@@ -18,10 +18,14 @@ type Kind string
 const (
 	KindDeploy   Kind = "deploy"
 	KindRollback Kind = "rollback"
-	KindConverge Kind = "converge"
+	KindRepair   Kind = "repair"  // brings services back that drifted
+	KindUpdate   Kind = "update"  // takes newer images of the same names
 	KindRestart  Kind = "restart"
 	KindMigrate  Kind = "migrate"
 )
+
+// Moves reports whether operations of the kind bring the host to another commit. The others leave the commit that runs as it is.
+func (k Kind) Moves() bool { return k == KindDeploy || k == KindRollback }
 
 // Operation is one recorded change of the host. It is the fold of its events: only
 // [Operation.Apply] changes it.
@@ -36,6 +40,10 @@ type Operation struct {
 	Base       string `json:"base,omitempty"`
 	PreDeploy  string `json:"pre_deploy,omitempty"` // commit of the checkout before the operation
 	PlanDigest string `json:"plan_digest,omitempty"`
+	// Subject is what it is about besides a commit, for people: "core/web, core/worker".
+	Subject string `json:"subject,omitempty"`
+	// Signature tells whether two operations that the agent asked for by itself set out to do the same; see package converge.
+	Signature string `json:"signature,omitempty"`
 
 	Flags        []string      `json:"flags,omitempty"` // that are set, in name order
 	Steps        []StepRecord  `json:"steps,omitempty"` // in the order they started
@@ -101,7 +109,7 @@ func (o *Operation) Apply(e Event) {
 	case e.Accepted != nil:
 		a := e.Accepted
 		o.Kind, o.CommandID, o.Requester, o.Target, o.Base = a.Kind, a.CommandID, a.Requester, a.Target, a.Base
-		o.Judge = a.Judge
+		o.Judge, o.Subject, o.Signature = a.Judge, a.Subject, a.Signature
 		o.Created = e.Time
 		o.State = Pending
 		o.States = append(o.States, StateRecord{Pending, e.Time})
@@ -210,6 +218,14 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// About says what it sets out to do, in a few words: "deploy of 1a2b3c4d5e6f", "restart of core/web".
+func (o *Operation) About() string {
+	if o.Subject != "" {
+		return string(o.Kind) + " of " + o.Subject
+	}
+	return string(o.Kind) + " of " + Short(o.Target)
 }
 
 // Clone is a deep copy, safe to hand to another goroutine.

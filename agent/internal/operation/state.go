@@ -37,6 +37,10 @@ const (
 var orders = map[Kind][]State{
 	KindDeploy:   {Pending, Proving, Pausing, Cleaning, Resetting, Building, Migrating, Applying, AwaitingVerify, Verifying, Succeeded},
 	KindRollback: {Pending, Proving, Pausing, RollingBack, Succeeded},
+	KindRepair:   {Pending, Proving, Building, Applying, Verifying, Succeeded},
+	KindUpdate:   {Pending, Proving, Building, Applying, Verifying, Succeeded},
+	KindRestart:  {Pending, Proving, Applying, Verifying, Succeeded},
+	KindMigrate:  {Pending, Proving, Migrating, Verifying, Succeeded},
 }
 
 // terminals lists the states that nothing follows.

@@ -31,6 +31,7 @@ var methodRules = map[string][]identity.Role{
 	landfallv1.GitOpsService_Resume_FullMethodName:    operators,
 	landfallv1.GitOpsService_Unblock_FullMethodName:   operators,
 	landfallv1.GitOpsService_GetGitOps_FullMethodName: observers,
+	landfallv1.GitOpsService_Converge_FullMethodName:  operators,
 
 	landfallv1.AuditService_ListAudit_FullMethodName: operators,
 	landfallv1.IdentityService_Revoke_FullMethodName: operators,
@@ -45,6 +46,7 @@ var methodRules = map[string][]identity.Role{
 	landfallv1.DiagnosticsService_TailLogs_FullMethodName:        observers,
 	landfallv1.DiagnosticsService_GetPlan_FullMethodName:         observers,
 	landfallv1.DiagnosticsService_GetRollbackPlan_FullMethodName: observers,
+	landfallv1.DiagnosticsService_GetDrift_FullMethodName:        observers,
 
 	"/grpc.health.v1.Health/Check":                                   observers,
 	"/grpc.health.v1.Health/List":                                    observers,

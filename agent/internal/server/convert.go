@@ -20,7 +20,8 @@ var (
 	kinds = map[operation.Kind]landfallv1.OperationKind{
 		operation.KindDeploy:   landfallv1.OperationKind_OPERATION_KIND_DEPLOY,
 		operation.KindRollback: landfallv1.OperationKind_OPERATION_KIND_ROLLBACK,
-		operation.KindConverge: landfallv1.OperationKind_OPERATION_KIND_CONVERGE,
+		operation.KindRepair:   landfallv1.OperationKind_OPERATION_KIND_REPAIR,
+		operation.KindUpdate:   landfallv1.OperationKind_OPERATION_KIND_UPDATE,
 		operation.KindRestart:  landfallv1.OperationKind_OPERATION_KIND_RESTART,
 		operation.KindMigrate:  landfallv1.OperationKind_OPERATION_KIND_MIGRATE,
 	}
@@ -75,7 +76,7 @@ func operationOf(o operation.Operation) *landfallv1.Operation {
 		TargetSha: o.Target, BaseSha: o.Base, PreDeploySha: o.PreDeploy, PlanDigest: o.PlanDigest, Flags: o.Flags,
 		Migrations: o.Migrations, Failure: failureOf(o.Failure), CreateTime: at(o.Created), EndTime: at(o.Ended),
 		Summary: o.Summary, CancelledBy: o.CancelledBy, Judge: o.Judge, RestartCount: uint32(o.Restarts),
-		LastSequence: o.LastSequence, SupersededBy: o.SupersededBy, Warnings: o.Warnings, VerifyByTime: at(o.VerifyBy),
+		LastSequence: o.LastSequence, SupersededBy: o.SupersededBy, Subject: o.Subject, Warnings: o.Warnings, VerifyByTime: at(o.VerifyBy),
 	}
 	for _, s := range o.Steps {
 		out.Steps = append(out.Steps, &landfallv1.StepRecord{

@@ -53,7 +53,7 @@ func exampleOperation() *landfallv1.Operation {
 
 func exampleHistory() []*landfallv1.Operation {
 	done := &landfallv1.Operation{
-		Id: "op-6", Kind: landfallv1.OperationKind_OPERATION_KIND_CONVERGE, State: landfallv1.OperationState_OPERATION_STATE_SUCCEEDED,
+		Id: "op-6", Kind: landfallv1.OperationKind_OPERATION_KIND_REPAIR, State: landfallv1.OperationState_OPERATION_STATE_SUCCEEDED,
 		Requester: "operator/日本太郎", CreateTime: after(-86400 * 3), EndTime: after(-86400*3 + 0.34),
 	}
 	gone := &landfallv1.Operation{

@@ -1009,7 +1009,8 @@ func (x *MigrateCommand) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
-// ConvergeCommand converges to the branch without a coordinator.
+// ConvergeCommand makes a tick of convergence and watches what it begins. Where it begins nothing the command is refused with the
+// tick's reason; GitOpsService.Converge tells the whole tick.
 type ConvergeCommand struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

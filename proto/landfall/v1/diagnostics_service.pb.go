@@ -88,6 +88,116 @@ func (RestoreAction) EnumDescriptor() ([]byte, []int) {
 	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{0}
 }
 
+// GetDriftRequest asks what differs from the checkout.
+type GetDriftRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stacks; empty means all, and then also services that no compose file names.
+	Stacks        []string `protobuf:"bytes,1,rep,name=stacks,proto3" json:"stacks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDriftRequest) Reset() {
+	*x = GetDriftRequest{}
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDriftRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDriftRequest) ProtoMessage() {}
+
+func (x *GetDriftRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDriftRequest.ProtoReflect.Descriptor instead.
+func (*GetDriftRequest) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetDriftRequest) GetStacks() []string {
+	if x != nil {
+		return x.Stacks
+	}
+	return nil
+}
+
+// GetDriftResponse carries what differs.
+type GetDriftResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In order of stack, project and service.
+	Drift []*Drift `protobuf:"bytes,1,rep,name=drift,proto3" json:"drift,omitempty"`
+	// What could not be compared, for people: such a service is neither fresh nor stale.
+	Unknown []string `protobuf:"bytes,2,rep,name=unknown,proto3" json:"unknown,omitempty"`
+	// How many services were looked at.
+	Services      uint32 `protobuf:"varint,3,opt,name=services,proto3" json:"services,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDriftResponse) Reset() {
+	*x = GetDriftResponse{}
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDriftResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDriftResponse) ProtoMessage() {}
+
+func (x *GetDriftResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDriftResponse.ProtoReflect.Descriptor instead.
+func (*GetDriftResponse) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *GetDriftResponse) GetDrift() []*Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
+func (x *GetDriftResponse) GetUnknown() []string {
+	if x != nil {
+		return x.Unknown
+	}
+	return nil
+}
+
+func (x *GetDriftResponse) GetServices() uint32 {
+	if x != nil {
+		return x.Services
+	}
+	return 0
+}
+
 // GetHostRequest asks for the host.
 type GetHostRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -97,7 +207,7 @@ type GetHostRequest struct {
 
 func (x *GetHostRequest) Reset() {
 	*x = GetHostRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[0]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -109,7 +219,7 @@ func (x *GetHostRequest) String() string {
 func (*GetHostRequest) ProtoMessage() {}
 
 func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[0]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -122,7 +232,7 @@ func (x *GetHostRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostRequest.ProtoReflect.Descriptor instead.
 func (*GetHostRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{0}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{2}
 }
 
 // GetHostResponse carries the host.
@@ -136,7 +246,7 @@ type GetHostResponse struct {
 
 func (x *GetHostResponse) Reset() {
 	*x = GetHostResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[1]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -148,7 +258,7 @@ func (x *GetHostResponse) String() string {
 func (*GetHostResponse) ProtoMessage() {}
 
 func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[1]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -161,7 +271,7 @@ func (x *GetHostResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHostResponse.ProtoReflect.Descriptor instead.
 func (*GetHostResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{1}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *GetHostResponse) GetHost() *Host {
@@ -217,7 +327,7 @@ type Host struct {
 
 func (x *Host) Reset() {
 	*x = Host{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[2]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -229,7 +339,7 @@ func (x *Host) String() string {
 func (*Host) ProtoMessage() {}
 
 func (x *Host) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[2]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -242,7 +352,7 @@ func (x *Host) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Host.ProtoReflect.Descriptor instead.
 func (*Host) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{2}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Host) GetName() string {
@@ -394,7 +504,7 @@ type Checkout struct {
 
 func (x *Checkout) Reset() {
 	*x = Checkout{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[3]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +516,7 @@ func (x *Checkout) String() string {
 func (*Checkout) ProtoMessage() {}
 
 func (x *Checkout) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[3]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +529,7 @@ func (x *Checkout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Checkout.ProtoReflect.Descriptor instead.
 func (*Checkout) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{3}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Checkout) GetPath() string {
@@ -488,7 +598,7 @@ type CommitInfo struct {
 
 func (x *CommitInfo) Reset() {
 	*x = CommitInfo{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[4]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -500,7 +610,7 @@ func (x *CommitInfo) String() string {
 func (*CommitInfo) ProtoMessage() {}
 
 func (x *CommitInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[4]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -513,7 +623,7 @@ func (x *CommitInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitInfo.ProtoReflect.Descriptor instead.
 func (*CommitInfo) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{4}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CommitInfo) GetSha() string {
@@ -559,7 +669,7 @@ type Stamp struct {
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -571,7 +681,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -584,7 +694,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{5}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Stamp) GetSha() string {
@@ -623,7 +733,7 @@ type Engine struct {
 
 func (x *Engine) Reset() {
 	*x = Engine{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -635,7 +745,7 @@ func (x *Engine) String() string {
 func (*Engine) ProtoMessage() {}
 
 func (x *Engine) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -648,7 +758,7 @@ func (x *Engine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Engine.ProtoReflect.Descriptor instead.
 func (*Engine) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{6}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Engine) GetVersion() string {
@@ -683,7 +793,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +805,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +818,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{7}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListServicesRequest) GetStacks() []string {
@@ -729,7 +839,7 @@ type ListServicesResponse struct {
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +851,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +864,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{8}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListServicesResponse) GetServices() []*Service {
@@ -789,7 +899,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -801,7 +911,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -814,7 +924,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{9}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Service) GetStack() string {
@@ -900,7 +1010,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1022,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1035,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{10}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Container) GetId() string {
@@ -1002,7 +1112,7 @@ type ProbeRequest struct {
 
 func (x *ProbeRequest) Reset() {
 	*x = ProbeRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[11]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1124,7 @@ func (x *ProbeRequest) String() string {
 func (*ProbeRequest) ProtoMessage() {}
 
 func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[11]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1137,7 @@ func (x *ProbeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeRequest.ProtoReflect.Descriptor instead.
 func (*ProbeRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{11}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProbeRequest) GetNames() []string {
@@ -1048,7 +1158,7 @@ type ProbeResponse struct {
 
 func (x *ProbeResponse) Reset() {
 	*x = ProbeResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[12]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1170,7 @@ func (x *ProbeResponse) String() string {
 func (*ProbeResponse) ProtoMessage() {}
 
 func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[12]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1183,7 @@ func (x *ProbeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResponse.ProtoReflect.Descriptor instead.
 func (*ProbeResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{12}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ProbeResponse) GetResults() []*ProbeResult {
@@ -1096,7 +1206,7 @@ type ListOperationsRequest struct {
 
 func (x *ListOperationsRequest) Reset() {
 	*x = ListOperationsRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[13]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1108,7 +1218,7 @@ func (x *ListOperationsRequest) String() string {
 func (*ListOperationsRequest) ProtoMessage() {}
 
 func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[13]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1121,7 +1231,7 @@ func (x *ListOperationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsRequest.ProtoReflect.Descriptor instead.
 func (*ListOperationsRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{13}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListOperationsRequest) GetPageSize() int32 {
@@ -1151,7 +1261,7 @@ type ListOperationsResponse struct {
 
 func (x *ListOperationsResponse) Reset() {
 	*x = ListOperationsResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[14]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1273,7 @@ func (x *ListOperationsResponse) String() string {
 func (*ListOperationsResponse) ProtoMessage() {}
 
 func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[14]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1286,7 @@ func (x *ListOperationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOperationsResponse.ProtoReflect.Descriptor instead.
 func (*ListOperationsResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{14}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListOperationsResponse) GetOperations() []*Operation {
@@ -1204,7 +1314,7 @@ type GetOperationRequest struct {
 
 func (x *GetOperationRequest) Reset() {
 	*x = GetOperationRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[15]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1326,7 @@ func (x *GetOperationRequest) String() string {
 func (*GetOperationRequest) ProtoMessage() {}
 
 func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[15]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1339,7 @@ func (x *GetOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationRequest.ProtoReflect.Descriptor instead.
 func (*GetOperationRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{15}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetOperationRequest) GetOperationId() string {
@@ -1252,7 +1362,7 @@ type GetOperationResponse struct {
 
 func (x *GetOperationResponse) Reset() {
 	*x = GetOperationResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[16]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1374,7 @@ func (x *GetOperationResponse) String() string {
 func (*GetOperationResponse) ProtoMessage() {}
 
 func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[16]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1387,7 @@ func (x *GetOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOperationResponse.ProtoReflect.Descriptor instead.
 func (*GetOperationResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{16}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetOperationResponse) GetOperation() *Operation {
@@ -1307,7 +1417,7 @@ type WatchOperationRequest struct {
 
 func (x *WatchOperationRequest) Reset() {
 	*x = WatchOperationRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[17]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1319,7 +1429,7 @@ func (x *WatchOperationRequest) String() string {
 func (*WatchOperationRequest) ProtoMessage() {}
 
 func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[17]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1332,7 +1442,7 @@ func (x *WatchOperationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationRequest.ProtoReflect.Descriptor instead.
 func (*WatchOperationRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{17}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WatchOperationRequest) GetOperationId() string {
@@ -1360,7 +1470,7 @@ type WatchOperationResponse struct {
 
 func (x *WatchOperationResponse) Reset() {
 	*x = WatchOperationResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[18]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1482,7 @@ func (x *WatchOperationResponse) String() string {
 func (*WatchOperationResponse) ProtoMessage() {}
 
 func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[18]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1495,7 @@ func (x *WatchOperationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOperationResponse.ProtoReflect.Descriptor instead.
 func (*WatchOperationResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{18}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchOperationResponse) GetBatch() *EventBatch {
@@ -1412,7 +1522,7 @@ type TailLogsRequest struct {
 
 func (x *TailLogsRequest) Reset() {
 	*x = TailLogsRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[19]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1534,7 @@ func (x *TailLogsRequest) String() string {
 func (*TailLogsRequest) ProtoMessage() {}
 
 func (x *TailLogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[19]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1547,7 @@ func (x *TailLogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailLogsRequest.ProtoReflect.Descriptor instead.
 func (*TailLogsRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{19}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TailLogsRequest) GetServices() []string {
@@ -1489,7 +1599,7 @@ type TailLogsResponse struct {
 
 func (x *TailLogsResponse) Reset() {
 	*x = TailLogsResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[20]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1501,7 +1611,7 @@ func (x *TailLogsResponse) String() string {
 func (*TailLogsResponse) ProtoMessage() {}
 
 func (x *TailLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[20]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1514,7 +1624,7 @@ func (x *TailLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailLogsResponse.ProtoReflect.Descriptor instead.
 func (*TailLogsResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{20}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TailLogsResponse) GetStack() string {
@@ -1576,7 +1686,7 @@ type GetPlanRequest struct {
 
 func (x *GetPlanRequest) Reset() {
 	*x = GetPlanRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[21]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +1698,7 @@ func (x *GetPlanRequest) String() string {
 func (*GetPlanRequest) ProtoMessage() {}
 
 func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[21]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +1711,7 @@ func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanRequest.ProtoReflect.Descriptor instead.
 func (*GetPlanRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{21}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetPlanRequest) GetTargetSha() string {
@@ -1643,7 +1753,7 @@ type GetPlanResponse struct {
 
 func (x *GetPlanResponse) Reset() {
 	*x = GetPlanResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1655,7 +1765,7 @@ func (x *GetPlanResponse) String() string {
 func (*GetPlanResponse) ProtoMessage() {}
 
 func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1668,7 +1778,7 @@ func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanResponse.ProtoReflect.Descriptor instead.
 func (*GetPlanResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{22}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetPlanResponse) GetPlan() *Plan {
@@ -1694,7 +1804,7 @@ type GetRollbackPlanRequest struct {
 
 func (x *GetRollbackPlanRequest) Reset() {
 	*x = GetRollbackPlanRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1816,7 @@ func (x *GetRollbackPlanRequest) String() string {
 func (*GetRollbackPlanRequest) ProtoMessage() {}
 
 func (x *GetRollbackPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1829,7 @@ func (x *GetRollbackPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRollbackPlanRequest.ProtoReflect.Descriptor instead.
 func (*GetRollbackPlanRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{23}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetRollbackPlanRequest) GetTarget() isGetRollbackPlanRequest_Target {
@@ -1786,7 +1896,7 @@ type GetRollbackPlanResponse struct {
 
 func (x *GetRollbackPlanResponse) Reset() {
 	*x = GetRollbackPlanResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1908,7 @@ func (x *GetRollbackPlanResponse) String() string {
 func (*GetRollbackPlanResponse) ProtoMessage() {}
 
 func (x *GetRollbackPlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1921,7 @@ func (x *GetRollbackPlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRollbackPlanResponse.ProtoReflect.Descriptor instead.
 func (*GetRollbackPlanResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{24}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetRollbackPlanResponse) GetFrom() *CommitInfo {
@@ -1875,7 +1985,7 @@ type ServiceRestore struct {
 
 func (x *ServiceRestore) Reset() {
 	*x = ServiceRestore{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1887,7 +1997,7 @@ func (x *ServiceRestore) String() string {
 func (*ServiceRestore) ProtoMessage() {}
 
 func (x *ServiceRestore) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1900,7 +2010,7 @@ func (x *ServiceRestore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRestore.ProtoReflect.Descriptor instead.
 func (*ServiceRestore) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{25}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ServiceRestore) GetProject() string {
@@ -1942,7 +2052,13 @@ var File_landfall_v1_diagnostics_service_proto protoreflect.FileDescriptor
 
 const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\n" +
-	"%landfall/v1/diagnostics_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a landfall/v1/deploy_service.proto\x1a landfall/v1/gitops_service.proto\x1a\x1blandfall/v1/operation.proto\x1a\x16landfall/v1/plan.proto\"\x10\n" +
+	"%landfall/v1/diagnostics_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a landfall/v1/deploy_service.proto\x1a landfall/v1/gitops_service.proto\x1a\x1blandfall/v1/operation.proto\x1a\x16landfall/v1/plan.proto\")\n" +
+	"\x0fGetDriftRequest\x12\x16\n" +
+	"\x06stacks\x18\x01 \x03(\tR\x06stacks\"r\n" +
+	"\x10GetDriftResponse\x12(\n" +
+	"\x05drift\x18\x01 \x03(\v2\x12.landfall.v1.DriftR\x05drift\x12\x18\n" +
+	"\aunknown\x18\x02 \x03(\tR\aunknown\x12\x1a\n" +
+	"\bservices\x18\x03 \x01(\rR\bservices\"\x10\n" +
 	"\x0eGetHostRequest\"8\n" +
 	"\x0fGetHostResponse\x12%\n" +
 	"\x04host\x18\x01 \x01(\v2\x11.landfall.v1.HostR\x04host\"\xac\x06\n" +
@@ -2089,7 +2205,7 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\x13RESTORE_ACTION_STOP\x10\x02\x12\x1a\n" +
 	"\x16RESTORE_ACTION_RESTART\x10\x03\x12\x1b\n" +
 	"\x17RESTORE_ACTION_RECREATE\x10\x04\x12\x19\n" +
-	"\x15RESTORE_ACTION_REMOVE\x10\x052\xeb\x05\n" +
+	"\x15RESTORE_ACTION_REMOVE\x10\x052\xb4\x06\n" +
 	"\x12DiagnosticsService\x12D\n" +
 	"\aGetHost\x12\x1b.landfall.v1.GetHostRequest\x1a\x1c.landfall.v1.GetHostResponse\x12S\n" +
 	"\fListServices\x12 .landfall.v1.ListServicesRequest\x1a!.landfall.v1.ListServicesResponse\x12>\n" +
@@ -2099,7 +2215,8 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\x0eWatchOperation\x12\".landfall.v1.WatchOperationRequest\x1a#.landfall.v1.WatchOperationResponse0\x01\x12I\n" +
 	"\bTailLogs\x12\x1c.landfall.v1.TailLogsRequest\x1a\x1d.landfall.v1.TailLogsResponse0\x01\x12D\n" +
 	"\aGetPlan\x12\x1b.landfall.v1.GetPlanRequest\x1a\x1c.landfall.v1.GetPlanResponse\x12\\\n" +
-	"\x0fGetRollbackPlan\x12#.landfall.v1.GetRollbackPlanRequest\x1a$.landfall.v1.GetRollbackPlanResponseB4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
+	"\x0fGetRollbackPlan\x12#.landfall.v1.GetRollbackPlanRequest\x1a$.landfall.v1.GetRollbackPlanResponse\x12G\n" +
+	"\bGetDrift\x12\x1c.landfall.v1.GetDriftRequest\x1a\x1d.landfall.v1.GetDriftResponseB4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
 
 var (
 	file_landfall_v1_diagnostics_service_proto_rawDescOnce sync.Once
@@ -2114,96 +2231,102 @@ func file_landfall_v1_diagnostics_service_proto_rawDescGZIP() []byte {
 }
 
 var file_landfall_v1_diagnostics_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_landfall_v1_diagnostics_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_landfall_v1_diagnostics_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_landfall_v1_diagnostics_service_proto_goTypes = []any{
 	(RestoreAction)(0),              // 0: landfall.v1.RestoreAction
-	(*GetHostRequest)(nil),          // 1: landfall.v1.GetHostRequest
-	(*GetHostResponse)(nil),         // 2: landfall.v1.GetHostResponse
-	(*Host)(nil),                    // 3: landfall.v1.Host
-	(*Checkout)(nil),                // 4: landfall.v1.Checkout
-	(*CommitInfo)(nil),              // 5: landfall.v1.CommitInfo
-	(*Stamp)(nil),                   // 6: landfall.v1.Stamp
-	(*Engine)(nil),                  // 7: landfall.v1.Engine
-	(*ListServicesRequest)(nil),     // 8: landfall.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),    // 9: landfall.v1.ListServicesResponse
-	(*Service)(nil),                 // 10: landfall.v1.Service
-	(*Container)(nil),               // 11: landfall.v1.Container
-	(*ProbeRequest)(nil),            // 12: landfall.v1.ProbeRequest
-	(*ProbeResponse)(nil),           // 13: landfall.v1.ProbeResponse
-	(*ListOperationsRequest)(nil),   // 14: landfall.v1.ListOperationsRequest
-	(*ListOperationsResponse)(nil),  // 15: landfall.v1.ListOperationsResponse
-	(*GetOperationRequest)(nil),     // 16: landfall.v1.GetOperationRequest
-	(*GetOperationResponse)(nil),    // 17: landfall.v1.GetOperationResponse
-	(*WatchOperationRequest)(nil),   // 18: landfall.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil),  // 19: landfall.v1.WatchOperationResponse
-	(*TailLogsRequest)(nil),         // 20: landfall.v1.TailLogsRequest
-	(*TailLogsResponse)(nil),        // 21: landfall.v1.TailLogsResponse
-	(*GetPlanRequest)(nil),          // 22: landfall.v1.GetPlanRequest
-	(*GetPlanResponse)(nil),         // 23: landfall.v1.GetPlanResponse
-	(*GetRollbackPlanRequest)(nil),  // 24: landfall.v1.GetRollbackPlanRequest
-	(*GetRollbackPlanResponse)(nil), // 25: landfall.v1.GetRollbackPlanResponse
-	(*ServiceRestore)(nil),          // 26: landfall.v1.ServiceRestore
-	(*timestamppb.Timestamp)(nil),   // 27: google.protobuf.Timestamp
-	(*GitOpsStatus)(nil),            // 28: landfall.v1.GitOpsStatus
-	(*ProbeResult)(nil),             // 29: landfall.v1.ProbeResult
-	(*Operation)(nil),               // 30: landfall.v1.Operation
-	(*Plan)(nil),                    // 31: landfall.v1.Plan
-	(*EventBatch)(nil),              // 32: landfall.v1.EventBatch
-	(*durationpb.Duration)(nil),     // 33: google.protobuf.Duration
-	(OutputStream)(0),               // 34: landfall.v1.OutputStream
+	(*GetDriftRequest)(nil),         // 1: landfall.v1.GetDriftRequest
+	(*GetDriftResponse)(nil),        // 2: landfall.v1.GetDriftResponse
+	(*GetHostRequest)(nil),          // 3: landfall.v1.GetHostRequest
+	(*GetHostResponse)(nil),         // 4: landfall.v1.GetHostResponse
+	(*Host)(nil),                    // 5: landfall.v1.Host
+	(*Checkout)(nil),                // 6: landfall.v1.Checkout
+	(*CommitInfo)(nil),              // 7: landfall.v1.CommitInfo
+	(*Stamp)(nil),                   // 8: landfall.v1.Stamp
+	(*Engine)(nil),                  // 9: landfall.v1.Engine
+	(*ListServicesRequest)(nil),     // 10: landfall.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),    // 11: landfall.v1.ListServicesResponse
+	(*Service)(nil),                 // 12: landfall.v1.Service
+	(*Container)(nil),               // 13: landfall.v1.Container
+	(*ProbeRequest)(nil),            // 14: landfall.v1.ProbeRequest
+	(*ProbeResponse)(nil),           // 15: landfall.v1.ProbeResponse
+	(*ListOperationsRequest)(nil),   // 16: landfall.v1.ListOperationsRequest
+	(*ListOperationsResponse)(nil),  // 17: landfall.v1.ListOperationsResponse
+	(*GetOperationRequest)(nil),     // 18: landfall.v1.GetOperationRequest
+	(*GetOperationResponse)(nil),    // 19: landfall.v1.GetOperationResponse
+	(*WatchOperationRequest)(nil),   // 20: landfall.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil),  // 21: landfall.v1.WatchOperationResponse
+	(*TailLogsRequest)(nil),         // 22: landfall.v1.TailLogsRequest
+	(*TailLogsResponse)(nil),        // 23: landfall.v1.TailLogsResponse
+	(*GetPlanRequest)(nil),          // 24: landfall.v1.GetPlanRequest
+	(*GetPlanResponse)(nil),         // 25: landfall.v1.GetPlanResponse
+	(*GetRollbackPlanRequest)(nil),  // 26: landfall.v1.GetRollbackPlanRequest
+	(*GetRollbackPlanResponse)(nil), // 27: landfall.v1.GetRollbackPlanResponse
+	(*ServiceRestore)(nil),          // 28: landfall.v1.ServiceRestore
+	(*Drift)(nil),                   // 29: landfall.v1.Drift
+	(*timestamppb.Timestamp)(nil),   // 30: google.protobuf.Timestamp
+	(*GitOpsStatus)(nil),            // 31: landfall.v1.GitOpsStatus
+	(*ProbeResult)(nil),             // 32: landfall.v1.ProbeResult
+	(*Operation)(nil),               // 33: landfall.v1.Operation
+	(*Plan)(nil),                    // 34: landfall.v1.Plan
+	(*EventBatch)(nil),              // 35: landfall.v1.EventBatch
+	(*durationpb.Duration)(nil),     // 36: google.protobuf.Duration
+	(OutputStream)(0),               // 37: landfall.v1.OutputStream
 }
 var file_landfall_v1_diagnostics_service_proto_depIdxs = []int32{
-	3,  // 0: landfall.v1.GetHostResponse.host:type_name -> landfall.v1.Host
-	27, // 1: landfall.v1.Host.current_time:type_name -> google.protobuf.Timestamp
-	27, // 2: landfall.v1.Host.start_time:type_name -> google.protobuf.Timestamp
-	4,  // 3: landfall.v1.Host.checkout:type_name -> landfall.v1.Checkout
-	6,  // 4: landfall.v1.Host.stamp:type_name -> landfall.v1.Stamp
-	28, // 5: landfall.v1.Host.gitops:type_name -> landfall.v1.GitOpsStatus
-	7,  // 6: landfall.v1.Host.engine:type_name -> landfall.v1.Engine
-	27, // 7: landfall.v1.Host.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 8: landfall.v1.Checkout.head:type_name -> landfall.v1.CommitInfo
-	27, // 9: landfall.v1.CommitInfo.commit_time:type_name -> google.protobuf.Timestamp
-	27, // 10: landfall.v1.Stamp.write_time:type_name -> google.protobuf.Timestamp
-	5,  // 11: landfall.v1.Stamp.commit:type_name -> landfall.v1.CommitInfo
-	10, // 12: landfall.v1.ListServicesResponse.services:type_name -> landfall.v1.Service
-	11, // 13: landfall.v1.Service.containers:type_name -> landfall.v1.Container
-	27, // 14: landfall.v1.Container.start_time:type_name -> google.protobuf.Timestamp
-	29, // 15: landfall.v1.ProbeResponse.results:type_name -> landfall.v1.ProbeResult
-	30, // 16: landfall.v1.ListOperationsResponse.operations:type_name -> landfall.v1.Operation
-	30, // 17: landfall.v1.GetOperationResponse.operation:type_name -> landfall.v1.Operation
-	31, // 18: landfall.v1.GetOperationResponse.plan:type_name -> landfall.v1.Plan
-	32, // 19: landfall.v1.WatchOperationResponse.batch:type_name -> landfall.v1.EventBatch
-	33, // 20: landfall.v1.TailLogsRequest.since:type_name -> google.protobuf.Duration
-	27, // 21: landfall.v1.TailLogsResponse.log_time:type_name -> google.protobuf.Timestamp
-	34, // 22: landfall.v1.TailLogsResponse.stream:type_name -> landfall.v1.OutputStream
-	31, // 23: landfall.v1.GetPlanResponse.plan:type_name -> landfall.v1.Plan
-	5,  // 24: landfall.v1.GetRollbackPlanResponse.from:type_name -> landfall.v1.CommitInfo
-	5,  // 25: landfall.v1.GetRollbackPlanResponse.target:type_name -> landfall.v1.CommitInfo
-	26, // 26: landfall.v1.GetRollbackPlanResponse.services:type_name -> landfall.v1.ServiceRestore
-	0,  // 27: landfall.v1.ServiceRestore.action:type_name -> landfall.v1.RestoreAction
-	1,  // 28: landfall.v1.DiagnosticsService.GetHost:input_type -> landfall.v1.GetHostRequest
-	8,  // 29: landfall.v1.DiagnosticsService.ListServices:input_type -> landfall.v1.ListServicesRequest
-	12, // 30: landfall.v1.DiagnosticsService.Probe:input_type -> landfall.v1.ProbeRequest
-	14, // 31: landfall.v1.DiagnosticsService.ListOperations:input_type -> landfall.v1.ListOperationsRequest
-	16, // 32: landfall.v1.DiagnosticsService.GetOperation:input_type -> landfall.v1.GetOperationRequest
-	18, // 33: landfall.v1.DiagnosticsService.WatchOperation:input_type -> landfall.v1.WatchOperationRequest
-	20, // 34: landfall.v1.DiagnosticsService.TailLogs:input_type -> landfall.v1.TailLogsRequest
-	22, // 35: landfall.v1.DiagnosticsService.GetPlan:input_type -> landfall.v1.GetPlanRequest
-	24, // 36: landfall.v1.DiagnosticsService.GetRollbackPlan:input_type -> landfall.v1.GetRollbackPlanRequest
-	2,  // 37: landfall.v1.DiagnosticsService.GetHost:output_type -> landfall.v1.GetHostResponse
-	9,  // 38: landfall.v1.DiagnosticsService.ListServices:output_type -> landfall.v1.ListServicesResponse
-	13, // 39: landfall.v1.DiagnosticsService.Probe:output_type -> landfall.v1.ProbeResponse
-	15, // 40: landfall.v1.DiagnosticsService.ListOperations:output_type -> landfall.v1.ListOperationsResponse
-	17, // 41: landfall.v1.DiagnosticsService.GetOperation:output_type -> landfall.v1.GetOperationResponse
-	19, // 42: landfall.v1.DiagnosticsService.WatchOperation:output_type -> landfall.v1.WatchOperationResponse
-	21, // 43: landfall.v1.DiagnosticsService.TailLogs:output_type -> landfall.v1.TailLogsResponse
-	23, // 44: landfall.v1.DiagnosticsService.GetPlan:output_type -> landfall.v1.GetPlanResponse
-	25, // 45: landfall.v1.DiagnosticsService.GetRollbackPlan:output_type -> landfall.v1.GetRollbackPlanResponse
-	37, // [37:46] is the sub-list for method output_type
-	28, // [28:37] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	29, // 0: landfall.v1.GetDriftResponse.drift:type_name -> landfall.v1.Drift
+	5,  // 1: landfall.v1.GetHostResponse.host:type_name -> landfall.v1.Host
+	30, // 2: landfall.v1.Host.current_time:type_name -> google.protobuf.Timestamp
+	30, // 3: landfall.v1.Host.start_time:type_name -> google.protobuf.Timestamp
+	6,  // 4: landfall.v1.Host.checkout:type_name -> landfall.v1.Checkout
+	8,  // 5: landfall.v1.Host.stamp:type_name -> landfall.v1.Stamp
+	31, // 6: landfall.v1.Host.gitops:type_name -> landfall.v1.GitOpsStatus
+	9,  // 7: landfall.v1.Host.engine:type_name -> landfall.v1.Engine
+	30, // 8: landfall.v1.Host.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	7,  // 9: landfall.v1.Checkout.head:type_name -> landfall.v1.CommitInfo
+	30, // 10: landfall.v1.CommitInfo.commit_time:type_name -> google.protobuf.Timestamp
+	30, // 11: landfall.v1.Stamp.write_time:type_name -> google.protobuf.Timestamp
+	7,  // 12: landfall.v1.Stamp.commit:type_name -> landfall.v1.CommitInfo
+	12, // 13: landfall.v1.ListServicesResponse.services:type_name -> landfall.v1.Service
+	13, // 14: landfall.v1.Service.containers:type_name -> landfall.v1.Container
+	30, // 15: landfall.v1.Container.start_time:type_name -> google.protobuf.Timestamp
+	32, // 16: landfall.v1.ProbeResponse.results:type_name -> landfall.v1.ProbeResult
+	33, // 17: landfall.v1.ListOperationsResponse.operations:type_name -> landfall.v1.Operation
+	33, // 18: landfall.v1.GetOperationResponse.operation:type_name -> landfall.v1.Operation
+	34, // 19: landfall.v1.GetOperationResponse.plan:type_name -> landfall.v1.Plan
+	35, // 20: landfall.v1.WatchOperationResponse.batch:type_name -> landfall.v1.EventBatch
+	36, // 21: landfall.v1.TailLogsRequest.since:type_name -> google.protobuf.Duration
+	30, // 22: landfall.v1.TailLogsResponse.log_time:type_name -> google.protobuf.Timestamp
+	37, // 23: landfall.v1.TailLogsResponse.stream:type_name -> landfall.v1.OutputStream
+	34, // 24: landfall.v1.GetPlanResponse.plan:type_name -> landfall.v1.Plan
+	7,  // 25: landfall.v1.GetRollbackPlanResponse.from:type_name -> landfall.v1.CommitInfo
+	7,  // 26: landfall.v1.GetRollbackPlanResponse.target:type_name -> landfall.v1.CommitInfo
+	28, // 27: landfall.v1.GetRollbackPlanResponse.services:type_name -> landfall.v1.ServiceRestore
+	0,  // 28: landfall.v1.ServiceRestore.action:type_name -> landfall.v1.RestoreAction
+	3,  // 29: landfall.v1.DiagnosticsService.GetHost:input_type -> landfall.v1.GetHostRequest
+	10, // 30: landfall.v1.DiagnosticsService.ListServices:input_type -> landfall.v1.ListServicesRequest
+	14, // 31: landfall.v1.DiagnosticsService.Probe:input_type -> landfall.v1.ProbeRequest
+	16, // 32: landfall.v1.DiagnosticsService.ListOperations:input_type -> landfall.v1.ListOperationsRequest
+	18, // 33: landfall.v1.DiagnosticsService.GetOperation:input_type -> landfall.v1.GetOperationRequest
+	20, // 34: landfall.v1.DiagnosticsService.WatchOperation:input_type -> landfall.v1.WatchOperationRequest
+	22, // 35: landfall.v1.DiagnosticsService.TailLogs:input_type -> landfall.v1.TailLogsRequest
+	24, // 36: landfall.v1.DiagnosticsService.GetPlan:input_type -> landfall.v1.GetPlanRequest
+	26, // 37: landfall.v1.DiagnosticsService.GetRollbackPlan:input_type -> landfall.v1.GetRollbackPlanRequest
+	1,  // 38: landfall.v1.DiagnosticsService.GetDrift:input_type -> landfall.v1.GetDriftRequest
+	4,  // 39: landfall.v1.DiagnosticsService.GetHost:output_type -> landfall.v1.GetHostResponse
+	11, // 40: landfall.v1.DiagnosticsService.ListServices:output_type -> landfall.v1.ListServicesResponse
+	15, // 41: landfall.v1.DiagnosticsService.Probe:output_type -> landfall.v1.ProbeResponse
+	17, // 42: landfall.v1.DiagnosticsService.ListOperations:output_type -> landfall.v1.ListOperationsResponse
+	19, // 43: landfall.v1.DiagnosticsService.GetOperation:output_type -> landfall.v1.GetOperationResponse
+	21, // 44: landfall.v1.DiagnosticsService.WatchOperation:output_type -> landfall.v1.WatchOperationResponse
+	23, // 45: landfall.v1.DiagnosticsService.TailLogs:output_type -> landfall.v1.TailLogsResponse
+	25, // 46: landfall.v1.DiagnosticsService.GetPlan:output_type -> landfall.v1.GetPlanResponse
+	27, // 47: landfall.v1.DiagnosticsService.GetRollbackPlan:output_type -> landfall.v1.GetRollbackPlanResponse
+	2,  // 48: landfall.v1.DiagnosticsService.GetDrift:output_type -> landfall.v1.GetDriftResponse
+	39, // [39:49] is the sub-list for method output_type
+	29, // [29:39] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_diagnostics_service_proto_init() }
@@ -2215,7 +2338,7 @@ func file_landfall_v1_diagnostics_service_proto_init() {
 	file_landfall_v1_gitops_service_proto_init()
 	file_landfall_v1_operation_proto_init()
 	file_landfall_v1_plan_proto_init()
-	file_landfall_v1_diagnostics_service_proto_msgTypes[23].OneofWrappers = []any{
+	file_landfall_v1_diagnostics_service_proto_msgTypes[25].OneofWrappers = []any{
 		(*GetRollbackPlanRequest_OperationId)(nil),
 		(*GetRollbackPlanRequest_TargetSha)(nil),
 	}
@@ -2225,7 +2348,7 @@ func file_landfall_v1_diagnostics_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_landfall_v1_diagnostics_service_proto_rawDesc), len(file_landfall_v1_diagnostics_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,7 @@ const (
 	DiagnosticsService_TailLogs_FullMethodName        = "/landfall.v1.DiagnosticsService/TailLogs"
 	DiagnosticsService_GetPlan_FullMethodName         = "/landfall.v1.DiagnosticsService/GetPlan"
 	DiagnosticsService_GetRollbackPlan_FullMethodName = "/landfall.v1.DiagnosticsService/GetRollbackPlan"
+	DiagnosticsService_GetDrift_FullMethodName        = "/landfall.v1.DiagnosticsService/GetDrift"
 )
 
 // DiagnosticsServiceClient is the client API for DiagnosticsService service.
@@ -54,6 +55,8 @@ type DiagnosticsServiceClient interface {
 	GetPlan(ctx context.Context, in *GetPlanRequest, opts ...grpc.CallOption) (*GetPlanResponse, error)
 	// GetRollbackPlan tells what a rollback would do now, without doing anything. Refused while an operation runs.
 	GetRollbackPlan(ctx context.Context, in *GetRollbackPlanRequest, opts ...grpc.CallOption) (*GetRollbackPlanResponse, error)
+	// GetDrift holds what runs against what the checkout says, without doing anything.
+	GetDrift(ctx context.Context, in *GetDriftRequest, opts ...grpc.CallOption) (*GetDriftResponse, error)
 }
 
 type diagnosticsServiceClient struct {
@@ -172,6 +175,16 @@ func (c *diagnosticsServiceClient) GetRollbackPlan(ctx context.Context, in *GetR
 	return out, nil
 }
 
+func (c *diagnosticsServiceClient) GetDrift(ctx context.Context, in *GetDriftRequest, opts ...grpc.CallOption) (*GetDriftResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetDriftResponse)
+	err := c.cc.Invoke(ctx, DiagnosticsService_GetDrift_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DiagnosticsServiceServer is the server API for DiagnosticsService service.
 // All implementations must embed UnimplementedDiagnosticsServiceServer
 // for forward compatibility.
@@ -196,6 +209,8 @@ type DiagnosticsServiceServer interface {
 	GetPlan(context.Context, *GetPlanRequest) (*GetPlanResponse, error)
 	// GetRollbackPlan tells what a rollback would do now, without doing anything. Refused while an operation runs.
 	GetRollbackPlan(context.Context, *GetRollbackPlanRequest) (*GetRollbackPlanResponse, error)
+	// GetDrift holds what runs against what the checkout says, without doing anything.
+	GetDrift(context.Context, *GetDriftRequest) (*GetDriftResponse, error)
 	mustEmbedUnimplementedDiagnosticsServiceServer()
 }
 
@@ -232,6 +247,9 @@ func (UnimplementedDiagnosticsServiceServer) GetPlan(context.Context, *GetPlanRe
 }
 func (UnimplementedDiagnosticsServiceServer) GetRollbackPlan(context.Context, *GetRollbackPlanRequest) (*GetRollbackPlanResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetRollbackPlan not implemented")
+}
+func (UnimplementedDiagnosticsServiceServer) GetDrift(context.Context, *GetDriftRequest) (*GetDriftResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetDrift not implemented")
 }
 func (UnimplementedDiagnosticsServiceServer) mustEmbedUnimplementedDiagnosticsServiceServer() {}
 func (UnimplementedDiagnosticsServiceServer) testEmbeddedByValue()                            {}
@@ -402,6 +420,24 @@ func _DiagnosticsService_GetRollbackPlan_Handler(srv interface{}, ctx context.Co
 	return interceptor(ctx, in, info, handler)
 }
 
+func _DiagnosticsService_GetDrift_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetDriftRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DiagnosticsServiceServer).GetDrift(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DiagnosticsService_GetDrift_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DiagnosticsServiceServer).GetDrift(ctx, req.(*GetDriftRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DiagnosticsService_ServiceDesc is the grpc.ServiceDesc for DiagnosticsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -436,6 +472,10 @@ var DiagnosticsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetRollbackPlan",
 			Handler:    _DiagnosticsService_GetRollbackPlan_Handler,
+		},
+		{
+			MethodName: "GetDrift",
+			Handler:    _DiagnosticsService_GetDrift_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -23,6 +23,197 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// TickOutcome is what a tick came to.
+type TickOutcome int32
+
+const (
+	// Not set.
+	TickOutcome_TICK_OUTCOME_UNSPECIFIED TickOutcome = 0
+	// It was not its turn: paused, blocked, busy, CI not green, backing off.
+	TickOutcome_TICK_OUTCOME_SKIPPED TickOutcome = 1
+	// Everything is as it should be.
+	TickOutcome_TICK_OUTCOME_NOTHING TickOutcome = 2
+	// A new commit is deployed.
+	TickOutcome_TICK_OUTCOME_DEPLOY TickOutcome = 3
+	// Services that drifted are brought back.
+	TickOutcome_TICK_OUTCOME_REPAIR TickOutcome = 4
+	// Newer images are taken.
+	TickOutcome_TICK_OUTCOME_UPDATE TickOutcome = 5
+)
+
+// Enum value maps for TickOutcome.
+var (
+	TickOutcome_name = map[int32]string{
+		0: "TICK_OUTCOME_UNSPECIFIED",
+		1: "TICK_OUTCOME_SKIPPED",
+		2: "TICK_OUTCOME_NOTHING",
+		3: "TICK_OUTCOME_DEPLOY",
+		4: "TICK_OUTCOME_REPAIR",
+		5: "TICK_OUTCOME_UPDATE",
+	}
+	TickOutcome_value = map[string]int32{
+		"TICK_OUTCOME_UNSPECIFIED": 0,
+		"TICK_OUTCOME_SKIPPED":     1,
+		"TICK_OUTCOME_NOTHING":     2,
+		"TICK_OUTCOME_DEPLOY":      3,
+		"TICK_OUTCOME_REPAIR":      4,
+		"TICK_OUTCOME_UPDATE":      5,
+	}
+)
+
+func (x TickOutcome) Enum() *TickOutcome {
+	p := new(TickOutcome)
+	*p = x
+	return p
+}
+
+func (x TickOutcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (TickOutcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_landfall_v1_gitops_service_proto_enumTypes[0].Descriptor()
+}
+
+func (TickOutcome) Type() protoreflect.EnumType {
+	return &file_landfall_v1_gitops_service_proto_enumTypes[0]
+}
+
+func (x TickOutcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use TickOutcome.Descriptor instead.
+func (TickOutcome) EnumDescriptor() ([]byte, []int) {
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{0}
+}
+
+// DriftKind says how a service differs from what the checkout says.
+type DriftKind int32
+
+const (
+	// Not set.
+	DriftKind_DRIFT_KIND_UNSPECIFIED DriftKind = 0
+	// Containers are missing.
+	DriftKind_DRIFT_KIND_MISSING DriftKind = 1
+	// A container does not run that should.
+	DriftKind_DRIFT_KIND_EXITED DriftKind = 2
+	// A container runs and is not well.
+	DriftKind_DRIFT_KIND_UNHEALTHY DriftKind = 3
+	// A container was made from another configuration than the checkout renders.
+	DriftKind_DRIFT_KIND_CONFIG DriftKind = 4
+	// Files that a container shows changed after it started.
+	DriftKind_DRIFT_KIND_FILES DriftKind = 5
+	// The image's name means another content than that which the container was made from.
+	DriftKind_DRIFT_KIND_IMAGE DriftKind = 6
+	// No compose file names the service.
+	DriftKind_DRIFT_KIND_ORPHAN DriftKind = 7
+)
+
+// Enum value maps for DriftKind.
+var (
+	DriftKind_name = map[int32]string{
+		0: "DRIFT_KIND_UNSPECIFIED",
+		1: "DRIFT_KIND_MISSING",
+		2: "DRIFT_KIND_EXITED",
+		3: "DRIFT_KIND_UNHEALTHY",
+		4: "DRIFT_KIND_CONFIG",
+		5: "DRIFT_KIND_FILES",
+		6: "DRIFT_KIND_IMAGE",
+		7: "DRIFT_KIND_ORPHAN",
+	}
+	DriftKind_value = map[string]int32{
+		"DRIFT_KIND_UNSPECIFIED": 0,
+		"DRIFT_KIND_MISSING":     1,
+		"DRIFT_KIND_EXITED":      2,
+		"DRIFT_KIND_UNHEALTHY":   3,
+		"DRIFT_KIND_CONFIG":      4,
+		"DRIFT_KIND_FILES":       5,
+		"DRIFT_KIND_IMAGE":       6,
+		"DRIFT_KIND_ORPHAN":      7,
+	}
+)
+
+func (x DriftKind) Enum() *DriftKind {
+	p := new(DriftKind)
+	*p = x
+	return p
+}
+
+func (x DriftKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DriftKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_landfall_v1_gitops_service_proto_enumTypes[1].Descriptor()
+}
+
+func (DriftKind) Type() protoreflect.EnumType {
+	return &file_landfall_v1_gitops_service_proto_enumTypes[1]
+}
+
+func (x DriftKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DriftKind.Descriptor instead.
+func (DriftKind) EnumDescriptor() ([]byte, []int) {
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{1}
+}
+
+// DriftAnswer is what landfall.yaml wants done about a kind of drift.
+type DriftAnswer int32
+
+const (
+	// Not set.
+	DriftAnswer_DRIFT_ANSWER_UNSPECIFIED DriftAnswer = 0
+	// Brought back by the next tick that finds it again.
+	DriftAnswer_DRIFT_ANSWER_REPAIR DriftAnswer = 1
+	// Told, and left as it is.
+	DriftAnswer_DRIFT_ANSWER_REPORT DriftAnswer = 2
+)
+
+// Enum value maps for DriftAnswer.
+var (
+	DriftAnswer_name = map[int32]string{
+		0: "DRIFT_ANSWER_UNSPECIFIED",
+		1: "DRIFT_ANSWER_REPAIR",
+		2: "DRIFT_ANSWER_REPORT",
+	}
+	DriftAnswer_value = map[string]int32{
+		"DRIFT_ANSWER_UNSPECIFIED": 0,
+		"DRIFT_ANSWER_REPAIR":      1,
+		"DRIFT_ANSWER_REPORT":      2,
+	}
+)
+
+func (x DriftAnswer) Enum() *DriftAnswer {
+	p := new(DriftAnswer)
+	*p = x
+	return p
+}
+
+func (x DriftAnswer) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DriftAnswer) Descriptor() protoreflect.EnumDescriptor {
+	return file_landfall_v1_gitops_service_proto_enumTypes[2].Descriptor()
+}
+
+func (DriftAnswer) Type() protoreflect.EnumType {
+	return &file_landfall_v1_gitops_service_proto_enumTypes[2]
+}
+
+func (x DriftAnswer) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DriftAnswer.Descriptor instead.
+func (DriftAnswer) EnumDescriptor() ([]byte, []int) {
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{2}
+}
+
 // GitOpsStatus is what keeps convergence from running.
 type GitOpsStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -31,9 +222,17 @@ type GitOpsStatus struct {
 	// The commit that was blocked last; not set when none is.
 	Blocked *BlockedCommit `protobuf:"bytes,2,opt,name=blocked,proto3" json:"blocked,omitempty"`
 	// All commits that must not be deployed, oldest block first.
-	AllBlocked    []*BlockedCommit `protobuf:"bytes,3,rep,name=all_blocked,json=allBlocked,proto3" json:"all_blocked,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	AllBlocked []*BlockedCommit `protobuf:"bytes,3,rep,name=all_blocked,json=allBlocked,proto3" json:"all_blocked,omitempty"`
+	// The last tick since the agent started; not set before the first.
+	LastTick *Tick `protobuf:"bytes,4,opt,name=last_tick,json=lastTick,proto3" json:"last_tick,omitempty"`
+	// When the next tick is due.
+	NextTickTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=next_tick_time,json=nextTickTime,proto3" json:"next_tick_time,omitempty"`
+	// Whether the next tick is so late that the timer cannot fire any more.
+	Overdue bool `protobuf:"varint,6,opt,name=overdue,proto3" json:"overdue,omitempty"`
+	// Why new commits of the branch are not followed; empty when they are.
+	NotFollowedReason string `protobuf:"bytes,7,opt,name=not_followed_reason,json=notFollowedReason,proto3" json:"not_followed_reason,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *GitOpsStatus) Reset() {
@@ -87,6 +286,389 @@ func (x *GitOpsStatus) GetAllBlocked() []*BlockedCommit {
 	return nil
 }
 
+func (x *GitOpsStatus) GetLastTick() *Tick {
+	if x != nil {
+		return x.LastTick
+	}
+	return nil
+}
+
+func (x *GitOpsStatus) GetNextTickTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextTickTime
+	}
+	return nil
+}
+
+func (x *GitOpsStatus) GetOverdue() bool {
+	if x != nil {
+		return x.Overdue
+	}
+	return false
+}
+
+func (x *GitOpsStatus) GetNotFollowedReason() string {
+	if x != nil {
+		return x.NotFollowedReason
+	}
+	return ""
+}
+
+// Tick is one look of convergence and what it decided.
+type Tick struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it came to.
+	Outcome TickOutcome `protobuf:"varint,1,opt,name=outcome,proto3,enum=landfall.v1.TickOutcome" json:"outcome,omitempty"`
+	// Why, as a token for programs: "PAUSED", "CI_PENDING", "BACKING_OFF", "IN_STEP".
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Why, for people.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// Began at.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Decided at.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Who asked for it: "operator/chris", "local/root".
+	Requester string `protobuf:"bytes,6,opt,name=requester,proto3" json:"requester,omitempty"`
+	// Head of the branch; empty where nobody could tell it.
+	BranchHeadSha string `protobuf:"bytes,7,opt,name=branch_head_sha,json=branchHeadSha,proto3" json:"branch_head_sha,omitempty"`
+	// The operation that it began; empty when none.
+	OperationId string `protobuf:"bytes,8,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// What differs from what the checkout says, in order of stack and service.
+	Drift []*Drift `protobuf:"bytes,9,rep,name=drift,proto3" json:"drift,omitempty"`
+	// Whether nothing was to be begun.
+	DryRun bool `protobuf:"varint,10,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// What it does, or would do; not set where there is nothing to do.
+	Plan *Plan `protobuf:"bytes,11,opt,name=plan,proto3" json:"plan,omitempty"`
+	// When what it skipped is tried again; only with reason "BACKING_OFF".
+	RetryTime     *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=retry_time,json=retryTime,proto3" json:"retry_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tick) Reset() {
+	*x = Tick{}
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tick) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tick) ProtoMessage() {}
+
+func (x *Tick) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tick.ProtoReflect.Descriptor instead.
+func (*Tick) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Tick) GetOutcome() TickOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return TickOutcome_TICK_OUTCOME_UNSPECIFIED
+}
+
+func (x *Tick) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Tick) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Tick) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *Tick) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *Tick) GetRequester() string {
+	if x != nil {
+		return x.Requester
+	}
+	return ""
+}
+
+func (x *Tick) GetBranchHeadSha() string {
+	if x != nil {
+		return x.BranchHeadSha
+	}
+	return ""
+}
+
+func (x *Tick) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *Tick) GetDrift() []*Drift {
+	if x != nil {
+		return x.Drift
+	}
+	return nil
+}
+
+func (x *Tick) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *Tick) GetPlan() *Plan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *Tick) GetRetryTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RetryTime
+	}
+	return nil
+}
+
+// Drift is one difference of one service.
+type Drift struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Stack in landfall.yaml; empty where no compose file names the service.
+	Stack string `protobuf:"bytes,1,opt,name=stack,proto3" json:"stack,omitempty"`
+	// Compose project.
+	Project string `protobuf:"bytes,2,opt,name=project,proto3" json:"project,omitempty"`
+	// Service.
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// How it differs.
+	Kind DriftKind `protobuf:"varint,4,opt,name=kind,proto3,enum=landfall.v1.DriftKind" json:"kind,omitempty"`
+	// What was found, for people.
+	Message string `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	// What is done about it.
+	Answer DriftAnswer `protobuf:"varint,6,opt,name=answer,proto3,enum=landfall.v1.DriftAnswer" json:"answer,omitempty"`
+	// Whether the tick before found it, too: only then it is touched.
+	Confirmed     bool `protobuf:"varint,7,opt,name=confirmed,proto3" json:"confirmed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Drift) Reset() {
+	*x = Drift{}
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Drift) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Drift) ProtoMessage() {}
+
+func (x *Drift) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Drift.ProtoReflect.Descriptor instead.
+func (*Drift) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Drift) GetStack() string {
+	if x != nil {
+		return x.Stack
+	}
+	return ""
+}
+
+func (x *Drift) GetProject() string {
+	if x != nil {
+		return x.Project
+	}
+	return ""
+}
+
+func (x *Drift) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Drift) GetKind() DriftKind {
+	if x != nil {
+		return x.Kind
+	}
+	return DriftKind_DRIFT_KIND_UNSPECIFIED
+}
+
+func (x *Drift) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Drift) GetAnswer() DriftAnswer {
+	if x != nil {
+		return x.Answer
+	}
+	return DriftAnswer_DRIFT_ANSWER_UNSPECIFIED
+}
+
+func (x *Drift) GetConfirmed() bool {
+	if x != nil {
+		return x.Confirmed
+	}
+	return false
+}
+
+// ConvergeRequest asks for a tick.
+type ConvergeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chosen by the caller, 1 to 128 characters of A-Z a-z 0-9 . _ : -; a tick that is asked for again begins nothing twice. Empty is a new one.
+	CommandId string `protobuf:"bytes,1,opt,name=command_id,json=commandId,proto3" json:"command_id,omitempty"`
+	// Decide and tell, begin nothing.
+	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConvergeRequest) Reset() {
+	*x = ConvergeRequest{}
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConvergeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConvergeRequest) ProtoMessage() {}
+
+func (x *ConvergeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConvergeRequest.ProtoReflect.Descriptor instead.
+func (*ConvergeRequest) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ConvergeRequest) GetCommandId() string {
+	if x != nil {
+		return x.CommandId
+	}
+	return ""
+}
+
+func (x *ConvergeRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// ConvergeResponse carries the tick.
+type ConvergeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it found and decided.
+	Tick *Tick `protobuf:"bytes,1,opt,name=tick,proto3" json:"tick,omitempty"`
+	// The operation that it began; not set when none.
+	Operation     *Operation `protobuf:"bytes,2,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConvergeResponse) Reset() {
+	*x = ConvergeResponse{}
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConvergeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConvergeResponse) ProtoMessage() {}
+
+func (x *ConvergeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConvergeResponse.ProtoReflect.Descriptor instead.
+func (*ConvergeResponse) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ConvergeResponse) GetTick() *Tick {
+	if x != nil {
+		return x.Tick
+	}
+	return nil
+}
+
+func (x *ConvergeResponse) GetOperation() *Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
 // GitOpsPause is the sentinel that keeps convergence from running.
 type GitOpsPause struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -106,7 +688,7 @@ type GitOpsPause struct {
 
 func (x *GitOpsPause) Reset() {
 	*x = GitOpsPause{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[1]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -118,7 +700,7 @@ func (x *GitOpsPause) String() string {
 func (*GitOpsPause) ProtoMessage() {}
 
 func (x *GitOpsPause) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[1]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -131,7 +713,7 @@ func (x *GitOpsPause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GitOpsPause.ProtoReflect.Descriptor instead.
 func (*GitOpsPause) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{1}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GitOpsPause) GetReason() string {
@@ -186,7 +768,7 @@ type BlockedCommit struct {
 
 func (x *BlockedCommit) Reset() {
 	*x = BlockedCommit{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[2]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -198,7 +780,7 @@ func (x *BlockedCommit) String() string {
 func (*BlockedCommit) ProtoMessage() {}
 
 func (x *BlockedCommit) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[2]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -211,7 +793,7 @@ func (x *BlockedCommit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockedCommit.ProtoReflect.Descriptor instead.
 func (*BlockedCommit) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{2}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BlockedCommit) GetSha() string {
@@ -255,7 +837,7 @@ type PauseRequest struct {
 
 func (x *PauseRequest) Reset() {
 	*x = PauseRequest{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[3]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -267,7 +849,7 @@ func (x *PauseRequest) String() string {
 func (*PauseRequest) ProtoMessage() {}
 
 func (x *PauseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[3]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -280,7 +862,7 @@ func (x *PauseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseRequest.ProtoReflect.Descriptor instead.
 func (*PauseRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{3}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PauseRequest) GetReason() string {
@@ -308,7 +890,7 @@ type PauseResponse struct {
 
 func (x *PauseResponse) Reset() {
 	*x = PauseResponse{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[4]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +902,7 @@ func (x *PauseResponse) String() string {
 func (*PauseResponse) ProtoMessage() {}
 
 func (x *PauseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[4]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +915,7 @@ func (x *PauseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseResponse.ProtoReflect.Descriptor instead.
 func (*PauseResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{4}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PauseResponse) GetStatus() *GitOpsStatus {
@@ -352,7 +934,7 @@ type ResumeRequest struct {
 
 func (x *ResumeRequest) Reset() {
 	*x = ResumeRequest{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +946,7 @@ func (x *ResumeRequest) String() string {
 func (*ResumeRequest) ProtoMessage() {}
 
 func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +959,7 @@ func (x *ResumeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeRequest.ProtoReflect.Descriptor instead.
 func (*ResumeRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{5}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{9}
 }
 
 // ResumeResponse tells what holds now.
@@ -393,7 +975,7 @@ type ResumeResponse struct {
 
 func (x *ResumeResponse) Reset() {
 	*x = ResumeResponse{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +987,7 @@ func (x *ResumeResponse) String() string {
 func (*ResumeResponse) ProtoMessage() {}
 
 func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +1000,7 @@ func (x *ResumeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResumeResponse.ProtoReflect.Descriptor instead.
 func (*ResumeResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{6}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ResumeResponse) GetStatus() *GitOpsStatus {
@@ -446,7 +1028,7 @@ type UnblockRequest struct {
 
 func (x *UnblockRequest) Reset() {
 	*x = UnblockRequest{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +1040,7 @@ func (x *UnblockRequest) String() string {
 func (*UnblockRequest) ProtoMessage() {}
 
 func (x *UnblockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +1053,7 @@ func (x *UnblockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockRequest.ProtoReflect.Descriptor instead.
 func (*UnblockRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{7}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *UnblockRequest) GetSha() string {
@@ -496,7 +1078,7 @@ type UnblockResponse struct {
 
 func (x *UnblockResponse) Reset() {
 	*x = UnblockResponse{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -508,7 +1090,7 @@ func (x *UnblockResponse) String() string {
 func (*UnblockResponse) ProtoMessage() {}
 
 func (x *UnblockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -521,7 +1103,7 @@ func (x *UnblockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockResponse.ProtoReflect.Descriptor instead.
 func (*UnblockResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{8}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UnblockResponse) GetStatus() *GitOpsStatus {
@@ -554,7 +1136,7 @@ type GetGitOpsRequest struct {
 
 func (x *GetGitOpsRequest) Reset() {
 	*x = GetGitOpsRequest{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +1148,7 @@ func (x *GetGitOpsRequest) String() string {
 func (*GetGitOpsRequest) ProtoMessage() {}
 
 func (x *GetGitOpsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +1161,7 @@ func (x *GetGitOpsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGitOpsRequest.ProtoReflect.Descriptor instead.
 func (*GetGitOpsRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{9}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{13}
 }
 
 // GetGitOpsResponse tells what holds now.
@@ -593,7 +1175,7 @@ type GetGitOpsResponse struct {
 
 func (x *GetGitOpsResponse) Reset() {
 	*x = GetGitOpsResponse{}
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +1187,7 @@ func (x *GetGitOpsResponse) String() string {
 func (*GetGitOpsResponse) ProtoMessage() {}
 
 func (x *GetGitOpsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_gitops_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_gitops_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +1200,7 @@ func (x *GetGitOpsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGitOpsResponse.ProtoReflect.Descriptor instead.
 func (*GetGitOpsResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{10}
+	return file_landfall_v1_gitops_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetGitOpsResponse) GetStatus() *GitOpsStatus {
@@ -632,12 +1214,47 @@ var File_landfall_v1_gitops_service_proto protoreflect.FileDescriptor
 
 const file_landfall_v1_gitops_service_proto_rawDesc = "" +
 	"\n" +
-	" landfall/v1/gitops_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x01\n" +
+	" landfall/v1/gitops_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blandfall/v1/operation.proto\x1a\x16landfall/v1/plan.proto\"\xed\x02\n" +
 	"\fGitOpsStatus\x12.\n" +
 	"\x05pause\x18\x01 \x01(\v2\x18.landfall.v1.GitOpsPauseR\x05pause\x124\n" +
 	"\ablocked\x18\x02 \x01(\v2\x1a.landfall.v1.BlockedCommitR\ablocked\x12;\n" +
 	"\vall_blocked\x18\x03 \x03(\v2\x1a.landfall.v1.BlockedCommitR\n" +
-	"allBlocked\"\xd8\x01\n" +
+	"allBlocked\x12.\n" +
+	"\tlast_tick\x18\x04 \x01(\v2\x11.landfall.v1.TickR\blastTick\x12@\n" +
+	"\x0enext_tick_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\fnextTickTime\x12\x18\n" +
+	"\aoverdue\x18\x06 \x01(\bR\aoverdue\x12.\n" +
+	"\x13not_followed_reason\x18\a \x01(\tR\x11notFollowedReason\"\xec\x03\n" +
+	"\x04Tick\x122\n" +
+	"\aoutcome\x18\x01 \x01(\x0e2\x18.landfall.v1.TickOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x129\n" +
+	"\n" +
+	"start_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x1c\n" +
+	"\trequester\x18\x06 \x01(\tR\trequester\x12&\n" +
+	"\x0fbranch_head_sha\x18\a \x01(\tR\rbranchHeadSha\x12!\n" +
+	"\foperation_id\x18\b \x01(\tR\voperationId\x12(\n" +
+	"\x05drift\x18\t \x03(\v2\x12.landfall.v1.DriftR\x05drift\x12\x17\n" +
+	"\adry_run\x18\n" +
+	" \x01(\bR\x06dryRun\x12%\n" +
+	"\x04plan\x18\v \x01(\v2\x11.landfall.v1.PlanR\x04plan\x129\n" +
+	"\n" +
+	"retry_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\tretryTime\"\xe7\x01\n" +
+	"\x05Drift\x12\x14\n" +
+	"\x05stack\x18\x01 \x01(\tR\x05stack\x12\x18\n" +
+	"\aproject\x18\x02 \x01(\tR\aproject\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12*\n" +
+	"\x04kind\x18\x04 \x01(\x0e2\x16.landfall.v1.DriftKindR\x04kind\x12\x18\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\x120\n" +
+	"\x06answer\x18\x06 \x01(\x0e2\x18.landfall.v1.DriftAnswerR\x06answer\x12\x1c\n" +
+	"\tconfirmed\x18\a \x01(\bR\tconfirmed\"I\n" +
+	"\x0fConvergeRequest\x12\x1d\n" +
+	"\n" +
+	"command_id\x18\x01 \x01(\tR\tcommandId\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"o\n" +
+	"\x10ConvergeResponse\x12%\n" +
+	"\x04tick\x18\x01 \x01(\v2\x11.landfall.v1.TickR\x04tick\x124\n" +
+	"\toperation\x18\x02 \x01(\v2\x16.landfall.v1.OperationR\toperation\"\xd8\x01\n" +
 	"\vGitOpsPause\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12!\n" +
@@ -670,12 +1287,33 @@ const file_landfall_v1_gitops_service_proto_rawDesc = "" +
 	"\x0eunblocked_shas\x18\x03 \x03(\tR\runblockedShas\"\x12\n" +
 	"\x10GetGitOpsRequest\"F\n" +
 	"\x11GetGitOpsResponse\x121\n" +
-	"\x06status\x18\x01 \x01(\v2\x19.landfall.v1.GitOpsStatusR\x06status2\xa4\x02\n" +
+	"\x06status\x18\x01 \x01(\v2\x19.landfall.v1.GitOpsStatusR\x06status*\xaa\x01\n" +
+	"\vTickOutcome\x12\x1c\n" +
+	"\x18TICK_OUTCOME_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14TICK_OUTCOME_SKIPPED\x10\x01\x12\x18\n" +
+	"\x14TICK_OUTCOME_NOTHING\x10\x02\x12\x17\n" +
+	"\x13TICK_OUTCOME_DEPLOY\x10\x03\x12\x17\n" +
+	"\x13TICK_OUTCOME_REPAIR\x10\x04\x12\x17\n" +
+	"\x13TICK_OUTCOME_UPDATE\x10\x05*\xca\x01\n" +
+	"\tDriftKind\x12\x1a\n" +
+	"\x16DRIFT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12DRIFT_KIND_MISSING\x10\x01\x12\x15\n" +
+	"\x11DRIFT_KIND_EXITED\x10\x02\x12\x18\n" +
+	"\x14DRIFT_KIND_UNHEALTHY\x10\x03\x12\x15\n" +
+	"\x11DRIFT_KIND_CONFIG\x10\x04\x12\x14\n" +
+	"\x10DRIFT_KIND_FILES\x10\x05\x12\x14\n" +
+	"\x10DRIFT_KIND_IMAGE\x10\x06\x12\x15\n" +
+	"\x11DRIFT_KIND_ORPHAN\x10\a*]\n" +
+	"\vDriftAnswer\x12\x1c\n" +
+	"\x18DRIFT_ANSWER_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13DRIFT_ANSWER_REPAIR\x10\x01\x12\x17\n" +
+	"\x13DRIFT_ANSWER_REPORT\x10\x022\xed\x02\n" +
 	"\rGitOpsService\x12>\n" +
 	"\x05Pause\x12\x19.landfall.v1.PauseRequest\x1a\x1a.landfall.v1.PauseResponse\x12A\n" +
 	"\x06Resume\x12\x1a.landfall.v1.ResumeRequest\x1a\x1b.landfall.v1.ResumeResponse\x12D\n" +
 	"\aUnblock\x12\x1b.landfall.v1.UnblockRequest\x1a\x1c.landfall.v1.UnblockResponse\x12J\n" +
-	"\tGetGitOps\x12\x1d.landfall.v1.GetGitOpsRequest\x1a\x1e.landfall.v1.GetGitOpsResponseB4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
+	"\tGetGitOps\x12\x1d.landfall.v1.GetGitOpsRequest\x1a\x1e.landfall.v1.GetGitOpsResponse\x12G\n" +
+	"\bConverge\x12\x1c.landfall.v1.ConvergeRequest\x1a\x1d.landfall.v1.ConvergeResponseB4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
 
 var (
 	file_landfall_v1_gitops_service_proto_rawDescOnce sync.Once
@@ -689,47 +1327,71 @@ func file_landfall_v1_gitops_service_proto_rawDescGZIP() []byte {
 	return file_landfall_v1_gitops_service_proto_rawDescData
 }
 
-var file_landfall_v1_gitops_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_landfall_v1_gitops_service_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_landfall_v1_gitops_service_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_landfall_v1_gitops_service_proto_goTypes = []any{
-	(*GitOpsStatus)(nil),          // 0: landfall.v1.GitOpsStatus
-	(*GitOpsPause)(nil),           // 1: landfall.v1.GitOpsPause
-	(*BlockedCommit)(nil),         // 2: landfall.v1.BlockedCommit
-	(*PauseRequest)(nil),          // 3: landfall.v1.PauseRequest
-	(*PauseResponse)(nil),         // 4: landfall.v1.PauseResponse
-	(*ResumeRequest)(nil),         // 5: landfall.v1.ResumeRequest
-	(*ResumeResponse)(nil),        // 6: landfall.v1.ResumeResponse
-	(*UnblockRequest)(nil),        // 7: landfall.v1.UnblockRequest
-	(*UnblockResponse)(nil),       // 8: landfall.v1.UnblockResponse
-	(*GetGitOpsRequest)(nil),      // 9: landfall.v1.GetGitOpsRequest
-	(*GetGitOpsResponse)(nil),     // 10: landfall.v1.GetGitOpsResponse
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 12: google.protobuf.Duration
+	(TickOutcome)(0),              // 0: landfall.v1.TickOutcome
+	(DriftKind)(0),                // 1: landfall.v1.DriftKind
+	(DriftAnswer)(0),              // 2: landfall.v1.DriftAnswer
+	(*GitOpsStatus)(nil),          // 3: landfall.v1.GitOpsStatus
+	(*Tick)(nil),                  // 4: landfall.v1.Tick
+	(*Drift)(nil),                 // 5: landfall.v1.Drift
+	(*ConvergeRequest)(nil),       // 6: landfall.v1.ConvergeRequest
+	(*ConvergeResponse)(nil),      // 7: landfall.v1.ConvergeResponse
+	(*GitOpsPause)(nil),           // 8: landfall.v1.GitOpsPause
+	(*BlockedCommit)(nil),         // 9: landfall.v1.BlockedCommit
+	(*PauseRequest)(nil),          // 10: landfall.v1.PauseRequest
+	(*PauseResponse)(nil),         // 11: landfall.v1.PauseResponse
+	(*ResumeRequest)(nil),         // 12: landfall.v1.ResumeRequest
+	(*ResumeResponse)(nil),        // 13: landfall.v1.ResumeResponse
+	(*UnblockRequest)(nil),        // 14: landfall.v1.UnblockRequest
+	(*UnblockResponse)(nil),       // 15: landfall.v1.UnblockResponse
+	(*GetGitOpsRequest)(nil),      // 16: landfall.v1.GetGitOpsRequest
+	(*GetGitOpsResponse)(nil),     // 17: landfall.v1.GetGitOpsResponse
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(*Plan)(nil),                  // 19: landfall.v1.Plan
+	(*Operation)(nil),             // 20: landfall.v1.Operation
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
 }
 var file_landfall_v1_gitops_service_proto_depIdxs = []int32{
-	1,  // 0: landfall.v1.GitOpsStatus.pause:type_name -> landfall.v1.GitOpsPause
-	2,  // 1: landfall.v1.GitOpsStatus.blocked:type_name -> landfall.v1.BlockedCommit
-	2,  // 2: landfall.v1.GitOpsStatus.all_blocked:type_name -> landfall.v1.BlockedCommit
-	11, // 3: landfall.v1.GitOpsPause.create_time:type_name -> google.protobuf.Timestamp
-	11, // 4: landfall.v1.GitOpsPause.expire_time:type_name -> google.protobuf.Timestamp
-	11, // 5: landfall.v1.BlockedCommit.create_time:type_name -> google.protobuf.Timestamp
-	12, // 6: landfall.v1.PauseRequest.ttl:type_name -> google.protobuf.Duration
-	0,  // 7: landfall.v1.PauseResponse.status:type_name -> landfall.v1.GitOpsStatus
-	0,  // 8: landfall.v1.ResumeResponse.status:type_name -> landfall.v1.GitOpsStatus
-	0,  // 9: landfall.v1.UnblockResponse.status:type_name -> landfall.v1.GitOpsStatus
-	0,  // 10: landfall.v1.GetGitOpsResponse.status:type_name -> landfall.v1.GitOpsStatus
-	3,  // 11: landfall.v1.GitOpsService.Pause:input_type -> landfall.v1.PauseRequest
-	5,  // 12: landfall.v1.GitOpsService.Resume:input_type -> landfall.v1.ResumeRequest
-	7,  // 13: landfall.v1.GitOpsService.Unblock:input_type -> landfall.v1.UnblockRequest
-	9,  // 14: landfall.v1.GitOpsService.GetGitOps:input_type -> landfall.v1.GetGitOpsRequest
-	4,  // 15: landfall.v1.GitOpsService.Pause:output_type -> landfall.v1.PauseResponse
-	6,  // 16: landfall.v1.GitOpsService.Resume:output_type -> landfall.v1.ResumeResponse
-	8,  // 17: landfall.v1.GitOpsService.Unblock:output_type -> landfall.v1.UnblockResponse
-	10, // 18: landfall.v1.GitOpsService.GetGitOps:output_type -> landfall.v1.GetGitOpsResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	8,  // 0: landfall.v1.GitOpsStatus.pause:type_name -> landfall.v1.GitOpsPause
+	9,  // 1: landfall.v1.GitOpsStatus.blocked:type_name -> landfall.v1.BlockedCommit
+	9,  // 2: landfall.v1.GitOpsStatus.all_blocked:type_name -> landfall.v1.BlockedCommit
+	4,  // 3: landfall.v1.GitOpsStatus.last_tick:type_name -> landfall.v1.Tick
+	18, // 4: landfall.v1.GitOpsStatus.next_tick_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: landfall.v1.Tick.outcome:type_name -> landfall.v1.TickOutcome
+	18, // 6: landfall.v1.Tick.start_time:type_name -> google.protobuf.Timestamp
+	18, // 7: landfall.v1.Tick.end_time:type_name -> google.protobuf.Timestamp
+	5,  // 8: landfall.v1.Tick.drift:type_name -> landfall.v1.Drift
+	19, // 9: landfall.v1.Tick.plan:type_name -> landfall.v1.Plan
+	18, // 10: landfall.v1.Tick.retry_time:type_name -> google.protobuf.Timestamp
+	1,  // 11: landfall.v1.Drift.kind:type_name -> landfall.v1.DriftKind
+	2,  // 12: landfall.v1.Drift.answer:type_name -> landfall.v1.DriftAnswer
+	4,  // 13: landfall.v1.ConvergeResponse.tick:type_name -> landfall.v1.Tick
+	20, // 14: landfall.v1.ConvergeResponse.operation:type_name -> landfall.v1.Operation
+	18, // 15: landfall.v1.GitOpsPause.create_time:type_name -> google.protobuf.Timestamp
+	18, // 16: landfall.v1.GitOpsPause.expire_time:type_name -> google.protobuf.Timestamp
+	18, // 17: landfall.v1.BlockedCommit.create_time:type_name -> google.protobuf.Timestamp
+	21, // 18: landfall.v1.PauseRequest.ttl:type_name -> google.protobuf.Duration
+	3,  // 19: landfall.v1.PauseResponse.status:type_name -> landfall.v1.GitOpsStatus
+	3,  // 20: landfall.v1.ResumeResponse.status:type_name -> landfall.v1.GitOpsStatus
+	3,  // 21: landfall.v1.UnblockResponse.status:type_name -> landfall.v1.GitOpsStatus
+	3,  // 22: landfall.v1.GetGitOpsResponse.status:type_name -> landfall.v1.GitOpsStatus
+	10, // 23: landfall.v1.GitOpsService.Pause:input_type -> landfall.v1.PauseRequest
+	12, // 24: landfall.v1.GitOpsService.Resume:input_type -> landfall.v1.ResumeRequest
+	14, // 25: landfall.v1.GitOpsService.Unblock:input_type -> landfall.v1.UnblockRequest
+	16, // 26: landfall.v1.GitOpsService.GetGitOps:input_type -> landfall.v1.GetGitOpsRequest
+	6,  // 27: landfall.v1.GitOpsService.Converge:input_type -> landfall.v1.ConvergeRequest
+	11, // 28: landfall.v1.GitOpsService.Pause:output_type -> landfall.v1.PauseResponse
+	13, // 29: landfall.v1.GitOpsService.Resume:output_type -> landfall.v1.ResumeResponse
+	15, // 30: landfall.v1.GitOpsService.Unblock:output_type -> landfall.v1.UnblockResponse
+	17, // 31: landfall.v1.GitOpsService.GetGitOps:output_type -> landfall.v1.GetGitOpsResponse
+	7,  // 32: landfall.v1.GitOpsService.Converge:output_type -> landfall.v1.ConvergeResponse
+	28, // [28:33] is the sub-list for method output_type
+	23, // [23:28] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_gitops_service_proto_init() }
@@ -737,18 +1399,21 @@ func file_landfall_v1_gitops_service_proto_init() {
 	if File_landfall_v1_gitops_service_proto != nil {
 		return
 	}
+	file_landfall_v1_operation_proto_init()
+	file_landfall_v1_plan_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_landfall_v1_gitops_service_proto_rawDesc), len(file_landfall_v1_gitops_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   11,
+			NumEnums:      3,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_landfall_v1_gitops_service_proto_goTypes,
 		DependencyIndexes: file_landfall_v1_gitops_service_proto_depIdxs,
+		EnumInfos:         file_landfall_v1_gitops_service_proto_enumTypes,
 		MessageInfos:      file_landfall_v1_gitops_service_proto_msgTypes,
 	}.Build()
 	File_landfall_v1_gitops_service_proto = out.File

@@ -23,6 +23,7 @@ const (
 	GitOpsService_Resume_FullMethodName    = "/landfall.v1.GitOpsService/Resume"
 	GitOpsService_Unblock_FullMethodName   = "/landfall.v1.GitOpsService/Unblock"
 	GitOpsService_GetGitOps_FullMethodName = "/landfall.v1.GitOpsService/GetGitOps"
+	GitOpsService_Converge_FullMethodName  = "/landfall.v1.GitOpsService/Converge"
 )
 
 // GitOpsServiceClient is the client API for GitOpsService service.
@@ -37,8 +38,10 @@ type GitOpsServiceClient interface {
 	Resume(ctx context.Context, in *ResumeRequest, opts ...grpc.CallOption) (*ResumeResponse, error)
 	// Unblock removes blocks of commits.
 	Unblock(ctx context.Context, in *UnblockRequest, opts ...grpc.CallOption) (*UnblockResponse, error)
-	// GetGitOps reads the pause and the blocked commits.
+	// GetGitOps reads the pause, the blocked commits, the last tick and when the next one is due.
 	GetGitOps(ctx context.Context, in *GetGitOpsRequest, opts ...grpc.CallOption) (*GetGitOpsResponse, error)
+	// Converge makes one tick: it looks, decides, and begins a deploy or a repair where one is due. It returns when that has begun.
+	Converge(ctx context.Context, in *ConvergeRequest, opts ...grpc.CallOption) (*ConvergeResponse, error)
 }
 
 type gitOpsServiceClient struct {
@@ -89,6 +92,16 @@ func (c *gitOpsServiceClient) GetGitOps(ctx context.Context, in *GetGitOpsReques
 	return out, nil
 }
 
+func (c *gitOpsServiceClient) Converge(ctx context.Context, in *ConvergeRequest, opts ...grpc.CallOption) (*ConvergeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConvergeResponse)
+	err := c.cc.Invoke(ctx, GitOpsService_Converge_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GitOpsServiceServer is the server API for GitOpsService service.
 // All implementations must embed UnimplementedGitOpsServiceServer
 // for forward compatibility.
@@ -101,8 +114,10 @@ type GitOpsServiceServer interface {
 	Resume(context.Context, *ResumeRequest) (*ResumeResponse, error)
 	// Unblock removes blocks of commits.
 	Unblock(context.Context, *UnblockRequest) (*UnblockResponse, error)
-	// GetGitOps reads the pause and the blocked commits.
+	// GetGitOps reads the pause, the blocked commits, the last tick and when the next one is due.
 	GetGitOps(context.Context, *GetGitOpsRequest) (*GetGitOpsResponse, error)
+	// Converge makes one tick: it looks, decides, and begins a deploy or a repair where one is due. It returns when that has begun.
+	Converge(context.Context, *ConvergeRequest) (*ConvergeResponse, error)
 	mustEmbedUnimplementedGitOpsServiceServer()
 }
 
@@ -124,6 +139,9 @@ func (UnimplementedGitOpsServiceServer) Unblock(context.Context, *UnblockRequest
 }
 func (UnimplementedGitOpsServiceServer) GetGitOps(context.Context, *GetGitOpsRequest) (*GetGitOpsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetGitOps not implemented")
+}
+func (UnimplementedGitOpsServiceServer) Converge(context.Context, *ConvergeRequest) (*ConvergeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Converge not implemented")
 }
 func (UnimplementedGitOpsServiceServer) mustEmbedUnimplementedGitOpsServiceServer() {}
 func (UnimplementedGitOpsServiceServer) testEmbeddedByValue()                       {}
@@ -218,6 +236,24 @@ func _GitOpsService_GetGitOps_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GitOpsService_Converge_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConvergeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GitOpsServiceServer).Converge(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GitOpsService_Converge_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GitOpsServiceServer).Converge(ctx, req.(*ConvergeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // GitOpsService_ServiceDesc is the grpc.ServiceDesc for GitOpsService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -240,6 +276,10 @@ var GitOpsService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetGitOps",
 			Handler:    _GitOpsService_GetGitOps_Handler,
+		},
+		{
+			MethodName: "Converge",
+			Handler:    _GitOpsService_Converge_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

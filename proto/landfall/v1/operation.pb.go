@@ -35,12 +35,14 @@ const (
 	OperationKind_OPERATION_KIND_DEPLOY OperationKind = 1
 	// Bring the host back to an earlier commit.
 	OperationKind_OPERATION_KIND_ROLLBACK OperationKind = 2
-	// Converge to the branch without a coordinator.
-	OperationKind_OPERATION_KIND_CONVERGE OperationKind = 3
+	// Bring services back that drifted from what the checkout says; the agent asks for it itself, in a tick.
+	OperationKind_OPERATION_KIND_REPAIR OperationKind = 3
 	// Restart services.
 	OperationKind_OPERATION_KIND_RESTART OperationKind = 4
 	// Run migrations alone.
 	OperationKind_OPERATION_KIND_MIGRATE OperationKind = 5
+	// Take newer images of the same names from their registries.
+	OperationKind_OPERATION_KIND_UPDATE OperationKind = 6
 )
 
 // Enum value maps for OperationKind.
@@ -49,17 +51,19 @@ var (
 		0: "OPERATION_KIND_UNSPECIFIED",
 		1: "OPERATION_KIND_DEPLOY",
 		2: "OPERATION_KIND_ROLLBACK",
-		3: "OPERATION_KIND_CONVERGE",
+		3: "OPERATION_KIND_REPAIR",
 		4: "OPERATION_KIND_RESTART",
 		5: "OPERATION_KIND_MIGRATE",
+		6: "OPERATION_KIND_UPDATE",
 	}
 	OperationKind_value = map[string]int32{
 		"OPERATION_KIND_UNSPECIFIED": 0,
 		"OPERATION_KIND_DEPLOY":      1,
 		"OPERATION_KIND_ROLLBACK":    2,
-		"OPERATION_KIND_CONVERGE":    3,
+		"OPERATION_KIND_REPAIR":      3,
 		"OPERATION_KIND_RESTART":     4,
 		"OPERATION_KIND_MIGRATE":     5,
+		"OPERATION_KIND_UPDATE":      6,
 	}
 )
 
@@ -619,7 +623,9 @@ type Operation struct {
 	// Whether the agent judges by itself as soon as everything is applied, so that no Verify command is awaited.
 	Judge bool `protobuf:"varint,24,opt,name=judge,proto3" json:"judge,omitempty"`
 	// How often a restarted agent took it up.
-	RestartCount  uint32 `protobuf:"varint,25,opt,name=restart_count,json=restartCount,proto3" json:"restart_count,omitempty"`
+	RestartCount uint32 `protobuf:"varint,25,opt,name=restart_count,json=restartCount,proto3" json:"restart_count,omitempty"`
+	// What it is about besides a commit, for people: "core/web, core/worker"; empty for deploys and rollbacks.
+	Subject       string `protobuf:"bytes,26,opt,name=subject,proto3" json:"subject,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -827,6 +833,13 @@ func (x *Operation) GetRestartCount() uint32 {
 		return x.RestartCount
 	}
 	return 0
+}
+
+func (x *Operation) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
 }
 
 // StateRecord is one state an operation entered.
@@ -2111,7 +2124,7 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\x04hint\x18\x04 \x01(\tR\x04hint\x12\x17\n" +
 	"\astep_id\x18\x05 \x01(\tR\x06stepId\x12\x1f\n" +
 	"\voutput_tail\x18\x06 \x03(\tR\n" +
-	"outputTail\"\xc9\a\n" +
+	"outputTail\"\xe3\a\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.landfall.v1.OperationKindR\x04kind\x121\n" +
@@ -2144,7 +2157,8 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\asummary\x18\x16 \x01(\tR\asummary\x12!\n" +
 	"\fcancelled_by\x18\x17 \x01(\tR\vcancelledBy\x12\x14\n" +
 	"\x05judge\x18\x18 \x01(\bR\x05judge\x12#\n" +
-	"\rrestart_count\x18\x19 \x01(\rR\frestartCount\"{\n" +
+	"\rrestart_count\x18\x19 \x01(\rR\frestartCount\x12\x18\n" +
+	"\asubject\x18\x1a \x01(\tR\asubject\"{\n" +
 	"\vStateRecord\x121\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.landfall.v1.OperationStateR\x05state\x129\n" +
 	"\n" +
@@ -2233,14 +2247,15 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"&\n" +
 	"\x10MigrationApplied\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name*\xbc\x01\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name*\xd5\x01\n" +
 	"\rOperationKind\x12\x1e\n" +
 	"\x1aOPERATION_KIND_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15OPERATION_KIND_DEPLOY\x10\x01\x12\x1b\n" +
-	"\x17OPERATION_KIND_ROLLBACK\x10\x02\x12\x1b\n" +
-	"\x17OPERATION_KIND_CONVERGE\x10\x03\x12\x1a\n" +
+	"\x17OPERATION_KIND_ROLLBACK\x10\x02\x12\x19\n" +
+	"\x15OPERATION_KIND_REPAIR\x10\x03\x12\x1a\n" +
 	"\x16OPERATION_KIND_RESTART\x10\x04\x12\x1a\n" +
-	"\x16OPERATION_KIND_MIGRATE\x10\x05*\xec\x04\n" +
+	"\x16OPERATION_KIND_MIGRATE\x10\x05\x12\x19\n" +
+	"\x15OPERATION_KIND_UPDATE\x10\x06*\xec\x04\n" +
 	"\x0eOperationState\x12\x1f\n" +
 	"\x1bOPERATION_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17OPERATION_STATE_PENDING\x10\x01\x12\x1b\n" +

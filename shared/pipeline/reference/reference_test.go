@@ -192,6 +192,12 @@ func TestSchemaAgreesWithParser(t *testing.T) {
 		{"newest coordinator", head + "workflows: {coordinator: {module: a.b/c, version: latest}}\n", false},
 		{"job name", head + "workflows: {coordinator: {module: a.b/c, version: v1.2.3}, lint: {1a: {paths: [a], command: [b]}}}\n", false},
 		{"flag name", head + "flags: {1a: {paths: [a]}}\n", false},
+		{"drift by words", head + "gitops: {drift: {missing: report, exited: ignore, pulled_images: true, files: false}}\n", true},
+		{"drift by another word", head + "gitops: {drift: {missing: mend}}\n", false},
+		{"drift by an empty word", head + "gitops: {drift: {missing: \"\"}}\n", false},
+		{"images", head + "gitops: {leave_out: [s/a], images: {every: 24h, services: [\"s/*\"]}}\n", true},
+		{"images of nothing", head + "gitops: {images: {every: 24h, services: []}}\n", false},
+		{"images without a stack", head + "gitops: {images: {every: 24h, services: [web]}}\n", false},
 		{"no soak", head + "verify: {soak: 0s}\n", true},
 	}
 	schema := compileSchema(t)
