@@ -284,7 +284,7 @@ func TestRulesBite(t *testing.T) {
 		{"agent/internal/journal", module + "proto/landfall/v1"},
 		{"agent/internal/operation", "github.com/docker/docker/client"},
 		{"agent/internal/gitops", "go.etcd.io/bbolt"},
-		{"coordinator/internal/cigate", "github.com/google/go-github/v60/github"},
+		{"shared/cigate", "github.com/google/go-github/v60/github"},
 		{"agent/internal/probe", "github.com/spf13/cobra"},
 		{"agent/internal/compose", "os/exec"},
 	} {

@@ -2,6 +2,7 @@ package git
 
 import (
 	"context"
+	"strings"
 
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/process"
@@ -37,6 +38,27 @@ func (r Repo) FetchCommit(ctx context.Context, remote, sha string, onLine func(p
 		return err
 	}
 	return r.fetch(ctx, remote, sha, onLine)
+}
+
+// RemoteHead is the commit that a branch has at the remote. It writes nothing. The error is NotFound, NO_SUCH_BRANCH, where the remote has none.
+func (r Repo) RemoteHead(ctx context.Context, remote, branch string) (string, error) {
+	if err := checkRemote(remote); err != nil {
+		return "", err
+	}
+	if err := CheckBranch(branch); err != nil {
+		return "", err
+	}
+	ref := "refs/heads/" + branch
+	out, err := r.do(ctx, run{fetch: true, limit: answerLimit, args: []string{"ls-remote", "--refs", "--upload-pack=git-upload-pack", "--", remote, ref}})
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if sha, name, ok := strings.Cut(strings.TrimSpace(line), "\t"); ok && name == ref && IsSHA(sha) {
+			return sha, nil
+		}
+	}
+	return "", fault.New(fault.NotFound, "NO_SUCH_BRANCH", "%s has no branch %s", remote, branch)
 }
 
 func (r Repo) fetch(ctx context.Context, remote, refspec string, onLine func(process.Line)) error {

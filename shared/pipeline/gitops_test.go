@@ -9,13 +9,13 @@ func TestGitOpsProblems(t *testing.T) {
 	t.Parallel()
 	const head = "version: 1\nproject: p\nstacks: {core: {}}\n"
 	for name, c := range map[string]struct{ text, want string }{
-		"another answer":       {"gitops:\n  drift: {files: repare}\n", `landfall.yaml:5:18: gitops.drift.files: unknown answer "repare": did you mean "repair"?`},
-		"another key":          {"gitops:\n  drift: {unhealty: repair}\n", `did you mean "unhealthy"?`},
-		"an unknown stack":     {"gitops:\n  leave_out: [cor/web]\n", `landfall.yaml:5:15: gitops.leave_out[0]: unknown stack "cor": did you mean "core"?`},
-		"no service":           {"gitops:\n  leave_out: [core]\n", `"core" is no STACK/SERVICE`},
-		"twice":                {"gitops:\n  leave_out: [core/a, core/a]\n", `"core/a" is named twice`},
-		"too often":            {"gitops:\n  images: {every: 10m, services: [core/a]}\n", "gitops.images.every: must be at least 1h0m0s, not 10m0s"},
-		"of nothing":           {"gitops:\n  images: {every: 24h, services: []}\n", "no service is named"},
+		"another answer":        {"gitops:\n  drift: {files: repare}\n", `landfall.yaml:5:18: gitops.drift.files: unknown answer "repare": did you mean "repair"?`},
+		"another key":           {"gitops:\n  drift: {unhealty: repair}\n", `did you mean "unhealthy"?`},
+		"an unknown stack":      {"gitops:\n  leave_out: [cor/web]\n", `landfall.yaml:5:15: gitops.leave_out[0]: unknown stack "cor": did you mean "core"?`},
+		"no service":            {"gitops:\n  leave_out: [core]\n", `"core" is no STACK/SERVICE`},
+		"twice":                 {"gitops:\n  leave_out: [core/a, core/a]\n", `"core/a" is named twice`},
+		"too often":             {"gitops:\n  images: {every: 10m, services: [core/a]}\n", "gitops.images.every: must be at least 1h0m0s, not 10m0s"},
+		"of nothing":            {"gitops:\n  images: {every: 24h, services: []}\n", "no service is named"},
 		"neither word nor bool": {"gitops:\n  drift: {files: [repair]}\n", "gitops.drift.files"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -202,4 +202,7 @@ func (c *checker) referAll(p place, what string, names, known []string) {
 	}
 }
 
+// Nearest is the known name that is nearest to one that is not known, "" where none is near.
+func Nearest(name string, known []string) string { return strictyaml.Suggest(name, known) }
+
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -134,6 +134,17 @@ func (c *Checkout) Fetch(ctx context.Context, target string, out ports.Output) (
 	return head, nil
 }
 
+// RemoteHead implements ports.Commits.
+func (c *Checkout) RemoteHead(ctx context.Context) (string, error) {
+	if err := c.judgeConfig(ctx); err != nil {
+		return "", err
+	}
+	return c.repo.RemoteHead(ctx, c.Remote, c.Branch)
+}
+
+// Repo is the repository, for those who only read it.
+func (c *Checkout) Repo() git.Repo { return c.repo }
+
 // IsAncestor implements ports.Commits.
 func (c *Checkout) IsAncestor(ctx context.Context, a, b string) (bool, error) {
 	return c.repo.IsAncestor(ctx, a, b)

@@ -87,7 +87,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	}
 	a.engine = flow.New(ports.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
-		Runtime: a.compose, Restorer: a.compose, Inspector: a.compose,
+		Runtime: a.compose, Restorer: a.compose, Inspector: a.compose, Configs: a.compose,
 		Orphans: orphans.New(log),
 		Scripts: script.New(c.Checkout, tree.Owner(), script.Deadlines{
 			Script: c.Deadlines.Build, Migrate: c.Deadlines.Migrate, NoProgress: c.Deadlines.NoProgress,

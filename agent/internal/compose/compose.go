@@ -8,6 +8,7 @@
 package compose
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -158,7 +159,8 @@ type command struct {
 	deadline time.Duration
 	silence  time.Duration
 	out      ports.Output
-	capture  bool // stdout is the answer, not output
+	capture  bool   // stdout is the answer, not output
+	stdin    []byte // the one compose file, instead of the stack's; nil leaves those
 }
 
 // maxModel bounds a rendered configuration.
@@ -173,7 +175,11 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 	for _, f := range cmd.stack.EnvFiles {
 		args = append(args, "--env-file", f)
 	}
-	for _, f := range cmd.stack.Files {
+	files := cmd.stack.Files
+	if cmd.stdin != nil {
+		files = []string{"-"}
+	}
+	for _, f := range files {
 		args = append(args, "--file", f)
 	}
 	for _, p := range cmd.stack.Profiles {
@@ -185,6 +191,9 @@ func (c *Compose) run(ctx context.Context, cmd command) ([]byte, error) {
 	}
 	if err := c.learnStack(ctx, cmd.stack, cmd.env, child.Dir); err != nil {
 		return nil, err
+	}
+	if cmd.stdin != nil {
+		child.Stdin = bytes.NewReader(cmd.stdin)
 	}
 	if cmd.out != nil {
 		child.OnLine = func(l process.Line) { cmd.out(operation.Stream(l.Stream), l.Text, l.Truncated) }

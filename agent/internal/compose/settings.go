@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,4 +48,18 @@ func settingsOf(a container.InspectResponse) string {
 	}
 	sum := sha256.Sum256(commit.ReplaceAll(raw, nil))
 	return hex.EncodeToString(sum[:8])
+}
+
+// commitsOf lists the commits that a container's environment, labels and command name: those that it was made with.
+func commitsOf(a container.InspectResponse) []string {
+	if a.Config == nil {
+		return nil
+	}
+	texts := slices.Concat(a.Config.Env, a.Config.Cmd, slices.Sorted(maps.Values(a.Config.Labels)))
+	var found []string
+	for _, text := range texts {
+		found = append(found, commit.FindAllString(text, -1)...)
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
 }

@@ -24,8 +24,9 @@ type DeployRequest struct {
 	Everything string // why every flag is set, "" when the changes decide
 	PlanDigest string
 	AllowOlder bool
-	AskNewer   bool // wait for [engine.Engine.Proceed] when everything is proven
-	Judge      bool // judge as soon as everything is applied: nobody comes to verify
+	AskNewer   bool   // wait for [engine.Engine.Proceed] when everything is proven
+	Judge      bool   // judge as soon as everything is applied: nobody comes to verify
+	Signature  string // of what the agent asks for by itself; "" for others
 }
 
 // Deploy records a deploy and starts it. A command that is known already returns its
@@ -33,7 +34,7 @@ type DeployRequest struct {
 func (f *Flows) Deploy(req DeployRequest) (op operation.Operation, repeated bool, err error) {
 	first := operation.Event{Accepted: &operation.Accepted{
 		Kind: operation.KindDeploy, CommandID: req.CommandID, Requester: req.Requester, Target: req.Target, Base: req.Base, Moved: req.Moved,
-		Everything: req.Everything, PlanDigest: req.PlanDigest, AllowOlder: req.AllowOlder, AskNewer: req.AskNewer, Judge: req.Judge,
+		Everything: req.Everything, PlanDigest: req.PlanDigest, AllowOlder: req.AllowOlder, AskNewer: req.AskNewer, Judge: req.Judge, Signature: req.Signature,
 	}}
 	return f.Begin(first, func(r *engine.Run) engine.Driver {
 		return &deployment{flow: flow{r, f}, req: *first.Accepted}

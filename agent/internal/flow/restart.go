@@ -10,7 +10,6 @@ import (
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
-	"ataraxis.dev/landfall/shared/strictyaml"
 )
 
 // RestartRequest asks for services to be stopped and started, their containers kept.
@@ -97,7 +96,7 @@ func (u *upkeep) known(patterns []string) error {
 // unknown is the error for a name that nothing has.
 func unknown(what, name string, known []string) error {
 	err := fault.New(fault.Invalid, "UNKNOWN_"+strings.ToUpper(what), "there is no %s %q", what, name)
-	if near := strictyaml.Suggest(name, known); near != "" {
+	if near := pipeline.Nearest(name, known); near != "" {
 		return err.WithHint("did you mean %q?", near)
 	}
 	slices.Sort(known)

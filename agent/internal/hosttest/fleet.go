@@ -154,6 +154,7 @@ func (f *fleet) create(m composed, service, head string, start bool) error {
 // start starts a container; it reads the files of the checkout. A job ends well at once.
 func (f *fleet) start(c *picture.Container, head string) {
 	c.State, c.ExitCode, c.Started, c.OOMKilled = "running", 0, time.Now(), false
+	c.Health = "" // its check begins anew
 	if c.OneShot {
 		c.State = "exited"
 	}
@@ -218,6 +219,10 @@ func (f *fleet) picture(projects, refs []string, whole bool) picture.Picture {
 		if id := f.image(ref); !f.lost[id] {
 			p.Refs[ref] = id
 		}
+	}
+	p.Contents = map[string]string{}
+	for _, id := range p.Images() {
+		p.Contents[id] = id // of this model's images the ID is the content
 	}
 	if whole {
 		for name, spec := range f.networks {

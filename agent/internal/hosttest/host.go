@@ -89,7 +89,7 @@ func NewHost() *Host {
 // Ports are the host's ports.
 func (h *Host) Ports() ports.Ports {
 	return ports.Ports{
-		Commits: Commits{h}, Trees: Trees{h}, Checkout: Checkout{h}, Runtime: Runtime{h}, Restorer: Runtime{h}, Inspector: Runtime{h},
+		Commits: Commits{h}, Trees: Trees{h}, Checkout: Checkout{h}, Runtime: Runtime{h}, Restorer: Runtime{h}, Inspector: Runtime{h}, Configs: Runtime{h},
 		Orphans: Orphans{h}, Scripts: Scripts{h},
 		Prober: Prober{h}, Gauge: Gauge{h}, Journal: Journal{h}, Records: Journal{h}, Stamp: StateFiles{h}, Sentinels: StateFiles{h},
 		Redactor: h.Redactor, Teacher: h.Teacher,

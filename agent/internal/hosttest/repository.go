@@ -171,6 +171,16 @@ func (c Commits) Fetch(ctx context.Context, target string, out ports.Output) (st
 	return branch, err
 }
 
+// RemoteHead implements ports.Commits.
+func (c Commits) RemoteHead(ctx context.Context) (string, error) {
+	if err := c.h.call(ctx, "Commits.RemoteHead", nil); err != nil {
+		return "", err
+	}
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	return c.h.repository.branch, nil
+}
+
 // Head implements ports.Commits.
 func (c Commits) Head(ctx context.Context) (string, error) {
 	if err := c.h.call(ctx, "Commits.Head", nil); err != nil {

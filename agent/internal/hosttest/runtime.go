@@ -287,6 +287,21 @@ func (r Runtime) mendSharers(ctx context.Context, m composed) error {
 	return nil
 }
 
+// Hashes implements ports.Configs: the configuration of this model's service is its line.
+func (r Runtime) Hashes(ctx context.Context, _ *pipeline.Plan, stack pipeline.Stack, _ picture.Picture) (map[picture.Key]string, error) {
+	if err := r.h.call(ctx, "Configs.Hashes", nil); err != nil {
+		return nil, err
+	}
+	r.h.mu.Lock()
+	defer r.h.mu.Unlock()
+	m, err := r.h.composed(r.h.repository.head, stack)
+	hashes := map[picture.Key]string{}
+	for name := range m.Services {
+		hashes[m.Key(name)] = digest(m.lines[name])
+	}
+	return hashes, err
+}
+
 // each does a verb to containers of a service, one call each.
 func (r Runtime) each(ctx context.Context, verb string, k picture.Key, ids []string) error {
 	for _, id := range ids {

@@ -18,8 +18,8 @@ type Kind string
 const (
 	KindDeploy   Kind = "deploy"
 	KindRollback Kind = "rollback"
-	KindRepair   Kind = "repair"  // brings services back that drifted
-	KindUpdate   Kind = "update"  // takes newer images of the same names
+	KindRepair   Kind = "repair" // brings services back that drifted
+	KindUpdate   Kind = "update" // takes newer images of the same names
 	KindRestart  Kind = "restart"
 	KindMigrate  Kind = "migrate"
 )

@@ -42,6 +42,7 @@ type Container struct {
 
 	Networks []Attachment `json:"networks,omitempty"` // in order of name
 	Shares   []Share      `json:"shares,omitempty"`   // namespaces of other containers that it lives in
+	Commits  []string     `json:"-"`                  // that its environment, labels and command name, sorted
 	// WorkingDir is the folder that Compose was called in when it made the container.
 	WorkingDir string `json:"-"`
 }

@@ -15,6 +15,8 @@ type Picture struct {
 	// Refs are the images that names meant: those of the containers, and those that were asked for. A name that
 	// meant nothing is not there.
 	Refs map[string]string `json:"refs,omitempty"`
+	// Contents are what images hold, by their IDs, as digests: two that are equal hold the same. One that nobody can tell is not there.
+	Contents map[string]string `json:"contents,omitempty"`
 	// Networks and Volumes are all that the engine has, in order of name, where it was looked at whole: for proofs, and for going back.
 	Networks []Network `json:"networks,omitempty"`
 	Volumes  []Volume  `json:"-"`

@@ -22,6 +22,7 @@ type Ports struct {
 	Restorer  Restorer
 	Orphans   Orphans
 	Inspector Inspector
+	Configs   Configs
 	Scripts   Scripts
 	Prober    Prober
 	Gauge     Gauge
@@ -67,6 +68,8 @@ type Commits interface {
 	// Fetch brings the branch and the target up to date from the remote and returns the
 	// branch's commit there. A target that the remote does not have is NotFound/UNKNOWN_COMMIT.
 	Fetch(ctx context.Context, target string, out Output) (branchHead string, err error)
+	// RemoteHead is the branch's commit at the remote. It writes nothing.
+	RemoteHead(ctx context.Context) (string, error)
 	// Head is the commit that is checked out.
 	Head(ctx context.Context) (string, error)
 	// IsAncestor reports whether a is b or comes before it. An unknown commit is NotFound.
@@ -195,6 +198,13 @@ type Inspector interface {
 	Exec(ctx context.Context, plan *pipeline.Plan, exec pipeline.Exec, out Output) (exitCode int, err error)
 	// LastLines reads the end of a container's log, oldest line first.
 	LastLines(ctx context.Context, containerID string, lines int) ([]string, error)
+}
+
+// Configs tells what Compose would make of the checkout.
+type Configs interface {
+	// Hashes are Compose's own hashes of the configuration of a stack's services, as it would make them now beside what there is. A service of
+	// which nobody can tell is left out.
+	Hashes(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, now picture.Picture) (map[picture.Key]string, error)
 }
 
 // Scripts runs executables of the checkout.

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"ataraxis.dev/landfall/coordinator/internal/actions"
-	"ataraxis.dev/landfall/coordinator/internal/cigate"
+	"ataraxis.dev/landfall/shared/cigate"
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	"ataraxis.dev/landfall/shared/ci"
 	"ataraxis.dev/landfall/shared/command"

@@ -9,9 +9,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"ataraxis.dev/landfall/coordinator/internal/cigate"
 	"ataraxis.dev/landfall/shared/ci"
 	"ataraxis.dev/landfall/shared/ci/githubtest"
+	"ataraxis.dev/landfall/shared/cigate"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

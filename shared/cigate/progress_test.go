@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ataraxis.dev/landfall/coordinator/internal/cigate"
 	"ataraxis.dev/landfall/shared/ci"
 	"ataraxis.dev/landfall/shared/ci/githubtest"
+	"ataraxis.dev/landfall/shared/cigate"
 )
 
 // A change is told at once; otherwise a sign of life comes about every minute.

@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"ataraxis.dev/landfall/coordinator/internal/cigate"
 	"ataraxis.dev/landfall/shared/ci"
 	"ataraxis.dev/landfall/shared/ci/githubtest"
+	"ataraxis.dev/landfall/shared/cigate"
 )
 
 // Every case is how a gate of somebody went wrong, or could.

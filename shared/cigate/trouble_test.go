@@ -9,9 +9,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"ataraxis.dev/landfall/coordinator/internal/cigate"
 	"ataraxis.dev/landfall/shared/ci"
 	"ataraxis.dev/landfall/shared/ci/githubtest"
+	"ataraxis.dev/landfall/shared/cigate"
 	"ataraxis.dev/landfall/shared/fault"
 )
 

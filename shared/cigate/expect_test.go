@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ataraxis.dev/landfall/coordinator/internal/cigate"
 	"ataraxis.dev/landfall/shared/ci"
 	"ataraxis.dev/landfall/shared/ci/githubtest"
+	"ataraxis.dev/landfall/shared/cigate"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/git/gittest"
 )

@@ -49,6 +49,9 @@ func newLoop(g Gate, q Question) *loop {
 	l.snapshot = ci.Snapshot{Since: now, NotBefore: q.NotBefore, Question: ci.Question{
 		Repository: q.Repository, Branch: q.Branch, SHA: q.SHA, Workflows: q.Workflows,
 	}}
+	if !g.Since.IsZero() && g.Since.Before(now) {
+		l.snapshot.Since = g.Since
+	}
 	for _, file := range q.Workflows {
 		l.snapshot.Required = append(l.snapshot.Required, ci.Required{File: file})
 	}

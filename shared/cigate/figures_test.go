@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"ataraxis.dev/landfall/coordinator/internal/cigate"
 	"ataraxis.dev/landfall/shared/ci"
 	"ataraxis.dev/landfall/shared/ci/githubtest"
+	"ataraxis.dev/landfall/shared/cigate"
 )
 
 // The limit of GITHUB_TOKEN is 1,000 requests an hour for all workflows of a repository

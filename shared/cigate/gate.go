@@ -46,6 +46,8 @@ type Gate struct {
 	Clock   Clock         // nil: the machine's
 	Poll    time.Duration // between two looks; 0 is DefaultPoll
 	Timeout time.Duration // of the whole wait, requests included; 0 is DefaultTimeout
+	// Since is when the commit was first seen, for one who looks again and again; zero is now.
+	Since time.Time
 	// Expect says whether the commit's push starts a workflow, by its file; see [Expecter].
 	// nil: it cannot be told.
 	Expect func(ctx context.Context, file string) ci.Expectation

@@ -1,0 +1,436 @@
+package tick_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ataraxis.dev/landfall/agent/internal/converge"
+	"ataraxis.dev/landfall/agent/internal/flow"
+	"ataraxis.dev/landfall/agent/internal/hosttest"
+	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
+	"ataraxis.dev/landfall/agent/internal/tick"
+	"ataraxis.dev/landfall/shared/pipeline"
+)
+
+// verdicts are what CI says, by commit; green where nothing else is said.
+type verdicts map[string]converge.CI
+
+func (v verdicts) Of(_ context.Context, sha string, required []string) converge.CI {
+	if len(required) == 0 {
+		return converge.CI{Reason: "nothing is required"}
+	}
+	if c, said := v[sha]; said {
+		return c
+	}
+	return converge.CI{Verdict: converge.CIGreen}
+}
+
+// bench is a host in memory that runs the sample fleet, with an engine and a ticker.
+type bench struct {
+	*hosttest.Host
+	t      *testing.T
+	engine *flow.Flows
+	ticker *tick.Ticker
+	ci     verdicts
+	images *registry
+}
+
+func files() map[string]string {
+	all := hosttest.Files()
+	all["compose.yml"] = "app mount:config\ndatabase pulled:postgres:16\n"
+	all["config/app.conf"] = "one"
+	all[hosttest.ConfigPath] = strings.Replace(all[hosttest.ConfigPath], "verify:", "ci: {required: [test.yml]}\ngitops: {drift: {pulled_images: true}, images: {every: 24h, services: [core/database]}}\nskip: [Makefile]\nverify:", 1)
+	return all
+}
+
+func inBubble(t *testing.T, test func(b *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{Host: hosttest.NewHost(), t: t, ci: verdicts{}, images: &registry{}}
+		if _, err := b.Deployed(b.Push(files())); err != nil {
+			t.Fatal(err)
+		}
+		b.start()
+		defer func() { b.engine.Close() }()
+		test(b)
+	})
+}
+
+// start puts a new agent on the host.
+func (b *bench) start() {
+	b.t.Helper()
+	b.engine = b.Engine()
+	if err := b.engine.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+	p := b.Ports()
+	b.ticker = tick.New(tick.Settings{
+		Engine: b.engine, Sentinels: p.Sentinels, Stamp: p.Stamp, Commits: p.Commits, Trees: p.Trees, Branch: "main", Every: 15 * time.Minute, CI: b.ci, Images: b.images,
+	}, hclog.NewNullLogger())
+}
+
+// tick makes one a quarter of an hour later, and waits for what it begins.
+func (b *bench) tick() (tick.Tick, operation.Operation) {
+	b.t.Helper()
+	time.Sleep(15 * time.Minute)
+	made, op, err := b.ticker.Tick(context.Background(), tick.Request{Requester: "local/root"})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if op == nil {
+		return made, operation.Operation{}
+	}
+	if err := b.engine.Watch(context.Background(), op.ID, 0, func([]operation.Event) error { return nil }, nil); err != nil {
+		b.t.Fatal(err)
+	}
+	ended, err := b.engine.Operation(op.ID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return made, ended
+}
+
+// must makes a tick and checks what it comes to.
+func (b *bench) must(outcome converge.Outcome, reason string, state operation.State) (tick.Tick, operation.Operation) {
+	b.t.Helper()
+	made, op := b.tick()
+	if made.Outcome != outcome || made.Reason != reason || op.State != state {
+		b.t.Fatalf("%s %s (%s), the operation %s in %q: %+v", made.Outcome, made.Reason, made.Message, op.ID, op.State, op.Failure)
+	}
+	return made, op
+}
+
+type registry struct{ newer []converge.Newer }
+
+func (r *registry) Newer(context.Context, pipeline.ImagesConfig, []picture.Model, picture.Picture) ([]converge.Newer, []string) {
+	return r.newer, nil
+}
+
+func TestAPushComesLiveAfterGreenCIAndNotBefore(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.must(converge.Nothing, "IN_STEP", "")
+		target := b.Push(map[string]string{"app/main.go": "two"})
+		b.ci[target] = converge.CI{Verdict: converge.CIPending, Reason: "test.yml is queued"}
+		b.must(converge.Skipped, "CI_PENDING", "")
+		b.ci[target] = converge.CI{Verdict: converge.CIRed, Reason: "test.yml failed"}
+		b.must(converge.Skipped, "CI_RED", "")
+		if w := b.World(); w.Head == target {
+			b.t.Fatal("a commit without green CI was checked out")
+		}
+		delete(b.ci, target)
+		_, op := b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded)
+		w := b.World()
+		if op.Requester != converge.Requester || op.Target != target || w.Stamp != target || w.Pause != "" {
+			b.t.Errorf("%+v, stamp %s, pause %q", op, w.Stamp, w.Pause)
+		}
+		b.must(converge.Nothing, "IN_STEP", "")
+	})
+}
+
+func TestABadCommitIsLeftAloneUntilTheNextPush(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		bad := b.Push(map[string]string{"app/main.go": "two"})
+		b.Answer("web", func(int) operation.ProbeResult {
+			if b.Head() == bad {
+				return operation.ProbeResult{Outcome: operation.ProbeFailed, Message: "crash loop"}
+			}
+			return operation.ProbeResult{Outcome: operation.ProbePassed, Message: "good"}
+		})
+		b.must(converge.Deploy, "NEW_COMMIT", operation.RolledBack)
+		b.must(converge.Skipped, "PAUSED", "") // as after every deploy that was rolled back
+		if _, err := b.engine.Resume(); err != nil {
+			b.t.Fatal(err)
+		}
+		for range 5 {
+			b.must(converge.Skipped, "BLOCKED", "")
+		}
+		b.Push(map[string]string{"app/main.go": "three"})
+		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded)
+		if w := b.World(); len(w.Blocked) > 0 {
+			b.t.Errorf("still blocked: %v", w.Blocked)
+		}
+	})
+}
+
+func TestWhatFailsUntouchedIsTriedAgainLaterAndLater(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Push(map[string]string{"app/main.go": "two"})
+		b.FailAt("Runtime.Run build/app/1", errors.New("no room"))
+		b.must(converge.Deploy, "NEW_COMMIT", operation.FailedUntouched)
+		b.must(converge.Deploy, "NEW_COMMIT", operation.FailedUntouched) // 15 minutes later
+		b.must(converge.Skipped, "BACKING_OFF", "")
+		b.engine.Close()
+		b.start() // an agent that starts again has not forgotten
+		b.must(converge.Deploy, "NEW_COMMIT", operation.FailedUntouched)
+		for range 3 {
+			b.must(converge.Skipped, "BACKING_OFF", "")
+		}
+		b.must(converge.Deploy, "NEW_COMMIT", operation.FailedUntouched) // an hour later
+		b.must(converge.Skipped, "BACKING_OFF", "")
+		b.On("Runtime.Run build/app/1", nil)
+		b.Push(map[string]string{"app/main.go": "three"}) // a new head is tried at once
+		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded)
+	})
+}
+
+func TestDriftIsRepairedWhenItIsSeenTwice(t *testing.T) {
+	for name, c := range map[string]struct {
+		breaks   func(b *bench)
+		replaced []string
+	}{
+		"a container that is gone": {func(b *bench) { b.ChangeContainer("core", "app", nil) }, []string{"core/app"}},
+		"one that was stopped": {func(b *bench) {
+			b.ChangeContainer("core", "app", func(c *picture.Container) { c.State = "exited"; c.ExitCode = 1 })
+		}, nil},
+		"one that is not well": {func(b *bench) {
+			b.ChangeContainer("core", "app", func(c *picture.Container) { c.Health = "unhealthy" })
+		}, nil},
+		"another configuration":    {func(b *bench) { b.ChangeContainer("core", "app", func(c *picture.Container) { c.Config = "by hand" }) }, []string{"core/app"}},
+		"an image that moved on":   {func(b *bench) { b.Tag("postgres:16", "sha256:moved") }, []string{"core/database"}},
+		"two of them":              {func(b *bench) { b.ChangeContainer("core", "app", nil); b.Tag("postgres:16", "sha256:moved") }, []string{"core/app", "core/database"}},
+		"files that nobody saw to": {func(b *bench) { mounted(b) }, []string{"core/app"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(b *bench) {
+				c.breaks(b)
+				before := b.ContainerIDs()
+				if made, _ := b.must(converge.Skipped, "DRIFT_SEEN", ""); len(made.Drift) == 0 || made.Drift[0].Confirmed {
+					b.t.Errorf("%+v", made.Drift)
+				}
+				if now := b.ContainerIDs(); !equal(before, now) {
+					b.t.Fatal("touched when it was seen once")
+				}
+				_, op := b.must(converge.Repair, "DRIFT", operation.Succeeded)
+				var replaced []string
+				for service, id := range b.ContainerIDs() {
+					if before[service] != id {
+						replaced = append(replaced, service)
+					}
+				}
+				slices.Sort(replaced)
+				if !slices.Equal(replaced, c.replaced) || op.Kind != operation.KindRepair || op.Requester != converge.Requester {
+					b.t.Errorf("%+v replaced %v, want %v", op, replaced, c.replaced)
+				}
+				b.must(converge.Nothing, "IN_STEP", "")
+			})
+		})
+	}
+}
+
+// unwell makes a health check fail until its container runs anew.
+func unwell(b *bench) {
+	b.ChangeContainer("core", "app", func(c *picture.Container) { c.Health = "unhealthy" })
+}
+
+// mounted deploys a file that a service shows and that no flag claims: nobody sees to it.
+func mounted(b *bench) {
+	target := b.Push(map[string]string{"config/app.conf": "two"})
+	if _, err := b.Deployed(target); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func equal(a, b map[string]string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for k, v := range a {
+		if b[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+func TestARepairThatChangesNothingIsNotRepeated(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		always := func() {
+			b.ChangeContainer("core", "app", func(c *picture.Container) { c.Config = "an identity that means nothing" })
+		}
+		always()
+		b.must(converge.Skipped, "DRIFT_SEEN", "")
+		b.must(converge.Repair, "DRIFT", operation.Succeeded)
+		always()
+		before := b.ContainerIDs()
+		b.must(converge.Skipped, "DRIFT_SEEN", "")
+		for range 100 {
+			b.must(converge.Skipped, "REPAIRED_IN_VAIN", "")
+		}
+		if !equal(before, b.ContainerIDs()) {
+			b.t.Error("recreated again")
+		}
+	})
+}
+
+func TestABadImageGoesBackAndItsDigestIsBlocked(t *testing.T) {
+	const bad, good = "sha256:bad", "sha256:good"
+	inBubble(t, func(b *bench) {
+		b.Answer("web", func(int) operation.ProbeResult {
+			if c, _ := b.Container("core", "database"); c.ImageID == bad {
+				return operation.ProbeResult{Outcome: operation.ProbeFailed, Message: "refuses connections"}
+			}
+			return operation.ProbeResult{Outcome: operation.ProbePassed, Message: "good"}
+		})
+		offer := func(digest string) {
+			b.Publish("postgres:16", digest)
+			b.images.newer = []converge.Newer{{Image: operation.Image{Ref: "postgres:16", Digest: digest}, Services: []picture.Key{{Project: "core", Service: "database"}}}}
+		}
+		offer(bad)
+		b.must(converge.Update, "NEWER_IMAGE", operation.RolledBack)
+		for range 30 {
+			b.must(converge.Nothing, "IN_STEP", "")
+		}
+		if w := b.World(); !slices.Equal(w.Blocked, []string{bad}) {
+			b.t.Errorf("blocked: %v", w.Blocked)
+		}
+		offer(good)
+		b.must(converge.Update, "NEWER_IMAGE", operation.Succeeded)
+		if c, _ := b.Container("core", "database"); c.ImageID != good {
+			b.t.Errorf("runs %s", c.ImageID)
+		}
+	})
+}
+
+func TestTicksWithNothingToDoTouchNothing(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.tick()
+		before, ids := b.World(), b.ContainerIDs()
+		writes := 0
+		b.OnEffect = func(string) error { writes++; return nil }
+		for range 500 {
+			b.must(converge.Nothing, "IN_STEP", "")
+		}
+		b.OnEffect = nil
+		ops, err := b.engine.Operations(0, 10)
+		if err != nil || len(ops) != 1 || writes > 0 || !equal(ids, b.ContainerIDs()) || before.Head != b.World().Head {
+			b.t.Errorf("%d operations, %d writes, %v", len(ops), writes, err)
+		}
+	})
+}
+
+func TestTicksOverlapSafely(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Push(map[string]string{"app/main.go": "two"})
+		reached, release := b.HoldAt("Commits.RemoteHead")
+		first := make(chan tick.Tick)
+		go func() {
+			made, _, _ := b.ticker.Tick(context.Background(), tick.Request{Requester: "local/root"})
+			first <- made
+		}()
+		<-reached
+		second, op, err := b.ticker.Tick(context.Background(), tick.Request{Requester: "local/root"})
+		if err != nil || op != nil || second.Reason != "BUSY" {
+			b.t.Errorf("%+v, %v", second, err)
+		}
+		release()
+		if made := <-first; made.Outcome != converge.Deploy {
+			b.t.Errorf("%+v", made)
+		}
+		made, op, err := b.ticker.Tick(context.Background(), tick.Request{Requester: "local/root"}) // the deploy runs
+		if err != nil || op != nil || made.Reason != "BUSY" {
+			b.t.Errorf("%+v, %v", made, err)
+		}
+		synctest.Wait()
+	})
+}
+
+func TestADryRunBeginsNothingAndConfirmsNothing(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		target := b.Push(map[string]string{"app/main.go": "two"})
+		made, op, err := b.ticker.Tick(context.Background(), tick.Request{DryRun: true})
+		if err != nil || op != nil || made.Outcome != converge.Deploy || made.Plan == nil || made.Plan.Target != target || b.World().Head == target {
+			b.t.Errorf("%+v, %v, %v", made, op, err)
+		}
+		if b.ticker.Status().Last != nil {
+			b.t.Error("a dry run counts as a tick")
+		}
+		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded)
+		b.ChangeContainer("core", "app", nil)
+		for range 3 {
+			if made, _, _ := b.ticker.Tick(context.Background(), tick.Request{DryRun: true}); made.Reason != "DRIFT_SEEN" {
+				b.t.Errorf("%+v", made)
+			}
+		}
+	})
+}
+
+func TestADivergedCheckoutIsReported(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		own := b.Commit(map[string]string{"app/main.go": "by hand"})
+		b.Push(map[string]string{"app/main.go": "two"})
+		for range 3 {
+			if made, _ := b.must(converge.Skipped, "DIVERGED", ""); !strings.Contains(made.Message, own[:12]) {
+				b.t.Errorf("%s", made.Message)
+			}
+		}
+		if b.Head() != own {
+			b.t.Error("the commit of the host is gone")
+		}
+	})
+}
+
+func TestEditsOfTheCheckoutAreReported(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Edit("compose.yml", "app\n")
+		b.Push(map[string]string{"app/main.go": "two"})
+		made, op := b.tick()
+		if made.Outcome != converge.Skipped || op.ID != "" || !strings.Contains(made.Message, "compose.yml") {
+			b.t.Errorf("%s %s: %s", made.Outcome, made.Reason, made.Message)
+		}
+	})
+}
+
+func TestStatusTellsWhenTheTimerIsDead(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		if s := b.ticker.Status(); s.Last != nil || s.Overdue || s.NotFollowed != "" {
+			b.t.Errorf("%+v", s)
+		}
+		b.tick()
+		time.Sleep(29 * time.Minute)
+		s := b.ticker.Status()
+		if s.Overdue || s.Last == nil || !s.Next.Equal(s.Last.Began.Add(15*time.Minute)) {
+			b.t.Errorf("%+v", s)
+		}
+		time.Sleep(2 * time.Minute)
+		if s := b.ticker.Status(); !s.Overdue {
+			b.t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestNobodyIsFollowedWithoutGitHub(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.ticker.CI = nil
+		b.Push(map[string]string{"app/main.go": "two"})
+		made, _ := b.must(converge.Nothing, "IN_STEP", "")
+		if !strings.Contains(made.Message, "not followed") || b.ticker.Status().NotFollowed == "" {
+			b.t.Errorf("%s", made.Message)
+		}
+	})
+}
+
+func TestPausesAndBrokenSentinels(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Push(map[string]string{"app/main.go": "two"})
+		p := b.Ports().Sentinels
+		if err := p.ChangePause(func(*ports.Pause) *ports.Pause {
+			return &ports.Pause{Reason: "disk", Owner: "operator/chris", Expires: time.Now().Add(time.Hour)}
+		}); err != nil {
+			b.t.Fatal(err)
+		}
+		for range 3 {
+			b.must(converge.Skipped, "PAUSED", "")
+		}
+		time.Sleep(15 * time.Minute)
+		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded) // it is over by itself
+	})
+}
