@@ -17,11 +17,16 @@ type Drifted struct {
 	Services int      // that were looked at
 	Models   []picture.Model
 	Now      picture.Picture
+	Config   pipeline.GitOpsConfig // what the checkout wants done about it
 }
 
 // Drift holds what runs against the checkout. It changes nothing, and fetches nothing.
 func (f *Flows) Drift(ctx context.Context) (Drifted, error) {
 	plan, err := f.PlanNow(ctx)
+	if err != nil {
+		return Drifted{}, err
+	}
+	config, err := f.ports.Trees.Pipeline(ctx, plan.Target)
 	if err != nil {
 		return Drifted{}, err
 	}
@@ -38,20 +43,20 @@ func (f *Flows) Drift(ctx context.Context) (Drifted, error) {
 		return Drifted{}, err
 	}
 	expected := picture.Expected{Models: models, Now: now}
-	if expected.Configs, err = f.configs(ctx, plan, models, now, recent); err != nil {
+	if expected.Configs, err = f.configs(ctx, config, plan, models, now, recent); err != nil {
 		return Drifted{}, err
 	}
 	if expected.Changed, err = f.changedSince(ctx, plan.Target, now, recent); err != nil {
 		return Drifted{}, err
 	}
-	d := Drifted{Services: len(picture.Keys(models)), Models: models, Now: now}
+	d := Drifted{Services: len(picture.Keys(models)), Models: models, Now: now, Config: config.GitOps}
 	d.Drift, d.Unknown = expected.Drift()
 	return d, nil
 }
 
 // configs are the hashes of configuration that the checkout may have rendered for what runs. What landfall.yaml puts into the environment differs
 // with the commit, so a container is held against the commits that it names.
-func (f *Flows) configs(ctx context.Context, plan *pipeline.Plan, models []picture.Model, now picture.Picture, recent []operation.Operation) (map[picture.Key][]string, error) {
+func (f *Flows) configs(ctx context.Context, config *pipeline.Config, plan *pipeline.Plan, models []picture.Model, now picture.Picture, recent []operation.Operation) (map[picture.Key][]string, error) {
 	found := map[picture.Key][]string{}
 	for _, m := range models {
 		stack, _ := plan.Stack(m.Stack)
@@ -62,7 +67,7 @@ func (f *Flows) configs(ctx context.Context, plan *pipeline.Plan, models []pictu
 		for k, hash := range hashes {
 			found[k] = append(found[k], hash)
 		}
-		environments, err := f.environments(ctx, plan, m, now, found, recent)
+		environments, err := f.environments(config, plan, m, now, found, recent)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +90,7 @@ func (f *Flows) configs(ctx context.Context, plan *pipeline.Plan, models []pictu
 const maxEnvironments = 12
 
 // environments are those, besides the plan's own, that containers of a stack may have been made with which differ from it.
-func (f *Flows) environments(ctx context.Context, plan *pipeline.Plan, m picture.Model, now picture.Picture, known map[picture.Key][]string, recent []operation.Operation) ([]map[string]string, error) {
+func (f *Flows) environments(config *pipeline.Config, plan *pipeline.Plan, m picture.Model, now picture.Picture, known map[picture.Key][]string, recent []operation.Operation) ([]map[string]string, error) {
 	var commits []string
 	for name := range m.Services {
 		for _, c := range now.Of(m.Key(name)) {
@@ -115,10 +120,6 @@ func (f *Flows) environments(ctx context.Context, plan *pipeline.Plan, m picture
 		if facts.Plan != nil {
 			add(facts.Plan.Environment)
 		}
-	}
-	config, err := f.ports.Trees.Pipeline(ctx, plan.Target)
-	if err != nil {
-		return nil, err
 	}
 	for _, sha := range slices.Compact(slices.Sorted(slices.Values(commits))) { // a rollback renders without a base
 		if then, err := pipeline.Compile(config, pipeline.Input{Target: sha, Everything: "of then"}); err == nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"ataraxis.dev/landfall/agent/internal/converge"
 	"ataraxis.dev/landfall/agent/internal/flow"
 	"ataraxis.dev/landfall/agent/internal/picture"
 
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"ataraxis.dev/landfall/agent/internal/hosttest"
+	"ataraxis.dev/landfall/agent/internal/tick"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/identity"
 )
@@ -111,11 +113,21 @@ func (b *bench) configure() Config {
 	return Config{
 		Engine: b.engine, Inspector: p.Inspector, Prober: p.Prober,
 		Stamp: p.Stamp, Sentinels: p.Sentinels, Tree: &tree{head: b.Head()},
+		Converger: tick.New(tick.Settings{
+			Engine: b.engine, Sentinels: p.Sentinels, Stamp: p.Stamp, Commits: p.Commits, Trees: p.Trees, Branch: "main", Every: 15 * time.Minute, CI: green{},
+		}, hclog.NewNullLogger()),
 		Versions: func(context.Context) (string, string, error) { return "28.5.2", "2.40.3", nil },
 		Expires:  func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     func() (uint64, uint64, error) { return 5 << 30, 1 << 30, nil },
 		Checkout: "/srv/sample", Branch: "main", PauseTTL: 4 * time.Hour, Creds: source.ServerCredentials(), Authority: source,
 	}
+}
+
+// green is a CI that every commit passed.
+type green struct{}
+
+func (green) Of(context.Context, string, []string) converge.CI {
+	return converge.CI{Verdict: converge.CIGreen}
 }
 
 // issue makes an identity for every role.

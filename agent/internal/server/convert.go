@@ -5,6 +5,7 @@ import (
 
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
+	"ataraxis.dev/landfall/agent/internal/tick"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -76,7 +77,7 @@ func operationOf(o operation.Operation) *landfallv1.Operation {
 		TargetSha: o.Target, BaseSha: o.Base, PreDeploySha: o.PreDeploy, PlanDigest: o.PlanDigest, Flags: o.Flags,
 		Migrations: o.Migrations, Failure: failureOf(o.Failure), CreateTime: at(o.Created), EndTime: at(o.Ended),
 		Summary: o.Summary, CancelledBy: o.CancelledBy, Judge: o.Judge, RestartCount: uint32(o.Restarts),
-		LastSequence: o.LastSequence, SupersededBy: o.SupersededBy, Subject: o.Subject, Warnings: o.Warnings, VerifyByTime: at(o.VerifyBy),
+		LastSequence: o.LastSequence, SupersededBy: o.SupersededBy, Subject: o.Subject, Signature: o.Signature, Warnings: o.Warnings, VerifyByTime: at(o.VerifyBy),
 	}
 	for _, s := range o.Steps {
 		out.Steps = append(out.Steps, &landfallv1.StepRecord{
@@ -131,7 +132,7 @@ func eventOf(e operation.Event) (*landfallv1.Event, error) {
 	case e.Accepted != nil:
 		out.Fact = &landfallv1.Event_Accepted{Accepted: &landfallv1.Accepted{
 			Kind: kinds[e.Accepted.Kind], CommandId: e.Accepted.CommandID, Requester: e.Accepted.Requester,
-			TargetSha: e.Accepted.Target, BaseSha: e.Accepted.Base,
+			TargetSha: e.Accepted.Target, BaseSha: e.Accepted.Base, Subject: e.Accepted.Subject,
 		}}
 	case e.State != nil:
 		out.Fact = &landfallv1.Event_StateChanged{StateChanged: &landfallv1.StateChanged{
@@ -186,8 +187,16 @@ func servicesOf(services []picture.Service) []*landfallv1.Service {
 	return out
 }
 
-func gitopsOf(pause *ports.Pause, blocks []ports.Blocked) *landfallv1.GitOpsStatus {
-	out := &landfallv1.GitOpsStatus{}
+func gitopsOf(pause *ports.Pause, blocks []ports.Blocked, ticks tick.Status) (*landfallv1.GitOpsStatus, error) {
+	out := &landfallv1.GitOpsStatus{NextTickTime: at(ticks.Next), Overdue: ticks.Overdue, NotFollowedReason: ticks.NotFollowed}
+	if ticks.Last != nil {
+		last, err := tickOf(*ticks.Last)
+		if err != nil {
+			return nil, err
+		}
+		last.Plan = nil // of what is over
+		out.LastTick = last
+	}
 	if pause != nil {
 		out.Pause = &landfallv1.GitOpsPause{
 			Reason: pause.Reason, Owner: pause.Owner, OperationId: pause.Operation, CreateTime: at(pause.Created), ExpireTime: at(pause.Expires),
@@ -197,7 +206,7 @@ func gitopsOf(pause *ports.Pause, blocks []ports.Blocked) *landfallv1.GitOpsStat
 		out.Blocked = &landfallv1.BlockedCommit{Sha: b.SHA, OperationId: b.Operation, Reason: b.Reason, CreateTime: at(b.Created)}
 		out.AllBlocked = append(out.AllBlocked, out.GetBlocked())
 	}
-	return out
+	return out, nil
 }
 
 func commitOf(c picture.Commit) *landfallv1.CommitInfo {

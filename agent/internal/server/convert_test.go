@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"ataraxis.dev/landfall/agent/internal/converge"
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
+	"ataraxis.dev/landfall/agent/internal/tick"
 
 	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -29,7 +31,7 @@ import (
 func words(t *testing.T, typeName string) []string {
 	t.Helper()
 	var files []string
-	for _, domain := range []string{"../operation/*.go", "../picture/*.go"} {
+	for _, domain := range []string{"../operation/*.go", "../picture/*.go", "../converge/*.go"} {
 		some, err := filepath.Glob(domain)
 		if err != nil {
 			t.Fatal(err)
@@ -79,6 +81,8 @@ func TestEveryWordHasAForm(t *testing.T) {
 		{prefix: "OPERATION_STATE_", words: words(t, "State"), form: func(w string) protoreflect.Enum { return stateOf(operation.State(w)) }},
 		{prefix: "STEP_OUTCOME_", words: words(t, "StepOutcome"), form: func(w string) protoreflect.Enum { return stepOutcomes[operation.StepOutcome(w)] }},
 		{prefix: "PROBE_OUTCOME_", words: words(t, "Verdict"), form: func(w string) protoreflect.Enum { return probeOutcomes[operation.ProbeOutcome(w)] }},
+		{prefix: "TICK_OUTCOME_", words: words(t, "Outcome"), form: func(w string) protoreflect.Enum { return tickOutcomes[converge.Outcome(w)] }},
+		{prefix: "DRIFT_KIND_", words: words(t, "DriftKind"), form: func(w string) protoreflect.Enum { return driftKinds[picture.DriftKind(w)] }},
 		{prefix: "OUTPUT_STREAM_", words: words(t, "Stream"), rename: map[string]string{"1": "STDOUT", "2": "STDERR"}, form: func(w string) protoreflect.Enum {
 			n, _ := strconv.Atoi(w)
 			return streams[operation.Stream(n)]
@@ -123,6 +127,7 @@ func TestEveryWordHasAForm(t *testing.T) {
 // do not. A field that is new must be carried by the wire or be named here.
 var inside = map[string]bool{
 	"Accepted.Everything": true, "Accepted.PlanDigest": true, "Accepted.AllowOlder": true, "Accepted.AskNewer": true, "Accepted.Undo": true,
+	"Accepted.Signature": true, "Accepted.Stack": true, "Accepted.Services": true, "Accepted.Deeds": true, "Accepted.Image": true, "Accepted.Within": true,
 	"Accepted.Moved": true, "Accepted.Judge": true, "PreDeploy.Before": true, "PreDeploy.Proven": true, "Operation.OutputBytes": true,
 	"PreDeploy.Containers": true, "StepStarted.Before": true, "StepRecord.Before": true, "Operation.Alone": true,
 	"Operation.Number": true, // part of the identifier
@@ -277,11 +282,24 @@ func TestOperationAndServiceConvertCompletely(t *testing.T) {
 	texts = nil
 	fill(reflect.ValueOf(&pause).Elem(), &texts)
 	fill(reflect.ValueOf(&blocked).Elem(), &texts)
-	status := gitopsOf(&pause, []ports.Blocked{blocked})
-	requireComplete(t, status.ProtoReflect(), texts)
+	var ticks tick.Status
+	fill(reflect.ValueOf(&ticks).Elem(), &texts)
+	ticks.Last.Outcome, ticks.Last.Drift[0].Kind, ticks.Last.Drift[0].Answer = converge.Deploy, picture.DriftFiles, pipeline.DriftReport
+	ticks.Last.Plan = &pipeline.Plan{Version: pipeline.PlanVersion}
+	status, err := gitopsOf(&pause, []ports.Blocked{blocked}, ticks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := tickOf(*ticks.Last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	requireComplete(t, status.ProtoReflect(), []string{pause.Reason, pause.Owner, pause.Operation, blocked.SHA, blocked.Operation, blocked.Reason, ticks.NotFollowed})
+	requireComplete(t, made.ProtoReflect(), []string{ticks.Last.Message, ticks.Last.Requester, ticks.Last.Head, ticks.Last.Operation})
+	requireComplete(t, made.GetDrift()[0].ProtoReflect(), []string{ticks.Last.Drift[0].Why})
 	requireComplete(t, status.GetPause().ProtoReflect(), nil)
 	requireComplete(t, status.GetBlocked().ProtoReflect(), nil)
-	if empty := gitopsOf(nil, nil); empty.GetPause() != nil || empty.GetBlocked() != nil {
+	if empty, err := gitopsOf(nil, nil, tick.Status{}); err != nil || empty.GetPause() != nil || empty.GetBlocked() != nil {
 		t.Errorf("nothing becomes %v", empty)
 	}
 }

@@ -293,8 +293,14 @@ func (d deployService) command(ctx context.Context, req *landfallv1.ExecuteReque
 	case *landfallv1.ExecuteRequest_Attach:
 		a.operation, err = d.attach(c.Attach.GetOperationId())
 		a.after = c.Attach.GetAfterSequence()
+	case *landfallv1.ExecuteRequest_Restart:
+		a.operation, a.repeated, err = d.restart(ctx, who.String(), req.GetCommandId(), c.Restart)
+	case *landfallv1.ExecuteRequest_Migrate:
+		a.operation, a.repeated, err = d.migrate(ctx, who.String(), req.GetCommandId(), c.Migrate)
+	case *landfallv1.ExecuteRequest_Converge:
+		a.operation, err = d.converge(ctx, who.String(), req.GetCommandId())
 	default:
-		err = fault.New(fault.Unimplemented, "NOT_YET", "this agent does not carry out %s commands yet", nameOf(req)).
+		err = fault.New(fault.Unimplemented, "NOT_YET", "this agent does not know %s commands", nameOf(req)).
 			WithHint("a newer version will; see CHANGELOG.md")
 	}
 	d.log.Info("command", "command", nameOf(req), "who", who.String(), "command_id", req.GetCommandId(), "operation", a.operation.ID, "error", err)

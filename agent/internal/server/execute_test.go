@@ -253,23 +253,6 @@ func TestStreamWithoutCommand(t *testing.T) {
 	requireStatus(t, c.end(), codes.InvalidArgument, "NO_COMMAND")
 }
 
-func TestCommandsOfLaterVersionsSayThatTheyAreMissing(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	conn := b.dial(identity.RoleOperator)
-	for _, name := range []string{"restart", "migrate", "converge"} {
-		c := b.converse(conn)
-		req := commands()[name]
-		req.CommandId = name
-		c.send(req)
-		err := c.end()
-		requireStatus(t, err, codes.Unimplemented, "NOT_YET")
-		if err != nil && !strings.Contains(err.Error(), name) {
-			t.Errorf("%v does not name %s", err, name)
-		}
-	}
-}
-
 // A caller that has closed its side can send no verify: its stream ends when nothing else
 // is to come, whether it closed before that or after.
 func TestHalfClosedStreamEndsWhereAVerifyIsAwaited(t *testing.T) {

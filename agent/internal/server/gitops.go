@@ -106,5 +106,5 @@ func (s *Server) status() (*landfallv1.GitOpsStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	return gitopsOf(pause, blocked), nil
+	return gitopsOf(pause, blocked, s.converger.Status())
 }

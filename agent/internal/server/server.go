@@ -40,6 +40,7 @@ type Config struct {
 	Prober    ports.Prober
 	Stamp     ports.Stamp
 	Sentinels ports.Sentinels
+	Converger Converger
 	Tree      Tree
 	Versions  func(context.Context) (engine, compose string, err error)
 	Expires   func() time.Time                                     // end of the agent's certificate
@@ -69,6 +70,7 @@ type Server struct {
 	prober    ports.Prober
 	stamp     ports.Stamp
 	sentinels ports.Sentinels
+	converger Converger
 	tree      Tree
 	versions  func(context.Context) (string, string, error)
 	expires   func() time.Time
@@ -101,7 +103,7 @@ func New(c Config, log hclog.Logger) *Server { return newLimited(c, defaults(), 
 func newLimited(c Config, l limits, log hclog.Logger) *Server {
 	log = log.Named("server")
 	s := &Server{
-		engine: c.Engine, inspector: c.Inspector, prober: c.Prober, stamp: c.Stamp, sentinels: c.Sentinels, tree: c.Tree,
+		engine: c.Engine, inspector: c.Inspector, prober: c.Prober, stamp: c.Stamp, sentinels: c.Sentinels, converger: c.Converger, tree: c.Tree,
 		versions: c.Versions, expires: c.Expires, left: c.Left, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
 		started: time.Now(), log: log, health: health.NewServer(),
 		seenCheckout: latest.New[seenTree](checkoutLimits), seenVersions: latest.New[versions](versionLimits),

@@ -303,24 +303,18 @@ func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick) (
 	if h.Error != nil || (converge.NewCommit(*o) && o.Branch.CI.Verdict == converge.CIGreen) {
 		return false
 	}
-	config, err := t.Trees.Pipeline(ctx, h.Checkout)
-	if err != nil {
-		h.Error = err
-		return false
-	}
-	h.Config = config.GitOps
 	drifted, err := t.Engine.Drift(ctx)
 	if err != nil {
 		h.Error = err
 		return false
 	}
-	h.Drift, now.Unknown = drifted.Drift, drifted.Unknown
+	h.Drift, h.Config, now.Unknown = drifted.Drift, drifted.Config, drifted.Unknown
 	t.mu.Lock()
 	h.Before = t.before
 	t.mu.Unlock()
-	if t.Images != nil && config.GitOps.Images != nil {
+	if t.Images != nil && h.Config.Images != nil {
 		var notes []string
-		h.Updates, notes = t.Images.Newer(ctx, *config.GitOps.Images, drifted.Models, drifted.Now)
+		h.Updates, notes = t.Images.Newer(ctx, *h.Config.Images, drifted.Models, drifted.Now)
 		now.Unknown = append(now.Unknown, notes...)
 	}
 	if d := converge.Decide(*o); d.Outcome == converge.Repair || d.Outcome == converge.Update {

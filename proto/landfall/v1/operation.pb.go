@@ -625,7 +625,9 @@ type Operation struct {
 	// How often a restarted agent took it up.
 	RestartCount uint32 `protobuf:"varint,25,opt,name=restart_count,json=restartCount,proto3" json:"restart_count,omitempty"`
 	// What it is about besides a commit, for people: "core/web, core/worker"; empty for deploys and rollbacks.
-	Subject       string `protobuf:"bytes,26,opt,name=subject,proto3" json:"subject,omitempty"`
+	Subject string `protobuf:"bytes,26,opt,name=subject,proto3" json:"subject,omitempty"`
+	// Tells whether two operations that the agent asked for by itself set out to do the same; empty for others.
+	Signature     string `protobuf:"bytes,27,opt,name=signature,proto3" json:"signature,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -838,6 +840,13 @@ func (x *Operation) GetRestartCount() uint32 {
 func (x *Operation) GetSubject() string {
 	if x != nil {
 		return x.Subject
+	}
+	return ""
+}
+
+func (x *Operation) GetSignature() string {
+	if x != nil {
+		return x.Signature
 	}
 	return ""
 }
@@ -1319,7 +1328,9 @@ type Accepted struct {
 	// Commit to deploy.
 	TargetSha string `protobuf:"bytes,4,opt,name=target_sha,json=targetSha,proto3" json:"target_sha,omitempty"`
 	// Commit the change set is measured from.
-	BaseSha       string `protobuf:"bytes,5,opt,name=base_sha,json=baseSha,proto3" json:"base_sha,omitempty"`
+	BaseSha string `protobuf:"bytes,5,opt,name=base_sha,json=baseSha,proto3" json:"base_sha,omitempty"`
+	// What it is about besides a commit, for people: "core/web, core/worker"; empty for deploys and rollbacks.
+	Subject       string `protobuf:"bytes,6,opt,name=subject,proto3" json:"subject,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1385,6 +1396,13 @@ func (x *Accepted) GetTargetSha() string {
 func (x *Accepted) GetBaseSha() string {
 	if x != nil {
 		return x.BaseSha
+	}
+	return ""
+}
+
+func (x *Accepted) GetSubject() string {
+	if x != nil {
+		return x.Subject
 	}
 	return ""
 }
@@ -2124,7 +2142,7 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\x04hint\x18\x04 \x01(\tR\x04hint\x12\x17\n" +
 	"\astep_id\x18\x05 \x01(\tR\x06stepId\x12\x1f\n" +
 	"\voutput_tail\x18\x06 \x03(\tR\n" +
-	"outputTail\"\xe3\a\n" +
+	"outputTail\"\x81\b\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.landfall.v1.OperationKindR\x04kind\x121\n" +
@@ -2158,7 +2176,8 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\fcancelled_by\x18\x17 \x01(\tR\vcancelledBy\x12\x14\n" +
 	"\x05judge\x18\x18 \x01(\bR\x05judge\x12#\n" +
 	"\rrestart_count\x18\x19 \x01(\rR\frestartCount\x12\x18\n" +
-	"\asubject\x18\x1a \x01(\tR\asubject\"{\n" +
+	"\asubject\x18\x1a \x01(\tR\asubject\x12\x1c\n" +
+	"\tsignature\x18\x1b \x01(\tR\tsignature\"{\n" +
 	"\vStateRecord\x121\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.landfall.v1.OperationStateR\x05state\x129\n" +
 	"\n" +
@@ -2194,7 +2213,7 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\x10cancel_requested\x18\r \x01(\v2\x1c.landfall.v1.CancelRequestedH\x00R\x0fcancelRequested\x121\n" +
 	"\btaken_up\x18\x0e \x01(\v2\x14.landfall.v1.TakenUpH\x00R\atakenUp\x12=\n" +
 	"\fjudged_alone\x18\x0f \x01(\v2\x18.landfall.v1.JudgedAloneH\x00R\vjudgedAloneB\x06\n" +
-	"\x04fact\"\xb1\x01\n" +
+	"\x04fact\"\xcb\x01\n" +
 	"\bAccepted\x12.\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1a.landfall.v1.OperationKindR\x04kind\x12\x1d\n" +
 	"\n" +
@@ -2202,7 +2221,8 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\trequester\x18\x03 \x01(\tR\trequester\x12\x1d\n" +
 	"\n" +
 	"target_sha\x18\x04 \x01(\tR\ttargetSha\x12\x19\n" +
-	"\bbase_sha\x18\x05 \x01(\tR\abaseSha\"\xf2\x01\n" +
+	"\bbase_sha\x18\x05 \x01(\tR\abaseSha\x12\x18\n" +
+	"\asubject\x18\x06 \x01(\tR\asubject\"\xf2\x01\n" +
 	"\fStateChanged\x121\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.landfall.v1.OperationStateR\x05state\x12.\n" +
 	"\afailure\x18\x02 \x01(\v2\x14.landfall.v1.FailureR\afailure\x12#\n" +
