@@ -198,6 +198,18 @@ func (c *Client) Resume(ctx context.Context) (*landfallv1.ResumeResponse, error)
 	return look(ctx, c, c.gitops.Resume, &landfallv1.ResumeRequest{})
 }
 
+// Converge makes a tick of convergence.
+func (c *Client) Converge(ctx context.Context, req *landfallv1.ConvergeRequest) (*landfallv1.ConvergeResponse, error) {
+	resp, err := landfallv1.NewGitOpsServiceClient(c.conn).Converge(ctx, req)
+	return resp, c.explain(err)
+}
+
+// Drift holds what runs against what the checkout says.
+func (c *Client) Drift(ctx context.Context, stacks []string) (*landfallv1.GetDriftResponse, error) {
+	resp, err := landfallv1.NewDiagnosticsServiceClient(c.conn).GetDrift(ctx, &landfallv1.GetDriftRequest{Stacks: stacks})
+	return resp, c.explain(err)
+}
+
 // Unblock removes the block of one commit, or all blocks when sha is "".
 func (c *Client) Unblock(ctx context.Context, sha string) (*landfallv1.UnblockResponse, error) {
 	return look(ctx, c, c.gitops.Unblock, &landfallv1.UnblockRequest{Sha: sha})

@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"ataraxis.dev/landfall/coordinator/internal/actions"
-	"ataraxis.dev/landfall/shared/cigate"
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	"ataraxis.dev/landfall/shared/ci"
+	"ataraxis.dev/landfall/shared/cigate"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"

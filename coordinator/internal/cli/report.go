@@ -65,7 +65,11 @@ func (f *following) tell(ctx context.Context, format, verb string, until ...func
 
 // answer is an operation in one line, and what runs at its end in another.
 func (f *following) answer(op *landfallv1.Operation, verb string) error {
-	line := fmt.Sprintf("%s %s %s", op.GetId(), agentclient.StateName(op.GetState()), short(op.GetTargetSha()))
+	about := short(op.GetTargetSha())
+	if subject := op.GetSubject(); subject != "" {
+		about = console.KindWord(op.GetKind()) + " of " + console.Clean(subject)
+	}
+	line := fmt.Sprintf("%s %s %s", op.GetId(), agentclient.StateName(op.GetState()), about)
 	if by := op.GetSupersededBy(); by != "" {
 		line += " superseded by " + short(by)
 	}

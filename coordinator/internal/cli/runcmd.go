@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
-	"ataraxis.dev/landfall/shared/cigate"
 	"ataraxis.dev/landfall/coordinator/internal/console"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/cigate"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
 )

@@ -42,6 +42,7 @@ func (p *page) operationHeader(op *landfallv1.Operation, plan *landfallv1.Plan) 
 		p.printf(": %s", awaitsVerdict)
 	}
 	p.printf("\n")
+	p.field("subject", clean(op.GetSubject()))
 	p.field("target", clean(op.GetTargetSha()))
 	p.field("base", clean(op.GetBaseSha()))
 	p.field("before", clean(op.GetPreDeploySha()))

@@ -52,6 +52,7 @@ func (p *page) host(h *landfallv1.Host, problems []string, running *landfallv1.O
 	p.field("stamp", p.stamp(h.GetStamp()))
 	p.field("checkout", p.checkout(h))
 	p.field("convergence", p.convergence(h.GetGitops().GetPause()))
+	p.ticks(h.GetGitops())
 	for _, b := range blocksOf(h.GetGitops()) {
 		p.field("blocked", p.block(b))
 	}

@@ -16,6 +16,9 @@ func KindWord(k landfallv1.OperationKind) string {
 	return strings.ToLower(strings.TrimPrefix(k.String(), "OPERATION_KIND_"))
 }
 
+// Clean is a text that others made, safe to print on a terminal.
+func Clean(text string) string { return clean(text) }
+
 // outcomeWord is how a step ended: "done", "running".
 func outcomeWord(o landfallv1.StepOutcome) string {
 	if o == landfallv1.StepOutcome_STEP_OUTCOME_UNSPECIFIED {
