@@ -74,6 +74,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if a.journal, err = journal.Open(c.StateDir, c.Limits.JournalKeep, log); err != nil {
 		return nil, err
 	}
+	a.journal.PauseByHand(c.PauseTTL)
 	if a.compose, err = runtime(c, tree.Owner(), log); err != nil {
 		return nil, err
 	}

@@ -117,13 +117,13 @@ func untrusted(err error) error {
 
 // readOwn reads an operators' file as it is now: one that somebody else can write, or a
 // link, decides nothing. The error is fs.ErrNotExist when there is none.
-func readOwn(path string) ([]byte, fs.FileInfo, error) {
+func readOwn(judge trust.Judge, path string) ([]byte, fs.FileInfo, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := trust.Us().Regular(path, info); err != nil { // a link is refused here; nobody but root and we can put one there after
+	if err := judge.Regular(path, info); err != nil { // a link is refused here; nobody but root and we can put one there after
 		return nil, nil, err
 	}
-	return trust.Us().Read(path, maxSentinel)
+	return judge.Read(path, maxSentinel)
 }
