@@ -3,8 +3,8 @@ package pipeline
 import (
 	"math"
 	"net"
-	"path"
 	"net/url"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"

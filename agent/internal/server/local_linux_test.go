@@ -7,15 +7,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -26,6 +23,7 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/identity"
 	"ataraxis.dev/landfall/shared/peercred"
+	"ataraxis.dev/landfall/shared/peercred/peercredtest"
 )
 
 // The users and groups of these tests; no account has the numbers.
@@ -116,55 +114,10 @@ func newSocketBench(t *testing.T, change func(*limits)) *socketBench {
 	return s
 }
 
-// user is a process of the host.
-type user struct {
-	uid, gid int
-	groups   []uint32
-}
-
-// connect connects to a socket as a user: on a thread that becomes this user and ends after it, so that the kernel sees nobody else.
-func (u user) connect(path string) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		var r result
-		if r.err = u.become(); r.err == nil {
-			r.conn, r.err = net.Dial("unix", path)
-		}
-		done <- r
-	}()
-	r := <-done
-	return r.conn, r.err
-}
-
-// become changes the credentials of this thread alone: Go's own functions change those of all.
-func (u user) become() error {
-	groups := append([]uint32{}, u.groups...)
-	pointer := unsafe.Pointer(nil)
-	if len(groups) > 0 {
-		pointer = unsafe.Pointer(&groups[0])
-	}
-	for _, call := range [][4]uintptr{
-		{unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(pointer), 0},
-		{unix.SYS_SETRESGID, uintptr(u.gid), uintptr(u.gid), uintptr(u.gid)},
-		{unix.SYS_SETRESUID, uintptr(u.uid), uintptr(u.uid), uintptr(u.uid)},
-	} {
-		if _, _, errno := unix.RawSyscall(call[0], call[1], call[2], call[3]); errno != 0 {
-			return errno
-		}
-	}
-	runtime.KeepAlive(groups)
-	return nil
-}
-
 // as connects as a user, and does not connect again.
-func (s *socketBench) as(u user) *grpc.ClientConn {
+func (s *socketBench) as(u peercred.Peer) *grpc.ClientConn {
 	s.t.Helper()
-	raw, err := u.connect(s.path)
+	raw, err := peercredtest.Dial(s.t, s.path, u)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -187,11 +140,11 @@ func (s *socketBench) as(u user) *grpc.ClientConn {
 }
 
 var (
-	root     = user{0, 0, nil}
-	owner    = user{theOwner, theOwner, nil}
-	member   = user{somebody, somebody, []uint32{9, theGroup}}
-	primary  = user{somebody, theGroup, nil}
-	stranger = user{somebody, somebody, []uint32{9, 10}}
+	root     = peercred.Peer{}
+	owner    = peercred.Peer{UID: theOwner, GID: theOwner}
+	member   = peercred.Peer{UID: somebody, GID: somebody, Groups: []uint32{9, theGroup}}
+	primary  = peercred.Peer{UID: somebody, GID: theGroup}
+	stranger = peercred.Peer{UID: somebody, GID: somebody, Groups: []uint32{9, 10}}
 )
 
 // TestLocalCallers: the same rules as over TLS, by the kernel's word of who calls, and the trail names them.
@@ -199,7 +152,7 @@ func TestLocalCallers(t *testing.T) {
 	t.Parallel()
 	s := newSocketBench(t, func(*limits) {})
 	for name, c := range map[string]struct {
-		user        user
+		user        peercred.Peer
 		look, pause codes.Code
 	}{
 		"root": {root, codes.OK, codes.OK}, "the owner": {owner, codes.OK, codes.OK},
@@ -292,7 +245,7 @@ func TestLocalCallersHaveNoCertificate(t *testing.T) {
 func TestLocalStrangersAreHungUpOn(t *testing.T) {
 	t.Parallel()
 	s := newSocketBench(t, func(l *limits) { l.grace = 50 * time.Millisecond })
-	raw, err := stranger.connect(s.path)
+	raw, err := peercredtest.Dial(t, s.path, stranger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +269,7 @@ func TestLocalStrangersLeaveRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 30 {
-		raw, err := stranger.connect(s.path)
+		raw, err := peercredtest.Dial(t, s.path, stranger)
 		if err != nil {
 			t.Fatal(err)
 		}
