@@ -48,7 +48,7 @@ const maxGroups = 65536
 func groupsOf(fd int) ([]uint32, error) {
 	for size := 32; ; size *= 8 {
 		groups := make([]uint32, size)
-		length := uint32(size * 4) //nolint:mnd // bytes of a gid_t
+		length := uint32(size * 4) // in bytes
 		//nolint:gosec // getsockopt for an array of numbers, which x/sys/unix has no function for
 		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_PEERGROUPS,
 			uintptr(unsafe.Pointer(&groups[0])), uintptr(unsafe.Pointer(&length)), 0)

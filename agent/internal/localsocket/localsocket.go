@@ -91,7 +91,7 @@ func makeFolder(path string) error {
 		}
 		// Whoever uses the socket passes through the folder, whatever our umask is.
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) { //nolint:gosec // see above
-			return fault.Wrap(err, fault.Invalid, ReasonSocket, "make the folder of the socket").WithHint("under systemd: RuntimeDirectory=%s", filepath.Base(dir))
+			return fault.Wrap(err, fault.Invalid, ReasonSocket, "make the folder of the socket").WithHint("under systemd: RuntimeDirectory=%s; or name another `socket:` in agent.yaml, \"\" for none", filepath.Base(dir))
 		} else if err == nil {
 			if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // see above
 				return fault.Wrap(err, fault.Invalid, ReasonSocket, "open the folder of the socket")
@@ -143,7 +143,8 @@ const dialTimeout = 2 * time.Second
 
 // answers reports whether somebody listens on the socket. Only a refusal proves that nobody does.
 func answers(path string) (bool, error) {
-	conn, err := net.DialTimeout("unix", path, dialTimeout) //nolint:noctx // bounded, and nothing to cancel it
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(context.Background(), "unix", path)
 	switch {
 	case err == nil:
 		return true, conn.Close()

@@ -231,10 +231,11 @@ func (cs *connections) judge(c *connection) error {
 
 // admit asks whether the other end may be here now.
 func (cs *connections) admit(c *connection) (err error) {
-	if c.local != nil {
-		_, err = cs.locals.admit(c.local)
-	} else {
+	switch {
+	case c.local == nil:
 		_, err = cs.authority.Admit(c.State)
+	case c.who.Role == "": // what the kernel said when he came does not change, nor does who may be here
+		_, err = cs.locals.admit(c.local)
 	}
 	return err
 }

@@ -32,10 +32,7 @@ func IsLocal(address string) bool { return strings.HasPrefix(address, schemeUnix
 
 // socketOf is the path that unix:///PATH or unix:/PATH names.
 func socketOf(address string) (string, error) {
-	path := strings.TrimPrefix(address, schemeUnix)
-	if strings.HasPrefix(path, "//") {
-		path = path[2:]
-	}
+	path := strings.TrimPrefix(strings.TrimPrefix(address, schemeUnix), "//")
 	switch {
 	case !filepath.IsAbs(path) || path != filepath.Clean(path):
 		return "", fault.New(fault.Invalid, "BAD_ADDRESS", "agent %q names no absolute path", address).WithHint("write three slashes: %s", DefaultSocket)

@@ -19,13 +19,19 @@ import (
 // Dial connects to a socket as a user with these groups. The caller closes the connection.
 func Dial(t testing.TB, path string, as peercred.Peer) (net.Conn, error) {
 	t.Helper()
-	return being(t, as, func() (net.Conn, error) { return net.Dial("unix", path) })
+	return being(t, as, func() (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(t.Context(), "unix", path)
+	})
 }
 
 // Listen makes a socket as a user. The caller closes it.
 func Listen(t testing.TB, path string, as peercred.Peer) (net.Listener, error) {
 	t.Helper()
-	return being(t, as, func() (net.Listener, error) { return net.Listen("unix", path) })
+	return being(t, as, func() (net.Listener, error) {
+		var config net.ListenConfig
+		return config.Listen(t.Context(), "unix", path)
+	})
 }
 
 // being does something as a user.
@@ -51,10 +57,7 @@ func being[T any](t testing.TB, as peercred.Peer, do func() (T, error)) (T, erro
 // become changes the credentials of this thread alone: Go's own functions change those of all.
 func become(as peercred.Peer) error {
 	groups := append([]uint32{}, as.Groups...)
-	pointer := unsafe.Pointer(nil)
-	if len(groups) > 0 {
-		pointer = unsafe.Pointer(&groups[0])
-	}
+	pointer := unsafe.Pointer(unsafe.SliceData(groups)) //nolint:gosec // x/sys/unix has no function for one thread
 	for _, call := range [][4]uintptr{
 		{unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(pointer), 0},
 		{unix.SYS_SETRESGID, uintptr(as.GID), uintptr(as.GID), uintptr(as.GID)},
