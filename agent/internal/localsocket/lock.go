@@ -56,15 +56,15 @@ func tryLock(path string) (_ *lock, current bool, err error) {
 	if named, err := os.Lstat(path); err != nil || !os.SameFile(mine, named) {
 		return nil, false, f.Close()
 	}
-	if err := errors.Join(f.Truncate(0), l.sign()); err != nil {
-		return nil, false, errors.Join(fault.Wrap(err, fault.Invalid, ReasonSocket, "write %s", path), l.release())
-	}
+	l.sign()
 	return l, true, nil
 }
 
-func (l *lock) sign() error {
-	_, err := l.f.WriteAt(fmt.Appendf(nil, "pid %d\n", os.Getpid()), 0)
-	return err
+// sign names the holder. A disk that is too full for it is no reason not to serve.
+func (l *lock) sign() {
+	if l.f.Truncate(0) == nil {
+		_, _ = l.f.WriteAt(fmt.Appendf(nil, "pid %d\n", os.Getpid()), 0)
+	}
 }
 
 // release removes the file while it is locked, then gives the lock up.
