@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"net"
+	"os"
 	"os/user"
 	"strconv"
 
@@ -65,6 +66,9 @@ func listenLocal(c hostconfig.Config, owner *process.Owner, log hclog.Logger) (l
 		return local{}, err
 	}
 	log.Info("serving this host", "socket", c.Socket, "operators", peercred.Name(owner.UID), "observers", observers(a))
+	if info, err := os.Lstat(c.Socket); err == nil && info.Mode().Perm() != a.Mode() {
+		log.Warn("the group cannot use the socket, because only root, or a member, can give it to the group", "group", localGroup)
+	}
 	return local{l}, nil
 }
 

@@ -193,6 +193,10 @@ func TestASocketWithoutTheGroup(t *testing.T) {
 		t.Errorf("a stranger: %v", look)
 	}
 
+	if o := agentProgram("check", "--config", h.config); !strings.Contains(o.out, "ok    socket: "+h.socket+" is for root, 41234 and nobody else") || !strings.Contains(o.out, "it is served now") {
+		t.Errorf("check says\n%s", o.out)
+	}
+
 	// A killed agent leaves its socket; the next one starts over it.
 	h.end(syscall.SIGKILL)
 	if _, err := os.Lstat(h.socket); err != nil {

@@ -20,10 +20,11 @@ import (
 )
 
 // connectEnv makes the test binary a caller, which connects to the socket that it names and says how that went. holdEnv makes it
-// an agent that serves the socket until its input ends.
+// an agent that serves the socket until its input ends, with groupEnv for a group.
 const (
 	connectEnv = "LOCALSOCKET_TEST_CONNECT"
 	holdEnv    = "LOCALSOCKET_TEST_HOLD"
+	groupEnv   = "LOCALSOCKET_TEST_GROUP" // for theOwner and theGroup
 )
 
 func TestMain(m *testing.M) {
@@ -37,7 +38,11 @@ func TestMain(m *testing.M) {
 		_ = conn.Close()
 		fmt.Println("connected")
 	case os.Getenv(holdEnv) != "":
-		if _, err := Listen(os.Getenv(holdEnv), Access{UID: os.Getuid(), GID: NoGroup}); err != nil {
+		a := Access{UID: os.Getuid(), GID: NoGroup}
+		if os.Getenv(groupEnv) != "" {
+			a = Access{UID: theOwner, GID: theGroup}
+		}
+		if _, err := Listen(os.Getenv(holdEnv), a); err != nil {
 			fmt.Println(err)
 			os.Exit(1)
 		}
@@ -252,6 +257,45 @@ func TestTwoAgents(t *testing.T) {
 	must(t, l.Close())
 	if got := entries(t, path); got != "" {
 		t.Errorf("after the end there are %s", got)
+	}
+}
+
+// TestAnAgentThatIsNotRoot gives its socket away as far as it can, and never further than it was to go.
+func TestAnAgentThatIsNotRoot(t *testing.T) {
+	asRoot(t)
+	for name, c := range map[string]struct {
+		as       syscall.Credential
+		mode     fs.FileMode
+		uid, gid uint32
+	}{
+		"the owner, a member":        {syscall.Credential{Uid: theOwner, Gid: theOwner, Groups: []uint32{theGroup}}, 0o660, theOwner, theGroup},
+		"the owner, no member":       {syscall.Credential{Uid: theOwner, Gid: theOwner}, 0o600, theOwner, theOwner},
+		"a user of its own, member":  {syscall.Credential{Uid: somebody, Gid: somebody, Groups: []uint32{theGroup}}, 0o660, somebody, theGroup},
+		"a user of its own, no more": {syscall.Credential{Uid: somebody, Gid: somebody}, 0o600, somebody, somebody},
+	} {
+		path := place(t)
+		must(t, os.Mkdir(filepath.Dir(path), 0o755)) // as RuntimeDirectory= does
+		must(t, os.Chown(filepath.Dir(path), int(c.as.Uid), int(c.as.Gid)))
+		agent := exec.Command(program(t))
+		agent.Dir, agent.Env = "/", []string{holdEnv + "=" + path, groupEnv + "=yes"}
+		agent.SysProcAttr = &syscall.SysProcAttr{Credential: &c.as}
+		in, err := agent.StdinPipe()
+		must(t, err)
+		out, err := agent.StdoutPipe()
+		must(t, err)
+		must(t, agent.Start())
+		held := make([]byte, 5)
+		if _, err := io.ReadFull(out, held); err != nil || string(held) != "held\n" {
+			rest, _ := io.ReadAll(out)
+			t.Fatalf("%s: %s%s, %v", name, held, rest, err)
+		}
+		info, err := os.Lstat(path)
+		must(t, err)
+		if stat := info.Sys().(*syscall.Stat_t); info.Mode() != fs.ModeSocket|c.mode || stat.Uid != c.uid || stat.Gid != c.gid {
+			t.Errorf("%s: the socket is %v of %d:%d", name, info.Mode(), stat.Uid, stat.Gid)
+		}
+		_ = in.Close()
+		must(t, agent.Wait())
 	}
 }
 
