@@ -111,6 +111,7 @@ func (h *host) restartsOfTheSocket(socket string, local func(...string) answer) 
 	local("status").expect(h.t, 6, "no agent serves "+socket, "systemctl status")
 	h.startAgent()
 	local("status").expect(h.t, 0)
+	h.followedOverARestart(local)
 	h.stopAgent()
 	for _, path := range []string{socket, socket + ".lock"} {
 		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -127,6 +128,26 @@ func (h *host) restartsOfTheSocket(socket string, local func(...string) answer) 
 	}
 	if err := os.Remove(socket); err != nil {
 		h.t.Fatal(err)
+	}
+}
+
+// followedOverARestart: who watches a deploy over the socket watches on when the agent dies and another one takes its place.
+func (h *host) followedOverARestart(local func(...string) answer) {
+	sha := h.push("fourth edition", map[string]string{"front/message.txt": "four\n"})
+	done := make(chan answer, 1)
+	go func() { done <- local("run", "--no-gate", "--sha", sha, "--config", filepath.Join(h.dev.Dir, h.config)) }()
+	h.eventually(20*time.Second, "the deploy builds", func() bool { return strings.Contains(h.agent.log.String(), `args=["build"`) })
+	_ = h.agent.cmd.Process.Kill() // it serves
+	<-h.agent.done
+	h.startAgent()
+	select {
+	case a := <-done:
+		a.expect(h.t, 0, "connection to unix://")
+	case <-time.After(time.Minute):
+		h.t.Error("the deploy is watched without end")
+	}
+	if h.readStamp() != sha {
+		h.t.Errorf("the stamp is %s, want %s", h.readStamp(), sha)
 	}
 }
 
