@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ataraxis.dev/landfall/shared/peercred"
 )
 
 // TestSentinelsCommand is what scripts read, and its exit codes.
@@ -14,6 +16,7 @@ func TestSentinelsCommand(t *testing.T) {
 	h := newMachine(t, "pause_ttl: 2h\n")
 	state := filepath.Join(h.dir, "state")
 	a, b := strings.Repeat("a", 40), strings.Repeat("b", 40)
+	me := "local/" + peercred.Name(uint32(os.Geteuid()))
 	put := func(name, text string) string {
 		path := filepath.Join(state, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -43,11 +46,11 @@ func TestSentinelsCommand(t *testing.T) {
 	ends := time.Now().Add(time.Hour)
 	o := ask(0)
 	lines := strings.Split(strings.TrimSpace(o.out), "\n")
-	if len(lines) != 3 || lines[1] != "blocked "+a+" since 2026-01-02T03:04:05Z by -: by hand, local/0-root" ||
+	if len(lines) != 3 || lines[1] != "blocked "+a+" since 2026-01-02T03:04:05Z by -: by hand, "+me ||
 		lines[2] != "blocked "+b+" since 2026-02-03T03:05:06Z by op-1-x: crash and burn" {
 		t.Errorf("it says\n%s", o.out)
 	}
-	until, ok := strings.CutSuffix(strings.TrimPrefix(lines[0], "paused until "), " by local/0-root: by hand")
+	until, ok := strings.CutSuffix(strings.TrimPrefix(lines[0], "paused until "), " by "+me+": by hand")
 	if at, err := time.Parse(time.RFC3339, until); !ok || err != nil || at.Before(ends.Add(-time.Minute)) || at.After(ends.Add(time.Minute)) {
 		t.Errorf("of the pause it says %q; it ends about %s", lines[0], ends)
 	}
