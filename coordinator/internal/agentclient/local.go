@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -27,8 +28,12 @@ const schemeUnix = "unix:"
 // maxSocket is the longest path of a socket, in bytes (sun_path, unix(7)).
 const maxSocket = 107
 
-// IsLocal reports whether an address is that of a socket on this host, where no identity is needed.
-func IsLocal(address string) bool { return strings.HasPrefix(address, schemeUnix) }
+// IsLocal reports whether an address is that of a socket on this host, where no identity is needed. unix:7443 is a host called unix.
+func IsLocal(address string) bool {
+	rest, ok := strings.CutPrefix(address, schemeUnix)
+	_, err := strconv.ParseUint(rest, 10, 16)
+	return ok && err != nil
+}
 
 // socketOf is the path that unix:///PATH or unix:/PATH names.
 func socketOf(address string) (string, error) {

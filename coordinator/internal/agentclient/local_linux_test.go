@@ -31,6 +31,9 @@ func TestAddressesOfSockets(t *testing.T) {
 			t.Errorf("%s is %q, %v, want %q", address, got, err, want)
 		}
 	}
+	if IsLocal("unix:7443") || IsLocal("caroline:7443") || !IsLocal("unix:") {
+		t.Error("a host called unix is taken for a socket, or a socket for a host")
+	}
 	for address, says := range map[string]string{"unix://x": "unix:///run/landfall/agent.sock", "/run/landfall/agent.sock": "unix:///run/landfall/agent.sock", "": "unix:///run/landfall/agent.sock"} {
 		if _, err := Dial(address, "nowhere"); fault.ExitCode(err) != 2 || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", address, err)
