@@ -57,16 +57,24 @@ func Roles() []Role { return []Role{RoleAgent, RoleObserver, RoleDeployer, RoleO
 // Client reports whether the role may open connections to an agent.
 func (r Role) Client() bool { return r != RoleAgent && slices.Contains(Roles(), r) }
 
-// Principal is the proven holder of a leaf.
+// Principal is the proven holder of a leaf, or a proven user of the agent's host.
 type Principal struct {
 	Role     Role
 	Name     string
 	Serial   string // lower-case hexadecimal
 	NotAfter time.Time
+
+	// Local is a user of the agent's host whom the kernel has named on the local socket. He has no leaf, so no serial and no end.
+	Local bool
 }
 
-// String is ROLE/NAME.
-func (p Principal) String() string { return string(p.Role) + "/" + p.Name }
+// String is ROLE/NAME of a leaf, local/NAME of a user of the host. No role is called local.
+func (p Principal) String() string {
+	if p.Local {
+		return "local/" + p.Name
+	}
+	return string(p.Role) + "/" + p.Name
+}
 
 // EndingSoon is how long before its end everybody who meets a certificate is warned.
 const EndingSoon = 30 * 24 * time.Hour

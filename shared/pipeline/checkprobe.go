@@ -4,6 +4,7 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -84,6 +85,17 @@ func (c *checker) address(p place, address string) {
 		return
 	}
 	c.port(p, number)
+}
+
+// agentAddress is host:port, or the agent's own socket where the runner is on its host.
+func (c *checker) agentAddress(p place, address string) {
+	socket, local := strings.CutPrefix(address, "unix://")
+	switch {
+	case !local:
+		c.address(p, address)
+	case !path.IsAbs(socket) || socket != path.Clean(socket):
+		c.fail(p, "", "%q is not a socket: want an absolute path, as in unix:///run/landfall/agent.sock", address)
+	}
 }
 
 func (c *checker) http(p place, probe *HTTPConfig) {

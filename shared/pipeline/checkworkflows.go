@@ -37,7 +37,7 @@ func (c *checker) workflows() {
 		c.match(p.in("runner", index(i)), labelPattern, label, "a runner's label")
 	}
 	if c.doc.Has(p.in("agent")...) {
-		c.address(p.in("agent"), w.Agent)
+		c.agentAddress(p.in("agent"), w.Agent)
 		c.plain(p.in("agent"), w.Agent)
 	}
 	if c.doc.Has(p.in("identity")...) {

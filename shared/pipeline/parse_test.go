@@ -278,3 +278,22 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A runner on the agent's own host may use the socket.
+func TestAddressesOfAgents(t *testing.T) {
+	t.Parallel()
+	text := func(agent string) []byte {
+		return []byte("version: 1\nproject: sample\nstacks: {core: {files: [compose.yml]}}\nflags: {app: {paths: [\"app/**\"]}}\n" +
+			"workflows: {agent: \"" + agent + "\", coordinator: {module: example.org/x, version: v1.0.0}}\n")
+	}
+	for agent, says := range map[string]string{
+		"caroline:7443": "", "unix:///run/landfall/agent.sock": "",
+		"unix://run/landfall/agent.sock": "is not a socket", "unix:///run/../agent.sock": "is not a socket", "unix://": "is not a socket",
+		"unix:/run/agent.sock": "is not an address", "/run/agent.sock": "is not an address",
+	} {
+		_, err := Parse("landfall.yaml", text(agent))
+		if got := err != nil && strings.Contains(err.Error(), says); (says == "" && err != nil) || (says != "" && !got) {
+			t.Errorf("%s: %v, want %q", agent, err, says)
+		}
+	}
+}

@@ -5,7 +5,7 @@ package pipeline
 // depends on it. A file whose part is left out is not rendered.
 type WorkflowsConfig struct {
 	Runner      []string              `yaml:"runner"`      // labels of the self-hosted runner; default [self-hosted]
-	Agent       string                `yaml:"agent"`       // host:port; default: the repository's variable LANDFALL_AGENT
+	Agent       string                `yaml:"agent"`       // host:port or unix:///PATH; default: the repository's variable LANDFALL_AGENT
 	Identity    string                `yaml:"identity"`    // folder on the runner; default: the variable LANDFALL_IDENTITY
 	Environment string                `yaml:"environment"` // GitHub environment of the jobs that deploy and notify; "" for none
 	Coordinator CoordinatorConfig     `yaml:"coordinator,required"`

@@ -74,6 +74,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if a.journal, err = journal.Open(c.StateDir, c.Limits.JournalKeep, log); err != nil {
 		return nil, err
 	}
+	a.journal.PauseByHand(c.PauseTTL)
 	if a.compose, err = runtime(c, tree.Owner(), log); err != nil {
 		return nil, err
 	}
@@ -104,7 +105,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		Left:     gauge.Left,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
 		Trail: a.journal, Sign: func(c audit.Checkpoint) (audit.Checkpoint, error) { return sign(source.Identity(), c) },
-		Authority: source,
+		Authority: source, Locals: locals(tree.Owner()),
 	}, log)
 	return a, nil
 }
@@ -132,7 +133,10 @@ func policy(c hostconfig.Config) picture.Policy {
 
 // never lists what no container may have.
 func never(c hostconfig.Config) []string {
-	own := []string{c.Identity, c.StateDir, c.Socket}
+	own := []string{c.Identity, c.StateDir}
+	if c.Socket != "" {
+		own = append(own, c.Socket)
+	}
 	if c.RequireSigned != nil {
 		own = append(own, c.RequireSigned.AllowedSigners)
 	}

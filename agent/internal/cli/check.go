@@ -45,7 +45,7 @@ func newCheckCommand(streams command.Streams, secrets *redact.Redactor) *cobra.C
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check agent.yaml and the host, change nothing",
-		Long: "Check agent.yaml and what it names: identity, state_dir, git, checkout, landfall.yaml, Docker Engine,\n" +
+		Long: "Check agent.yaml and what it names: identity, socket, state_dir, git, checkout, landfall.yaml, Docker Engine,\n" +
 			"Compose, disk and memory. Every finding comes with what to do. Nothing is changed." + command.ExitCodes(0, 1, 2),
 		Example: "  landfall-agent check --config /etc/landfall/agent.yaml",
 		Args:    cobra.NoArgs,
@@ -85,6 +85,7 @@ func runCheck(ctx context.Context, o checkOptions, streams command.Streams, secr
 	}
 	add("agent.yaml", o.config, nil)
 	checkIdentity(c, add)
+	checkSocket(c, add)
 	add("state_dir", c.StateDir+" is ours alone to write", journal.Check(c.StateDir))
 	checkHost(ctx, c, secrets, add)
 	return printFindings(findings, o.format, streams.Out)

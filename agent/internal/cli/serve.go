@@ -40,7 +40,8 @@ func newServeCommand(streams command.Streams, secrets *redact.Redactor) *cobra.C
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve the coordinator until stopped",
-		Long: "Serve the coordinator over mutually authenticated gRPC until SIGTERM or SIGINT. An operation\n" +
+		Long: "Serve the coordinator over mutually authenticated gRPC, and who is on this host over a socket that asks\n" +
+			"the kernel who calls (`socket:` of agent.yaml), until SIGTERM or SIGINT. An operation\n" +
 			"that runs then is left in the journal, and the next start takes it up." + command.ExitCodes(0, 1, 2, 5, 6, 7),
 		Example: "  landfall-agent serve --config /etc/landfall/agent.yaml",
 		Args:    cobra.NoArgs,
@@ -85,7 +86,7 @@ func runServe(ctx context.Context, o serveOptions, streams command.Streams, secr
 	return errors.Join(err, a.close())
 }
 
-// serve recovers, listens, tells systemd, and serves until ctx ends.
+// serve listens, recovers, tells systemd, and serves until ctx ends.
 func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger) error {
 	var config net.ListenConfig
 	listener, err := config.Listen(ctx, "tcp", c.Listen)
@@ -95,6 +96,11 @@ func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger)
 		}
 		return fault.Wrap(err, fault.Invalid, "LISTEN", "listen")
 	}
+	local, err := listenLocal(c, a.tree.Owner(), log)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer local.close()
 	if err := a.engine.Start(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
@@ -102,8 +108,9 @@ func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger)
 	if c.Metrics != "" {
 		log.Warn("metrics are configured, but this version serves none", "address", c.Metrics)
 	}
-	done := make(chan error, 1)
+	done := make(chan error, 2)
 	go func() { done <- a.server.Serve(listener) }()
+	go func() { done <- local.serve(ctx, a.server) }()
 	tell(log, daemon.SdNotifyReady+"\nSTATUS=serving on "+listener.Addr().String())
 
 	alive, stop := watchdog(log)
@@ -119,7 +126,7 @@ func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger)
 			tell(log, daemon.SdNotifyStopping)
 			a.engine.Close()
 			a.server.Stop()
-			return <-done
+			return errors.Join(<-done, <-done)
 		}
 	}
 }

@@ -179,6 +179,7 @@ func (k *checker) folders(c Config) {
 			k.bad("%q is not a clean absolute path", []string{key}, dir)
 		}
 	}
+	k.socket(c)
 	if c.Config != "" && !filepath.IsLocal(c.Config) {
 		k.bad("%q is not a path inside the checkout", []string{"config"}, c.Config)
 	}
@@ -189,6 +190,25 @@ func (k *checker) folders(c Config) {
 		if _, err := os.Stat(c.GitHub.TokenFile); err != nil {
 			k.bad("%v", []string{"github", "token_file"}, err)
 		}
+	}
+}
+
+// maxSocket bounds the path of a socket, in bytes: sun_path has 108 with its end (unix(7)), and the socket is made under a name
+// that is longer by ".new".
+const maxSocket = 103
+
+// socket checks where the local socket is to be; "" is none.
+func (k *checker) socket(c Config) {
+	switch {
+	case c.Socket == "":
+	case len(c.Socket) > maxSocket:
+		k.bad("the path of a socket has at most %d bytes, and this one %d", []string{"socket"}, maxSocket, len(c.Socket))
+	case c.Checkout != "" && inside(c.Socket, c.Checkout):
+		k.bad("socket must not lie inside the checkout", []string{"socket"})
+	case inside(c.Socket, c.Identity):
+		k.bad("socket must not lie inside identity, which nobody else may enter", []string{"socket"})
+	case c.Socket == c.StateDir || inside(c.StateDir, c.Socket) || inside(c.Identity, c.Socket):
+		k.bad("%q is a folder of the agent", []string{"socket"}, c.Socket)
 	}
 }
 

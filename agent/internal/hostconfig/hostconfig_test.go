@@ -86,3 +86,32 @@ func TestCheckoutIsRequiredAndMissingFileSaysWhatToDo(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestPlacesOfTheSocket(t *testing.T) {
+	const rest = "state_dir: /var/lib/landfall\nidentity: /etc/landfall/identity\ncheckout: /srv/sample\n"
+	for socket, says := range map[string]string{
+		"run/agent.sock":                    "is not a clean absolute path",
+		"/run/../agent.sock":                "is not a clean absolute path",
+		"/run/landfall/":                    "is not a clean absolute path",
+		"/run/" + strings.Repeat("s", 99):   "at most 103 bytes, and this one 104",
+		"/srv/sample/agent.sock":            "inside the checkout",
+		"/etc/landfall/identity/agent.sock": "inside identity",
+		"/var/lib/landfall":                 "is a folder of the agent",
+		"/var/lib":                          "is a folder of the agent",
+		"/etc/landfall":                     "is a folder of the agent",
+		"[/run/a.sock]":                     "agent.yaml:1:9: ",
+	} {
+		_, err := Parse("agent.yaml", []byte("socket: "+socket+"\n"+rest))
+		if fault.ExitCode(err) != 2 || !strings.Contains(err.Error(), "agent.yaml:1:9: ") || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, want %q at 1:9", socket, err, says)
+		}
+	}
+	for text, want := range map[string]string{
+		"": "/run/landfall/agent.sock", "socket: \"\"\n": "", "socket: /var/lib/landfall/agent.sock\n": "/var/lib/landfall/agent.sock",
+		"socket: /run/" + strings.Repeat("s", 98) + "\n": "/run/" + strings.Repeat("s", 98),
+	} {
+		if c, err := Parse("agent.yaml", []byte(text+rest)); err != nil || c.Socket != want {
+			t.Errorf("%q is %q, %v", text, c.Socket, err)
+		}
+	}
+}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -32,7 +30,7 @@ var shaPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 // Stamp implements ports.Stamp.
 func (j *Journal) Stamp() (string, time.Time, error) {
 	path := filepath.Join(j.dir, fileStamp)
-	raw, info, err := readOwn(path)
+	raw, info, err := readOwn(trust.Us(), path)
 	if errors.Is(err, os.ErrNotExist) {
 		return "", time.Time{}, nil
 	}
@@ -54,16 +52,6 @@ func (j *Journal) SetStamp(sha string) error {
 		return fault.New(fault.Internal, "STAMP_BROKEN", "%q is no commit", cut(sha))
 	}
 	return fileFault(j.disk.replaceFile(path, []byte(sha+"\n")), path)
-}
-
-// Pause implements ports.Sentinels.
-func (j *Journal) Pause() (*ports.Pause, error) {
-	return readSentinel(j, filePause, func(p *ports.Pause) string {
-		if p.Expires.IsZero() {
-			return "expires_at is missing"
-		}
-		return ""
-	})
 }
 
 // ChangePause implements ports.Sentinels.
@@ -97,34 +85,6 @@ func (j *Journal) ChangePause(change func(*ports.Pause) *ports.Pause) error {
 	return fileFault(j.disk.replaceFile(path, append(raw, '\n')), path)
 }
 
-// Blocked implements ports.Sentinels. The file holds one JSON object a block; one that has a single block reads
-// like the file of old, which had no more.
-func (j *Journal) Blocked() ([]ports.Blocked, error) {
-	path := filepath.Join(j.dir, fileBlocked)
-	raw, _, err := readOwn(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fileFault(err, path)
-	}
-	var blocks []ports.Blocked
-	for decoder := json.NewDecoder(bytes.NewReader(raw)); ; {
-		var b ports.Blocked
-		err := decoder.Decode(&b)
-		if errors.Is(err, io.EOF) && len(blocks) > 0 {
-			return blocks, nil
-		}
-		if err == nil && !shaPattern.MatchString(b.SHA) {
-			err = fmt.Errorf("sha %q is no commit", cut(b.SHA))
-		}
-		if err != nil {
-			return nil, brokenSentinel(err, path)
-		}
-		blocks = append(blocks, b)
-	}
-}
-
 // ChangeBlocked implements ports.Sentinels.
 func (j *Journal) ChangeBlocked(change func([]ports.Blocked) []ports.Blocked) error {
 	j.sentinels.Lock()
@@ -150,35 +110,6 @@ func (j *Journal) ChangeBlocked(change func([]ports.Blocked) []ports.Blocked) er
 		}
 	}
 	return fileFault(j.disk.replaceFile(path, raw.Bytes()), path)
-}
-
-func brokenSentinel(err error, path string) error {
-	return fault.Wrap(err, fault.Degraded, "SENTINEL_BROKEN", "%s is no sentinel", path).WithHint("remove it if nothing must be held back")
-}
-
-// readSentinel reads a sentinel, nil when there is none. One that cannot be read is an
-// error: it must not count as absent, since it is there to keep something from happening.
-// check says what is wrong with the content, "" when nothing is.
-func readSentinel[T any](j *Journal, name string, check func(*T) string) (*T, error) {
-	path := filepath.Join(j.dir, name)
-	raw, _, err := readOwn(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fileFault(err, path)
-	}
-	v := new(T)
-	err = json.Unmarshal(raw, v)
-	if err == nil {
-		if why := check(v); why != "" {
-			err = errors.New(why)
-		}
-	}
-	if err != nil {
-		return nil, brokenSentinel(err, path)
-	}
-	return v, nil
 }
 
 func fileFault(err error, path string) error {

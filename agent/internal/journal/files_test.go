@@ -95,8 +95,14 @@ func TestBrokenStampIsAnError(t *testing.T) {
 func TestBrokenSentinelIsAnError(t *testing.T) {
 	dir := t.TempDir()
 	j := open(t, dir, 200)
-	for _, text := range []string{"", "\n", "null", "{}", "[]", "{", "paused", `{"sha": "main"}`, `{"reason": "by hand"}`, `{"created_at": "yesterday"}`} {
+	for _, text := range []string{
+		"null", "{}", "[]", "{", "paused", "2h", strings.Repeat("a", 40), `{"sha": "main"}`, `{"reason": "by hand"}`, `{"created_at": "yesterday"}`, "\x00",
+		`{"expires_at": "2026-01-02T03:04:05Z"} {}`,
+	} {
 		for _, name := range []string{filePause, fileBlocked} {
+			if name == fileBlocked && text == strings.Repeat("a", 40) {
+				text = text[1:]
+			}
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -106,11 +112,13 @@ func TestBrokenSentinelIsAnError(t *testing.T) {
 			t.Errorf("%q is a pause: %+v", text, pause)
 		}
 		wantFault(t, err, fault.Degraded, "SENTINEL_BROKEN")
+		wantText(t, err, filepath.Join(dir, filePause), "touch", "4h0m0s", "expires_at")
 		blocked, err := j.Blocked()
 		if blocked != nil {
 			t.Errorf("%q blocks %+v", text, blocked)
 		}
 		wantFault(t, err, fault.Degraded, "SENTINEL_BROKEN")
+		wantText(t, err, filepath.Join(dir, fileBlocked), "whole SHA", "one a line")
 	}
 	if err := j.ChangePause(func(*ports.Pause) *ports.Pause { return nil }); err != nil { // resume repairs it
 		t.Error(err)

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -243,4 +244,24 @@ func TestPagesAreBounded(t *testing.T) {
 	if seen != lines+1 || pages < 10 {
 		t.Errorf("%d events in %d pages", seen, pages)
 	}
+}
+
+// TestASocketInStateDir: the local socket may lie in state_dir; one that a killed agent left, given to the checkout's owner, keeps
+// no agent from starting. Under a name that is read it is still no file.
+func TestASocketInStateDir(t *testing.T) {
+	asRoot(t)
+	dir := used(t)
+	for _, name := range []string{"agent.sock", filePause} {
+		l, err := net.ListenUnix("unix", &net.UnixAddr{Net: "unix", Name: filepath.Join(dir, name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.SetUnlinkOnClose(false)
+		if err := errFirst(l.Close(), os.Chown(filepath.Join(dir, name), stranger, stranger)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j := open(t, dir, 200)
+	_, err := j.Pause()
+	wantFault(t, err, fault.Degraded, "STATE_FILE")
 }

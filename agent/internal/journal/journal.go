@@ -15,6 +15,7 @@ import (
 	"math"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"ataraxis.dev/landfall/agent/internal/ports"
 
@@ -48,6 +49,8 @@ type Journal struct {
 	log  hclog.Logger
 	disk disk
 
+	handTTL time.Duration // how long a pause lasts that somebody made by hand
+
 	sentinels sync.Mutex // held from the look at a sentinel to its replacement
 }
 
@@ -79,7 +82,7 @@ func openOn(d disk, dir string, keep int, log hclog.Logger) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{lock: lock, dir: dir, keep: keep, log: log.Named("journal"), disk: d}
+	j := &Journal{lock: lock, dir: dir, keep: keep, log: log.Named("journal"), disk: d, handTTL: defaultPauseTTL}
 	if err := j.guarded(j.open); err != nil {
 		_ = lock.release() // the reason it is given up is err
 		return nil, err

@@ -263,7 +263,7 @@ type Stamp interface {
 // Pause keeps convergence from running.
 type Pause struct {
 	Reason    string    `json:"reason"`
-	Owner     string    `json:"owner"` // who asked: "operator/chris", also for the deploy that paused
+	Owner     string    `json:"owner"` // who asked: "operator/chris", "local/1000-chris", also for the deploy that paused
 	Operation string    `json:"operation,omitempty"`
 	Created   time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires_at"`

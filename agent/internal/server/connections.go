@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,11 +33,12 @@ var _ Authority = (*identity.Source)(nil)
 
 // connection is one connection whose principal was proven. gRPC carries it as its AuthInfo.
 type connection struct {
-	credentials.TLSInfo
-	who   identity.Principal
-	guest *guest
-	ctx   context.Context //nolint:containedctx // the connection's own life, from which its calls take theirs
-	end   context.CancelCauseFunc
+	credentials.TLSInfo            // zero on the local socket, so that no question about a certificate is answered well
+	local               *localPeer // nil with TLS
+	who                 identity.Principal
+	guest               *guest
+	ctx                 context.Context //nolint:containedctx // the connection's own life, from which its calls take theirs
+	end                 context.CancelCauseFunc
 
 	answered atomic.Int64 // bytes of messages that were handed to gRPC
 
@@ -53,6 +55,7 @@ func (c *connection) owed() int64 { return c.answered.Load() - c.guest.written.L
 type connections struct {
 	limits    limits
 	authority Authority
+	locals    Locals
 
 	mu   sync.Mutex
 	open map[*connection]struct{}
@@ -73,6 +76,13 @@ type guarded struct {
 
 // ServerHandshake proves the other end and registers its connection.
 func (g guarded) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	if guest, came := raw.(*guest); came && guest.door.local {
+		c, err := g.connections.addLocal(guest)
+		if err != nil {
+			return nil, nil, err
+		}
+		return guest, c, nil
+	}
 	secured, info, err := g.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
 		return nil, nil, err
@@ -90,7 +100,7 @@ func (g guarded) Clone() credentials.TransportCredentials {
 	return guarded{g.TransportCredentials.Clone(), g.connections}
 }
 
-// add registers a connection, and puts out an idle one where there are too many.
+// add registers a connection over TLS.
 func (cs *connections) add(raw net.Conn, info credentials.AuthInfo) (*connection, error) {
 	secured, ok := info.(credentials.TLSInfo)
 	guest, came := raw.(*guest)
@@ -101,10 +111,22 @@ func (cs *connections) add(raw net.Conn, info credentials.AuthInfo) (*connection
 	if err != nil {
 		return nil, err
 	}
-	c := &connection{TLSInfo: secured, who: who, guest: guest, idle: time.Now()}
+	return cs.register(&connection{TLSInfo: secured, who: who, guest: guest})
+}
+
+// addLocal registers a connection of the local socket.
+func (cs *connections) addLocal(guest *guest) (*connection, error) {
+	peer := lookLocal(guest.Conn)
+	who, _ := cs.locals.admit(peer) // who is refused is told so at each call, and can read why
+	return cs.register(&connection{local: peer, who: who, guest: guest})
+}
+
+// register registers a connection, and puts out an idle one where there are too many.
+func (cs *connections) register(c *connection) (*connection, error) {
+	c.idle = time.Now()
 	c.ctx, c.end = context.WithCancelCause(context.Background())
 	cs.mu.Lock()
-	out, fits := cs.room(who)
+	out, fits := cs.room(c.who)
 	if fits {
 		if out != nil {
 			delete(cs.open, out)
@@ -115,7 +137,7 @@ func (cs *connections) add(raw net.Conn, info credentials.AuthInfo) (*connection
 	switch {
 	case !fits:
 		return nil, errCrowded
-	case !guest.proven(func() { cs.remove(c) }):
+	case !c.guest.proven(func() { cs.remove(c) }):
 		cs.remove(c)
 		return nil, errCrowded
 	case out != nil:
@@ -136,14 +158,14 @@ func (cs *connections) room(who identity.Principal) (out *connection, fits bool)
 		if same {
 			mine++
 		}
-		if who.Role != identity.RoleObserver || c.who.Role == identity.RoleObserver {
+		if !lesser(who.Role) || lesser(c.who.Role) {
 			total++
 		}
 		switch {
 		case c.calls > 0:
 		case same && longer(c, own):
 			own = c
-		case !same && longer(c, other) && (who.Role != identity.RoleObserver || c.who.Role == identity.RoleObserver):
+		case !same && longer(c, other) && (!lesser(who.Role) || lesser(c.who.Role)):
 			other = c
 		}
 	}
@@ -161,11 +183,14 @@ func (cs *connections) room(who identity.Principal) (out *connection, fits bool)
 
 // share is how much of a total a role may take: observers leave a quarter to those who may change something.
 func share(total int, role identity.Role) int {
-	if role == identity.RoleObserver {
+	if lesser(role) {
 		return total - total/4
 	}
 	return total
 }
+
+// lesser is a role that may change nothing; a refused user of the host has none.
+func lesser(role identity.Role) bool { return !slices.Contains(deployers, role) }
 
 func (cs *connections) remove(c *connection) {
 	cs.mu.Lock()
@@ -192,7 +217,7 @@ func (cs *connections) done(c *connection) {
 // judge says whether a connection may still be used. One that may not has its calls ended
 // at once, is told so for as long as grace, and is closed then.
 func (cs *connections) judge(c *connection) error {
-	_, err := cs.authority.Admit(c.State)
+	err := cs.admit(c)
 	if err == nil {
 		return nil
 	}
@@ -200,6 +225,17 @@ func (cs *connections) judge(c *connection) error {
 	// what is under way ends when it stays so.
 	if fault.ReasonOf(err) != identity.ReasonListBroken {
 		cs.finish(c, err)
+	}
+	return err
+}
+
+// admit asks whether the other end may be here now.
+func (cs *connections) admit(c *connection) (err error) {
+	switch {
+	case c.local == nil:
+		_, err = cs.authority.Admit(c.State)
+	case c.who.Role == "": // what the kernel said when he came does not change, nor does who may be here
+		_, err = cs.locals.admit(c.local)
 	}
 	return err
 }

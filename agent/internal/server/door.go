@@ -17,6 +17,7 @@ import (
 // the silent cannot lock out those who speak.
 type door struct {
 	net.Listener
+	local  bool // the socket of this host: who comes is proven by the kernel
 	limits limits
 	put    func() // is called for each that was put out
 
@@ -52,6 +53,17 @@ type guest struct {
 	written atomic.Int64
 }
 
+// localAddr is where the callers of the local socket call from.
+var localAddr = &net.UnixAddr{Net: "unix", Name: "local"}
+
+// RemoteAddr is where the guest came from. The other end of a Unix socket has no address of its own.
+func (g *guest) RemoteAddr() net.Addr {
+	if g.door.local {
+		return localAddr
+	}
+	return g.Conn.RemoteAddr()
+}
+
 // Write counts what was handed to the kernel; see [connection.owed].
 func (g *guest) Write(b []byte) (int, error) {
 	n, err := g.Conn.Write(b)
@@ -65,7 +77,8 @@ func (d *door) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &guest{Conn: conn, door: d, address: addressOf(conn.RemoteAddr()), stage: silent}
+	g := &guest{Conn: conn, door: d, stage: silent}
+	g.address = addressOf(g.RemoteAddr())
 	for _, out := range d.enter(g) {
 		_ = out.Close() // it has been told nothing, and there is nothing to tell
 		d.put()

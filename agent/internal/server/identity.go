@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
+	"ataraxis.dev/landfall/shared/fault"
 )
 
 // identityService implements IdentityService.
@@ -30,6 +31,10 @@ func (i identityService) Renew(ctx context.Context, req *landfallv1.RenewRequest
 	c, err := connectionOf(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if c.local != nil {
+		return nil, fault.New(fault.Invalid, "NO_CERTIFICATE", "%s calls over the local socket, without a certificate that could be renewed", c.who).
+			WithHint("call the agent at its HOST:PORT, with the identity that is to be renewed")
 	}
 	r, err := i.authority.Renew(c.State, req.GetCertificateRequest())
 	i.log.Info("renewal", "who", c.who.String(), "serial", c.who.Serial, "until", r.NotAfter, "error", err)

@@ -1,6 +1,6 @@
-// Package server is the agent's face on the network: gRPC with mutual TLS in front of the engine.
+// Package server is the agent's face on the network: gRPC with mutual TLS in front of the engine, and the same on a socket of the host.
 //
-// It promises that nobody without a verified certificate reaches a handler, that whether a
+// It promises that nobody without a verified certificate reaches a handler, on the socket nobody whom the kernel does not name as one of the host's, that whether a
 // caller may be here is asked at every call and message and not only at the handshake, that every
 // method and every command has an explicit rule of who may call it, that diagnostics
 // change nothing, that what anybody may hold of the agent is bounded (limits.go). It converts between the protocol and the
@@ -50,6 +50,7 @@ type Config struct {
 	PauseTTL  time.Duration
 	Creds     credentials.TransportCredentials // mutual TLS
 	Authority Authority                        // who may be here at this moment
+	Locals    Locals                           // who of this host, by [Server.ServeLocal]
 	Redact    func(text string) string         // takes secrets out of what leaves the agent; nil takes nothing out
 	Trail     Trail                            // nil keeps nothing
 	Sign      func(audit.Checkpoint) (audit.Checkpoint, error)
@@ -112,6 +113,7 @@ func newLimited(c Config, l limits, log hclog.Logger) *Server {
 	if s.redact = c.Redact; s.redact == nil {
 		s.redact = func(text string) string { return text }
 	}
+	s.connections.locals = c.Locals
 	s.audit = &recorder{trail: c.Trail, sign: c.Sign, warn: func(err error) { s.log.Error("audit trail", "error", err) }}
 	s.grpc = grpc.NewServer(append(l.options(),
 		grpc.Creds(guarded{c.Creds, s.connections}),
@@ -138,9 +140,20 @@ func (s *Server) Serve(l net.Listener) error {
 	watching.Go(func() { s.connections.watch(ctx) })
 	defer watching.Wait()
 	defer stop()
-	return s.grpc.Serve(newDoor(l, s.limits, func() {
+	return s.grpc.Serve(s.door(l))
+}
+
+// ServeLocal serves the same on the socket of this host, beside [Server.Serve], until Stop. It takes the listener over.
+func (s *Server) ServeLocal(l net.Listener) error {
+	d := s.door(l)
+	d.local = true
+	return s.grpc.Serve(d)
+}
+
+func (s *Server) door(l net.Listener) *door {
+	return newDoor(l, s.limits, func() {
 		s.refusals.add("connection put out", "", "why", "too many others are at their handshake")
-	}))
+	})
 }
 
 // Refused counts a connection that was turned away at its handshake; for [identity.Options].

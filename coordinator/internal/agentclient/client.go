@@ -45,18 +45,22 @@ type Client struct {
 	identity    landfallv1.IdentityServiceClient
 
 	endings endings
+	local   *localEnd // nil for HOST:PORT
 
 	met atomic.Bool // the agent has answered: from then on its absence is worth waiting for
 }
 
-// Dial prepares a connection with the identity in a folder. The network is first used by
-// the first call. The error is about the address or the identity.
+// Dial prepares a connection: to HOST:PORT with the identity in a folder, to unix:///PATH as the user we are. The network is
+// first used by the first call. The error is about the address or the identity.
 func Dial(address, identityDir string) (*Client, error) {
 	if address == "" {
-		return nil, fault.New(fault.Invalid, "NO_AGENT", "which agent?").WithHint("name it with --agent HOST:PORT or LANDFALL_AGENT")
+		return nil, fault.New(fault.Invalid, "NO_AGENT", "which agent?").WithHint("name it with --agent HOST:PORT or LANDFALL_AGENT; on its own host: --agent %s", DefaultSocket)
+	}
+	if IsLocal(address) {
+		return dialLocal(address)
 	}
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
-		return nil, fault.New(fault.Invalid, "BAD_ADDRESS", "agent %q is no HOST:PORT", address)
+		return nil, fault.New(fault.Invalid, "BAD_ADDRESS", "agent %q is no HOST:PORT", address).WithHint("a socket on this host is named like %s", DefaultSocket)
 	}
 	if identityDir == "" {
 		return nil, fault.New(fault.Invalid, "NO_IDENTITY", "which identity?").WithHint("name its folder with --identity DIR or LANDFALL_IDENTITY")
@@ -66,8 +70,29 @@ func Dial(address, identityDir string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(source.ClientCredentials()),
+	if err := c.connect("passthrough:///"+address, grpc.WithTransportCredentials(source.ClientCredentials())); err != nil {
+		return nil, err
+	}
+	c.endings.met(source.Identity().Principal)
+	return c, nil
+}
+
+// dialLocal is Dial to a socket on this host.
+func dialLocal(address string) (*Client, error) {
+	path, err := socketOf(address)
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{address: address, local: &localEnd{path: path}}
+	if err := c.connect("passthrough:///localhost", c.local.options()...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// connect prepares the connection; options are those of its kind.
+func (c *Client) connect(target string, options ...grpc.DialOption) error {
+	conn, err := grpc.NewClient(target, append(options,
 		grpc.WithKeepaliveParams(identity.KeepaliveClient()),
 		// gRPC's own pauses between attempts grow to two minutes: an agent that is back must be found sooner.
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -76,12 +101,12 @@ func Dial(address, identityDir string) (*Client, error) {
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
 		grpc.WithUserAgent("landfall-coordinator/"+version.Get().Version),
-	)
+	)...)
 	if err != nil {
-		return nil, fault.Wrap(err, fault.Invalid, "BAD_ADDRESS", "agent %q", address)
+		return fault.Wrap(err, fault.Invalid, "BAD_ADDRESS", "agent %q", c.address)
 	}
-	c.endings.met(source.Identity().Principal)
-	return c.over(conn), nil
+	c.over(conn)
+	return nil
 }
 
 func newClient(address string, conn *grpc.ClientConn) *Client {
@@ -116,6 +141,11 @@ func (c *Client) explain(err error) error {
 		f = identity.ExplainHandshake(f, c.address)
 	}
 	if fault.ReasonOf(f) == codes.Unavailable.String() { // gRPC's own words
+		if c.local != nil {
+			if why := c.local.explain(); why != nil {
+				return why
+			}
+		}
 		return fault.Wrap(f, fault.Unreachable, "AGENT_UNREACHABLE", "the agent at %s cannot be reached", c.address).
 			WithHint("is it running, and is this its address? on its host: systemctl status landfall-agent")
 	}

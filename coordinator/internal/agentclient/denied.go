@@ -3,6 +3,7 @@ package agentclient
 import (
 	"errors"
 	"regexp"
+	"strings"
 
 	"ataraxis.dev/landfall/shared/fault"
 )
@@ -28,6 +29,10 @@ func inPlainWords(err error) error {
 	who, what, role := said[1], said[2], said[3]
 	if verb, ok := verbs[what]; ok {
 		what = verb
+	}
+	if user, local := strings.CutPrefix(who, "local/"); local {
+		return fault.New(fault.Denied, f.Reason, "the user %s may only look over the agent's socket, and not %s", user, what).
+			WithHint("do it as root or as the owner of the checkout, or at HOST:PORT with the identity of an operator")
 	}
 	out := fault.New(fault.Denied, f.Reason, "the identity %s may not %s", who, what)
 	if role == "" {

@@ -15,6 +15,7 @@ func TestDeniedCallsAreToldInPlainWords(t *testing.T) {
 		"observer/grpcurl may not call Execute with attach (it needs the role deployer)":              "the identity observer/grpcurl may not attach to an operation",
 		"observer/grpcurl may not call Execute with deploy (it needs the role deployer)":              "the identity observer/grpcurl may not deploy (use a deployer's identity",
 		"agent/caroline may not call Execute with unknown":                                            "the identity agent/caroline may not unknown",
+		"local/1000-ada may not call /landfall.v1.GitOpsService/Pause (it needs the role operator)":   "the user 1000-ada may only look over the agent's socket, and not pause (do it as root",
 		"something else": "something else",
 	} {
 		err := inPlainWords(&fault.Error{Kind: fault.Denied, Reason: "ROLE_NOT_ALLOWED", Message: said})

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ataraxis.dev/landfall/coordinator/internal/actions"
+	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/version"
 	"ataraxis.dev/landfall/shared/workflowcommand"
@@ -45,10 +46,11 @@ func newRoot(streams Streams) *cobra.Command {
 		Use:   "landfall-coordinator",
 		Short: "Deploy a Docker Compose monorepo to its host",
 		Long: "landfall-coordinator decides what a commit changes and tells the agent on the host to deploy it,\n" +
-			"over mutually authenticated gRPC. It keeps no state of its own.\n\n" +
+			"over mutually authenticated gRPC, on that host also over a socket. It keeps no state of its own.\n\n" +
 			"Every command ends with one of these codes; its own help lists those that it can end with." +
 			command.ExitCodes(0, 1, 2, 3, 4, 5, 6, 7, 130),
 		Example: "  landfall-coordinator status --agent caroline:7443 --identity ~/.config/landfall/atlas\n" +
+			"  landfall-coordinator status --agent " + agentclient.DefaultSocket + "   # on the host itself\n" +
 			"  landfall-coordinator run --no-gate",
 		Version: version.String(), // never empty, unlike the stamp: cobra has no --version without
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

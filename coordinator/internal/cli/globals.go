@@ -32,8 +32,8 @@ type globals struct {
 
 // AddFlags declares the flags; the environment gives their defaults.
 func (g *globals) AddFlags(f *pflag.FlagSet) {
-	f.StringVar(&g.agent, "agent", os.Getenv("LANDFALL_AGENT"), "agent as HOST:PORT [LANDFALL_AGENT]")
-	f.StringVar(&g.identity, "identity", os.Getenv("LANDFALL_IDENTITY"), "folder with ca.pem, cert.pem, key.pem [LANDFALL_IDENTITY]")
+	f.StringVar(&g.agent, "agent", os.Getenv("LANDFALL_AGENT"), "agent as HOST:PORT, on its own host also "+agentclient.DefaultSocket+" [LANDFALL_AGENT]")
+	f.StringVar(&g.identity, "identity", os.Getenv("LANDFALL_IDENTITY"), "folder with ca.pem, cert.pem, key.pem; not needed for a socket [LANDFALL_IDENTITY]")
 	f.StringVar(&g.config, "config", os.Getenv("LANDFALL_CONFIG"), "landfall.yaml; found upwards from the working directory when not given [LANDFALL_CONFIG]")
 	f.StringVar(&g.progress, "progress", orElse(os.Getenv("LANDFALL_PROGRESS"), "auto"), "auto, tty, plain, actions, json or quiet [LANDFALL_PROGRESS]")
 	f.StringVar(&g.logLevel, "log-level", orElse(os.Getenv("LANDFALL_LOG_LEVEL"), "warn"), "log to stderr: trace, debug, info, warn or error [LANDFALL_LOG_LEVEL]")

@@ -172,7 +172,7 @@ func (g *globals) ask(ctx context.Context, question string) (bool, error) {
 func (g *globals) backToWhat(ctx context.Context, format string) error {
 	usage := fault.New(fault.Invalid, "USAGE", "back to what?").
 		WithHint("choose with --to COMMIT, or --operation ID for what ran before it; add --dry-run to see what it would do")
-	if format == "json" || g.agent == "" || g.identity == "" {
+	if format == "json" || g.agent == "" || (g.identity == "" && !agentclient.IsLocal(g.agent)) {
 		return usage
 	}
 	var page bytes.Buffer

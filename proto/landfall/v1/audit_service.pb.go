@@ -29,7 +29,7 @@ type AuditEntry struct {
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When, by the agent's clock, in microseconds.
 	EntryTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=entry_time,json=entryTime,proto3" json:"entry_time,omitempty"`
-	// Who: "operator/chris"; "nobody" for a caller without an accepted identity.
+	// Who: "operator/chris", over the local socket "local/1000-chris"; "nobody" for a caller without an accepted identity.
 	Who string `protobuf:"bytes,3,opt,name=who,proto3" json:"who,omitempty"`
 	// Address of the caller.
 	From string `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`

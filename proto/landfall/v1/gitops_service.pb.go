@@ -674,7 +674,7 @@ type GitOpsPause struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Why.
 	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Who paused, or who asked for the deploy that did: "operator/chris".
+	// Who paused, or who asked for the deploy that did: "operator/chris", over the local socket or by hand "local/1000-chris".
 	Owner string `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`
 	// Operation that paused; empty when a person did.
 	OperationId string `protobuf:"bytes,3,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`

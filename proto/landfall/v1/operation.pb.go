@@ -1492,7 +1492,7 @@ func (x *StateChanged) GetSummary() string {
 // CancelRequested says that somebody asked for the end of the operation.
 type CancelRequested struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who: "operator/chris".
+	// Who: "operator/chris", over the local socket "local/1000-chris".
 	Requester     string `protobuf:"bytes,1,opt,name=requester,proto3" json:"requester,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
