@@ -63,6 +63,10 @@ soak: setup ## deploy 200 good and bad commits in turn, print what the agent kee
 verdicts: setup ## disturb 120 deploys in every phase, compare the host with what their ends say (half an hour)
 	@LANDFALL_VERDICT=120 go test -count=1 -run TestVerdicts -timeout 90m -v ./scripts/e2e
 
+.PHONY: containerd
+containerd: setup ## show on an engine with the containerd image store (Debian 13's, fetched) that builds of the same replace nothing
+	@scripts/setup/containerd-engine.sh go test -count=1 -run TestContainerd -v ./agent/internal/compose
+
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=regexp BENCH_COUNT=n)
 	@packages=$$({ grep -rlE '^func Benchmark' --include '*_test.go' . || true; } | sed 's,/[^/]*$$,,' | sort -u); \

@@ -54,6 +54,7 @@ type Compose struct {
 	deadlines   Deadlines
 	log         hclog.Logger
 	version     knownVersion
+	known       knownContents
 	lookTimeout time.Duration
 	// changeTimeout bounds calls to the engine that change something and wait for nobody: names, tags, removals.
 	changeTimeout time.Duration

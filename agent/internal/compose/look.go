@@ -64,7 +64,7 @@ func (c *Compose) Look(ctx context.Context, projects, refs []string, whole bool)
 	if p.Refs, err = c.meanings(look, append(refsOf(p.Containers), refs...)); err != nil {
 		return p, err
 	}
-	p.Contents = c.contents(p.Images())
+	c.fillContents(look, &p)
 	if whole {
 		if err := c.definitions(look, &p); err != nil {
 			return p, err
@@ -109,7 +109,7 @@ func (c *Compose) inspectAll(ctx context.Context, list []container.Summary) ([]p
 
 // containerOf reads the engine's answer.
 func containerOf(a container.InspectResponse) picture.Container {
-	c := picture.Container{ID: a.ID, Name: strings.TrimPrefix(a.Name, "/"), ImageID: a.Image, Restarts: a.RestartCount, Grace: picture.DefaultGrace, Settings: settingsOf(a), Commits: commitsOf(a)}
+	c := picture.Container{ID: a.ID, Name: strings.TrimPrefix(a.Name, "/"), ImageID: a.Image, Content: manifestOfContainer(a), Restarts: a.RestartCount, Grace: picture.DefaultGrace, Settings: settingsOf(a), Commits: commitsOf(a)}
 	if a.Config != nil {
 		c.Project, c.Service, c.Config = a.Config.Labels[labelProject], a.Config.Labels[labelService], a.Config.Labels[labelConfig]
 		c.ImageRef, c.WorkingDir = a.Config.Image, a.Config.Labels[labelDir]

@@ -65,6 +65,9 @@ func (w *work) changing(ctx context.Context, c change) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := w.keepNames(ctx, m.Project, w.out); err != nil {
+		return "", err
+	}
 	summary, err := c.do()
 	if err != nil {
 		return "", err

@@ -26,6 +26,7 @@ type Container struct {
 	ID        string        `json:"id"` // 64 hex digits
 	Name      string        `json:"name,omitempty"`
 	ImageID   string        `json:"image_id,omitempty"`  // "sha256:" and 64 hex digits
+	Content   string        `json:"content,omitempty"`   // what its image holds, see [Picture.Contents]; "" where nobody knows
 	ImageRef  string        `json:"image_ref,omitempty"` // the name it was created from: "shop-api", "postgres:16"
 	Config    string        `json:"config,omitempty"`    // Compose's hash of the configuration it was created from
 	Settings  string        `json:"settings,omitempty"`  // hash of what it was made with besides its image, whatever the commit; "" where nobody knows
@@ -75,10 +76,7 @@ func (c Container) Succeeded() bool {
 // DefaultGrace is how long an engine waits for a container to stop that names no time of its own (docker stop, "Options").
 const DefaultGrace = 10 * time.Second
 
-// sameImage reports whether two containers were made from the same content.
-func sameImage(a, b Container) bool { return a.ImageID != "" && a.ImageID == b.ImageID }
-
-// sameMaking reports whether two containers were made from the same configuration and the same image. What does not tell
+// sameMaking reports whether two containers were made from the same configuration and the same content. What does not tell
 // its configuration is like nothing.
 func sameMaking(a, b Container) bool {
 	return a.Config != "" && a.Config == b.Config && sameImage(a, b)

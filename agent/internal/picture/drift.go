@@ -85,7 +85,7 @@ func (e Expected) of(s Service) (drift []Drift, unknown []string) {
 		}
 		switch e.Now.Freshness(c, spec.Image) {
 		case ImageStale:
-			add(DriftImage, Recreate, spec.Image+" means another image than it was made from", c.ImageID+" "+e.Now.Refs[spec.Image])
+			add(DriftImage, Recreate, spec.Image+" means another image than it was made from", e.Now.content(c)+" "+e.Now.Contents[e.Now.Refs[spec.Image]])
 		case ImageUnknown:
 			unknown = append(unknown, s.Stack+"/"+s.Name+": its image cannot be compared")
 		case ImageFresh, ImageNotCompared:
@@ -147,11 +147,10 @@ func (p Picture) Freshness(c Container, ref string) Freshness {
 	case c.ImageID == meant:
 		return ImageFresh
 	}
-	was, is := p.Contents[c.ImageID], p.Contents[meant]
-	switch {
-	case was == "" || is == "":
+	switch same, known := sameContent(p.content(c), p.Contents[meant]); {
+	case !known:
 		return ImageUnknown
-	case was == is:
+	case same:
 		return ImageFresh
 	}
 	return ImageStale

@@ -125,10 +125,12 @@ func losesNames(was, is Container) bool {
 	})
 }
 
-// madeAlike reports whether younger containers were made from the configuration and the image of older ones.
+// madeAlike reports whether younger containers were made from the configuration and the image of older ones. The same content under another
+// ID is not alike here: Compose up to 2.40 goes by IDs, so it had a reason, which is told. Names that a build of the same moved are moved back
+// before it can have one; see [Picture.Renamed].
 func madeAlike(was, younger []Container) bool {
 	return !slices.ContainsFunc(younger, func(y Container) bool {
-		return !slices.ContainsFunc(was, func(w Container) bool { return w.Config == y.Config && sameImage(w, y) })
+		return !slices.ContainsFunc(was, func(w Container) bool { return w.Config == y.Config && w.ImageID != "" && w.ImageID == y.ImageID })
 	})
 }
 

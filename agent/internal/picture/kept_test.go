@@ -44,6 +44,7 @@ func TestKeeping(t *testing.T) {
 		"unnamed restarted":                          {named: []string{"app"}, now: but(box("web", "w1", after(1)), box("web", "w2"))},
 		"dependency changed and was replaced":        {named: []string{"app"}, withDeps: true, now: but(box("db", "d2", image("2"))), replaced: []string{"db"}},
 		"dependency with another configuration":      {named: []string{"app"}, withDeps: true, now: but(box("db", "d2", config("2"))), replaced: []string{"db"}},
+		"dependency with another image of the same":  {named: []string{"app"}, withDeps: true, now: but(box("db", "d2", image("2"), content("manifest:1"))), replaced: []string{"db"}},
 		"dependency replaced without need":           {named: []string{"app"}, withDeps: true, now: but(box("db", "d2")), wrong: []string{"db"}},
 		"dependency displaced":                       {named: []string{"app"}, withDeps: true, now: but(box("db", "d1", on())), wrong: []string{"db"}},
 		"dependency gone":                            {named: []string{"app"}, withDeps: true, now: but(none("db")), wrong: []string{"db"}},

@@ -15,7 +15,8 @@ type Picture struct {
 	// Refs are the images that names meant: those of the containers, and those that were asked for. A name that
 	// meant nothing is not there.
 	Refs map[string]string `json:"refs,omitempty"`
-	// Contents are what images hold, by their IDs, as digests: two that are equal hold the same. One that nobody can tell is not there.
+	// Contents are what images hold, by their IDs: KIND:DIGEST, two of a kind that are equal hold the same. One that nobody can tell is not
+	// there. See contents.go.
 	Contents map[string]string `json:"contents,omitempty"`
 	// Networks and Volumes are all that the engine has, in order of name, where it was looked at whole: for proofs, and for going back.
 	Networks []Network `json:"networks,omitempty"`
@@ -75,7 +76,7 @@ func (p Picture) Of(k Key) []Container {
 
 // In is the part of the picture that one project is.
 func (p Picture) In(project string) Picture {
-	part := Picture{Projects: []string{project}, Refs: p.Refs}
+	part := Picture{Projects: []string{project}, Refs: p.Refs, Contents: p.Contents}
 	for _, c := range p.Containers {
 		if c.Project == project {
 			part.Containers = append(part.Containers, c)
@@ -143,7 +144,7 @@ func (p Picture) Brief() Picture {
 	brief := Picture{Projects: p.Projects}
 	for _, c := range p.Containers {
 		brief.Containers = append(brief.Containers, Container{
-			Project: c.Project, Service: c.Service, ID: c.ID, ImageID: c.ImageID, Config: c.Config, State: c.State, ExitCode: c.ExitCode,
+			Project: c.Project, Service: c.Service, ID: c.ID, ImageID: c.ImageID, Content: c.Content, Config: c.Config, State: c.State, ExitCode: c.ExitCode,
 			OneShot: c.OneShot, Started: c.Started, Networks: c.Networks,
 		})
 	}
