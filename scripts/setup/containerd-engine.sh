@@ -29,7 +29,7 @@ case ${1:-} in
   ;;
 esac
 ((EUID == 0)) || fail "an engine of one's own needs root"
-for program in apt-get dpkg-deb unshare chroot ip; do
+for program in apt-get dpkg-deb unshare pivot_root ip; do
   command -v "$program" >/dev/null || fail "an engine of one's own needs the program $program"
 done
 
@@ -48,7 +48,7 @@ fetch() {
     -o "Dir::Cache=$work/cache" -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "APT::Sandbox::User=root")
   say "fetching Debian 13's docker.io"
   "${apt[@]}" update >&2 || fail "apt-get update of trixie failed; its reason stands above"
-  "${apt[@]}" install -y --download-only --no-install-recommends docker.io >&2 || fail "Debian 13's docker.io could not be fetched; the reason stands above"
+  "${apt[@]}" install -y --download-only --no-install-recommends docker.io busybox-static >&2 || fail "Debian 13's docker.io could not be fetched; the reason stands above"
   for dir in bin sbin lib lib64; do
     mkdir -p "$work/root/usr/$dir"
     ln -s "usr/$dir" "$work/root/$dir"
@@ -85,9 +85,16 @@ unshare --mount --net --pid --fork --kill-child -- bash -euc '
   mount --rbind /tmp "$root/tmp"
   mkdir -p "$state/data"
   ip link set lo up
-  exec env PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" dockerd --host "unix://$state/docker.sock" --data-root "$state/data" \
-    --exec-root /run/docker --pidfile /run/docker.pid --iptables=false --ip6tables=false --bridge=none \
-    --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$group"
+  # A mere chroot would do for the engine, and not for its containers: who enters one of those would be in the root of the machine.
+  cd "$root"
+  mkdir -p .machine
+  pivot_root . .machine
+  export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+  exec /usr/bin/busybox sh -euc '\''
+    umount -l /.machine
+    exec dockerd --host "unix://$1/docker.sock" --data-root "$1/data" --exec-root /run/docker --pidfile /run/docker.pid \
+      --iptables=false --ip6tables=false --bip 172.30.255.1/24 --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$2"
+  '\'' engine "$state" "$group"
 ' -- "$root" "$state" "$group" >"$state/log" 2>&1 &
 engine=$!
 

@@ -107,6 +107,10 @@ func TestContainerdBuildsOfTheSame(t *testing.T) {
 	if is := b.ids(); is["app"] == ids["app"] || is["web"] != ids["web"] {
 		t.Errorf("%v, they were %v", is, ids)
 	}
+	said := &said{}
+	if _, err := b.Exec(t.Context(), b.plan, pipeline.Exec{Stack: "core", Service: "app", Command: []string{"cat", "/version"}}, said.output); err != nil || said.text() != "out two" {
+		t.Errorf("it shows %q, %v", said.text(), err)
+	}
 }
 
 // configsOf takes what runs for what the checkout renders.

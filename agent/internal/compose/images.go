@@ -34,7 +34,7 @@ func (c *Compose) pinTag(imageID string) string {
 
 // pinned lists the tags that there are, with the images that they keep.
 func (c *Compose) pinned(ctx context.Context) (map[string]string, error) {
-	images, err := c.docker.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", c.pins()))})
+	images, err := c.images(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", c.pins()))})
 	if err != nil {
 		return nil, engineFault(err)
 	}
@@ -47,6 +47,17 @@ func (c *Compose) pinned(ctx context.Context) (map[string]string, error) {
 		}
 	}
 	return tags, nil
+}
+
+// images lists images. With the containerd store the engine answers that it finds a content no more where an image goes while it lists them
+// (Engine 26.1): the next answer is whole.
+func (c *Compose) images(ctx context.Context, options image.ListOptions) (list []image.Summary, err error) {
+	for range 3 {
+		if list, err = c.docker.ImageList(ctx, options); !cerrdefs.IsNotFound(err) {
+			break
+		}
+	}
+	return list, err
 }
 
 // Pin implements ports.Images.
@@ -94,7 +105,7 @@ func (c *Compose) Unpin(ctx context.Context, keep []string) error {
 func (c *Compose) Gone(ctx context.Context, images []string) ([]string, error) {
 	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
 	defer cancel()
-	list, err := c.docker.ImageList(look, image.ListOptions{})
+	list, err := c.images(look, image.ListOptions{})
 	if err != nil {
 		return nil, engineFault(err)
 	}

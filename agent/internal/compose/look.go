@@ -232,7 +232,7 @@ func refsOf(containers []picture.Container) []string {
 
 // meanings tells what names of images mean; one that means nothing is left out.
 func (c *Compose) meanings(ctx context.Context, refs []string) (map[string]string, error) {
-	images, err := c.docker.ImageList(ctx, image.ListOptions{})
+	images, err := c.images(ctx, image.ListOptions{})
 	if err != nil {
 		return nil, engineFault(err)
 	}
