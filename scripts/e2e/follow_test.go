@@ -128,7 +128,7 @@ func TestDeployThenVerify(t *testing.T) {
 		t.Errorf("a deploy took a person's pause away: %v %s", err, raw)
 	}
 	h.coordinate("operator", "resume").expect(t, 0, "resumed")
-	h.coordinate("operator", "unblock").expect(t, 0, "no commit was blocked")
+	h.coordinate("operator", "unblock").expect(t, 0, "nothing was blocked")
 }
 
 // A coordinator that never comes back does not leave an unjudged host.

@@ -201,7 +201,7 @@ func TestSentinelsByHand(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(h.state, "blocked-sha"), []byte("main\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	sentinels().expect(t, 5, filepath.Join(h.state, "blocked-sha"), "is no commit", "whole SHA")
+	sentinels().expect(t, 5, filepath.Join(h.state, "blocked-sha"), "is neither a commit nor the digest of an image", "whole SHA")
 	bad := h.push("third edition", map[string]string{"front/message.txt": "three\n"})
 	h.deploys(bad, 5, "blocked-sha", "whole SHA")
 }

@@ -80,13 +80,19 @@ func runSentinels(o sentinelsOptions, out io.Writer) error {
 			return errors.Join(broken, err)
 		}
 	}
+	images := 0
+	for _, b := range blocks {
+		if b.IsImage() {
+			images++
+		}
+	}
 	switch {
 	case broken != nil:
 		return broken
 	case o.check && pause != nil:
 		return fault.New(fault.Refused, "PAUSED", "convergence is paused until %s", stampOf(pause.Expires))
-	case o.check && len(blocks) > 0:
-		return fault.New(fault.Refused, "SHA_BLOCKED", "%d commits are blocked", len(blocks))
+	case o.check && len(blocks) > images: // an image's block keeps no commit away
+		return fault.New(fault.Refused, "SHA_BLOCKED", "%d commits are blocked", len(blocks)-images)
 	}
 	return nil
 }

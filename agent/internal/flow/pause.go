@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"ataraxis.dev/landfall/agent/internal/engine"
@@ -103,6 +105,16 @@ func (f *Flows) block(sha, operation, reason string) error {
 	return f.ports.Sentinels.ChangeBlocked(func(blocks []ports.Blocked) []ports.Blocked {
 		kept := without(blocks, sha)
 		kept = append(kept, ports.Blocked{SHA: sha, Operation: operation, Reason: reason, Created: time.Now()})
+		return kept[max(0, len(kept)-maxBlocks):]
+	})
+}
+
+// blockImage keeps a bad image from being pulled again, until its name means another one in its registry: a name has one block.
+func (f *Flows) blockImage(image operation.Image, id, reason string) error {
+	prefix := image.Ref + ": "
+	return f.ports.Sentinels.ChangeBlocked(func(blocks []ports.Blocked) []ports.Blocked {
+		kept := slices.DeleteFunc(without(blocks, image.Digest), func(b ports.Blocked) bool { return b.IsImage() && strings.HasPrefix(b.Reason, prefix) })
+		kept = append(kept, ports.Blocked{SHA: image.Digest, Operation: id, Reason: prefix + reason, Created: time.Now()})
 		return kept[max(0, len(kept)-maxBlocks):]
 	})
 }

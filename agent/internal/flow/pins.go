@@ -59,6 +59,9 @@ func (f flow) unblockPast(ctx context.Context, target string) error {
 	}
 	var past []string
 	for _, b := range blocks {
+		if b.IsImage() {
+			continue
+		}
 		if contained, err := f.ports.Commits.IsAncestor(ctx, b.SHA, target); err == nil && contained {
 			past = append(past, b.SHA)
 		}

@@ -267,7 +267,7 @@ func (u *upkeep) undo(ctx context.Context) error {
 		err = held
 	}
 	if image := u.req.Image; err == nil && reached && image != nil && op.CancelledBy == "" {
-		err = u.block(image.Digest, op.ID, image.Ref+": "+reasonOf(op))
+		err = u.blockImage(*image, op.ID, reasonOf(op))
 	}
 	u.summary = b.summary
 	switch {

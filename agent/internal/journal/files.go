@@ -27,6 +27,9 @@ const (
 
 var shaPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
+// blockedPattern is what may be blocked: a commit, or an image by its digest.
+var blockedPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64}|sha256:[0-9a-f]{64})$`)
+
 // Stamp implements ports.Stamp.
 func (j *Journal) Stamp() (string, time.Time, error) {
 	path := filepath.Join(j.dir, fileStamp)

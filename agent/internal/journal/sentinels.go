@@ -98,7 +98,7 @@ func parsePause(raw []byte, info fs.FileInfo, ttl time.Duration, now time.Time) 
 	return p, nil
 }
 
-// readBlocked reads blocked-sha. It holds one JSON object a block, as the agent writes them, and lines with a commit alone, as people
+// readBlocked reads blocked-sha. It holds one JSON object a block, as the agent writes them, and lines with a commit, or the digest of an image, alone, as people
 // and scripts do. A file that has a single object reads like the file of old, which had no more.
 func readBlocked(judge trust.Judge, dir string) ([]ports.Blocked, error) {
 	path := filepath.Join(dir, fileBlocked)
@@ -112,7 +112,7 @@ func readBlocked(judge trust.Judge, dir string) ([]ports.Blocked, error) {
 	blocks, err := parseBlocked(raw, info)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Degraded, reasonBroken, "%s is no sentinel", path).
-			WithHint("write the whole SHA of a commit into it, in lower case, one a line, or JSON with sha, operation, reason and created_at; remove it if nothing must be held back")
+			WithHint("write the whole SHA of a commit into it, in lower case, or the digest of an image (sha256:...), one a line, or JSON with sha, operation, reason and created_at; remove it if nothing must be held back")
 	}
 	return blocks, nil
 }
@@ -132,8 +132,8 @@ func parseBlocked(raw []byte, info fs.FileInfo) ([]ports.Blocked, error) {
 			line, rest, _ := bytes.Cut(left, []byte("\n"))
 			b.SHA, left = strings.TrimSpace(string(line)), rest
 		}
-		if !shaPattern.MatchString(b.SHA) {
-			return nil, fmt.Errorf("%q is no commit", cut(b.SHA))
+		if !blockedPattern.MatchString(b.SHA) {
+			return nil, fmt.Errorf("%q is neither a commit nor the digest of an image", cut(b.SHA))
 		}
 		if !slices.ContainsFunc(blocks, func(known ports.Blocked) bool { return known.SHA == b.SHA }) {
 			blocks = append(blocks, b)

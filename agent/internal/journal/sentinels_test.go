@@ -97,6 +97,8 @@ func TestAPlainSHAIsABlock(t *testing.T) {
 		"without its end":       {a, []string{a, "hand"}},
 		"with that of Windows":  {"\n " + a + " \r\n\n", []string{a, "hand"}},
 		"of SHA-256":            {long, []string{long, "hand"}},
+		"an image":              {"sha256:" + long + "\n", []string{"sha256:" + long, "hand"}},
+		"an image's object":     {object("sha256:"+long) + "\n" + a, []string{"sha256:" + long, "crash", a, "hand"}},
 		"two lines":             {a + "\n" + b + "\n", []string{a, "hand", b, "hand"}},
 		"twice the same":        {a + "\n" + a + "\n", []string{a, "hand"}},
 		"behind an object":      {object(a) + "\n" + b + "\n", []string{a, "crash", b, "hand"}},
@@ -125,7 +127,7 @@ func TestAPlainSHAIsABlock(t *testing.T) {
 			}
 		})
 	}
-	for _, text := range []string{"", "\n", "main", a[:39], a + "a", strings.ToUpper(a), a + " " + b, a + " # why", object(a) + " main", "\xff" + a} {
+	for _, text := range []string{"", "\n", "main", a[:39], a + "a", strings.ToUpper(a), a + " " + b, a + " # why", "sha256:" + a, "sha512:" + long, object(a) + " main", "\xff" + a} {
 		dir := t.TempDir()
 		j := open(t, dir, 200)
 		must(t, os.WriteFile(filepath.Join(dir, fileBlocked), []byte(text), 0o600))

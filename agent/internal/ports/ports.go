@@ -6,6 +6,7 @@ package ports
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
@@ -274,11 +275,14 @@ type Pause struct {
 
 // Blocked is a commit that convergence must not deploy.
 type Blocked struct {
-	SHA       string    `json:"sha"`
+	SHA       string    `json:"sha"` // of the commit, or the digest of an image, "sha256:" and 64 hex digits
 	Operation string    `json:"operation"`
 	Reason    string    `json:"reason"`
 	Created   time.Time `json:"created_at"`
 }
+
+// IsImage reports whether it is an image that is blocked, and not a commit.
+func (b Blocked) IsImage() bool { return strings.HasPrefix(b.SHA, "sha256:") }
 
 // Sentinels are the operator's files that steer convergence. A nil pause with a nil
 // error means that there is none; setting nil, or no blocks, removes the file. A change reads, decides and writes

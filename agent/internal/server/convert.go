@@ -203,8 +203,11 @@ func gitopsOf(pause *ports.Pause, blocks []ports.Blocked, ticks tick.Status) (*l
 		}
 	}
 	for _, b := range blocks {
-		out.Blocked = &landfallv1.BlockedCommit{Sha: b.SHA, OperationId: b.Operation, Reason: b.Reason, CreateTime: at(b.Created)}
-		out.AllBlocked = append(out.AllBlocked, out.GetBlocked())
+		block := &landfallv1.BlockedCommit{Sha: b.SHA, OperationId: b.Operation, Reason: b.Reason, CreateTime: at(b.Created)}
+		out.AllBlocked = append(out.AllBlocked, block)
+		if !b.IsImage() { // coordinators of old take it for a commit
+			out.Blocked = block
+		}
 	}
 	return out, nil
 }

@@ -56,15 +56,17 @@ func (g gitopsService) Resume(ctx context.Context, _ *landfallv1.ResumeRequest) 
 
 func (g gitopsService) Unblock(ctx context.Context, req *landfallv1.UnblockRequest) (*landfallv1.UnblockResponse, error) {
 	if sha := req.GetSha(); sha != "" && !shaBeginning.MatchString(sha) {
-		return nil, fault.New(fault.Invalid, "BAD_SHA", "sha must be a commit SHA in lower case, its first characters (at least 4), or empty")
+		return nil, fault.New(fault.Invalid, "BAD_SHA", "sha must be a commit SHA in lower case, the digest of an image (sha256:...), the first characters of one (at least 4 digits), or empty")
 	}
 	blocks, err := g.sentinels.Blocked()
 	if err != nil {
 		return nil, err
 	}
-	named := func(b ports.Blocked) bool { return strings.HasPrefix(b.SHA, req.GetSha()) }
+	named := func(b ports.Blocked) bool { // digits alone name either
+		return strings.HasPrefix(b.SHA, req.GetSha()) || (b.IsImage() && strings.HasPrefix(strings.TrimPrefix(b.SHA, "sha256:"), req.GetSha()))
+	}
 	if req.GetSha() != "" && !slices.ContainsFunc(blocks, named) {
-		return nil, fault.New(fault.NotFound, "NOT_BLOCKED", "no commit that begins with %s is blocked", req.GetSha()).WithHint("landfall-coordinator status lists the blocks")
+		return nil, fault.New(fault.NotFound, "NOT_BLOCKED", "nothing that begins with %s is blocked", req.GetSha()).WithHint("landfall-coordinator status lists the blocks")
 	}
 	resp := &landfallv1.UnblockResponse{}
 	err = g.sentinels.ChangeBlocked(func(blocks []ports.Blocked) []ports.Blocked {
@@ -85,8 +87,8 @@ func (g gitopsService) Unblock(ctx context.Context, req *landfallv1.UnblockReque
 	return resp, err
 }
 
-// shaBeginning is a commit, or enough of it to be found.
-var shaBeginning = regexp.MustCompile(`^[0-9a-f]{4,64}$`)
+// shaBeginning is a commit, or the digest of an image, or enough of it to be found.
+var shaBeginning = regexp.MustCompile(`^(sha256:)?[0-9a-f]{4,64}$`)
 
 func (g gitopsService) GetGitOps(context.Context, *landfallv1.GetGitOpsRequest) (*landfallv1.GetGitOpsResponse, error) {
 	status, err := g.status()

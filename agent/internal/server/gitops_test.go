@@ -145,3 +145,24 @@ func TestUnblockOfOneOfSeveral(t *testing.T) {
 		t.Errorf("unblocked: %v, %v", resp, err)
 	}
 }
+
+// TestUnblockOfAnImage: by its digest, or the beginning of it; it is never told as a commit.
+func TestUnblockOfAnImage(t *testing.T) {
+	t.Parallel()
+	commit, image := strings.Repeat("d", 40), "sha256:"+strings.Repeat("ab", 32)
+	for _, named := range []string{image, image[:15], "abab"} {
+		b := newBench(t)
+		g := b.gitops()
+		block(t, b, commit, image)
+		got, err := g.GetGitOps(b.context(), &landfallv1.GetGitOpsRequest{})
+		if err != nil || len(got.GetStatus().GetAllBlocked()) != 2 || got.GetStatus().GetBlocked().GetSha() != commit {
+			t.Errorf("status: %v, %v", got, err)
+		}
+		resp, err := g.Unblock(b.context(), &landfallv1.UnblockRequest{Sha: named})
+		if err != nil || resp.GetUnblockedSha() != image || len(resp.GetStatus().GetAllBlocked()) != 1 {
+			t.Errorf("unblocked %s: %v, %v", named, resp, err)
+		}
+		_, err = g.Unblock(b.context(), &landfallv1.UnblockRequest{Sha: "sha256:xyz"})
+		requireStatus(t, err, codes.InvalidArgument, "BAD_SHA")
+	}
+}

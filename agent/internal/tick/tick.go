@@ -10,7 +10,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -233,7 +232,7 @@ func (t *Ticker) sentinels(o *converge.Observation) {
 		o.Pause = &converge.Pause{Reason: pause.Reason, Owner: pause.Owner, Until: pause.Expires}
 	}
 	for _, b := range blocks {
-		if strings.HasPrefix(b.SHA, "sha256:") {
+		if b.IsImage() {
 			o.Host.BlockedImages = append(o.Host.BlockedImages, b.SHA)
 		}
 	}

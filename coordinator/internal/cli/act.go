@@ -69,10 +69,10 @@ func newResumeCommand(g *globals) *cobra.Command {
 func newUnblockCommand(g *globals) *cobra.Command {
 	return g.look(&cobra.Command{
 		Use:   "unblock [SHA]",
-		Short: "Lift the block of a commit that was rolled back",
-		Long: "Lift the block of one commit, named by the beginning of its SHA, or all blocks when none is named, so that they may be\n" +
-			"deployed again. Needs the operator role." + command.ExitCodes(0, 2, 6),
-		Example: "  landfall-coordinator unblock\n  landfall-coordinator unblock 1a2b3c4d",
+		Short: "Lift the block of a commit or an image that was rolled back",
+		Long: "Lift the block of one commit, named by the beginning of its SHA, of one image, named by the beginning of its digest, or all\n" +
+			"blocks when none is named, so that they may be deployed again. Needs the operator role." + command.ExitCodes(0, 2, 6),
+		Example: "  landfall-coordinator unblock\n  landfall-coordinator unblock 1a2b3c4d\n  landfall-coordinator unblock sha256:1a2b3c4d",
 		Args:    cobra.MaximumNArgs(1),
 	}, func(ctx context.Context, c *agentclient.Client, args []string, json bool) error {
 		sha := ""
@@ -90,7 +90,7 @@ func newUnblockCommand(g *globals) *cobra.Command {
 		if one := resp.GetUnblockedSha(); len(lifted) == 0 && one != "" {
 			lifted = []string{one}
 		}
-		answer := "no commit was blocked"
+		answer := "nothing was blocked"
 		if len(lifted) > 0 {
 			answer = "unblocked " + strings.Join(lifted, ", ")
 		}
@@ -98,7 +98,20 @@ func newUnblockCommand(g *globals) *cobra.Command {
 	})
 }
 
-// blockedSHA is the blocked commit whose SHA begins so. An older agent, which knows one block, takes no name: it would lift any.
+// begins reports whether what is blocked begins so; of the digest of an image the digits are enough.
+func begins(sha, beginning string) bool {
+	return strings.HasPrefix(sha, beginning) || strings.HasPrefix(strings.TrimPrefix(sha, "sha256:"), beginning)
+}
+
+// shortBlock is the beginning of a commit or of a digest, as status shows it.
+func shortBlock(sha string) string {
+	if digits, image := strings.CutPrefix(sha, "sha256:"); image {
+		return "sha256:" + short(digits)
+	}
+	return short(sha)
+}
+
+// blockedSHA is the blocked commit or image that begins so. An older agent, which knows one block, takes no name: it would lift any.
 func blockedSHA(ctx context.Context, c *agentclient.Client, beginning string) (string, error) {
 	status, err := c.GitOps(ctx)
 	if err != nil {
@@ -106,8 +119,8 @@ func blockedSHA(ctx context.Context, c *agentclient.Client, beginning string) (s
 	}
 	var found, all []string
 	for _, b := range agentclient.Blocks(status) {
-		all = append(all, short(b.GetSha()))
-		if strings.HasPrefix(b.GetSha(), strings.ToLower(beginning)) {
+		all = append(all, shortBlock(b.GetSha()))
+		if begins(b.GetSha(), strings.ToLower(beginning)) {
 			found = append(found, b.GetSha())
 		}
 	}
@@ -115,9 +128,9 @@ func blockedSHA(ctx context.Context, c *agentclient.Client, beginning string) (s
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return "", fault.New(fault.Invalid, "AMBIGUOUS", "%s begins %d blocked commits: %s", beginning, len(found), joined(found)).WithHint("write more of it")
+		return "", fault.New(fault.Invalid, "AMBIGUOUS", "%s begins %d that are blocked: %s", beginning, len(found), joined(found)).WithHint("write more of it")
 	case len(all) == 0:
-		return "", fault.New(fault.NotFound, "NOT_BLOCKED", "%s is not blocked: no commit is", beginning)
+		return "", fault.New(fault.NotFound, "NOT_BLOCKED", "%s is not blocked: nothing is", beginning)
 	}
 	return "", fault.New(fault.NotFound, "NOT_BLOCKED", "%s is not blocked", beginning).WithHint("blocked: %s", joined(all))
 }

@@ -214,7 +214,7 @@ func TestUnblock(t *testing.T) {
 	a := &agent{blocks: blocks()}
 	a.serve(t)
 	landfall(t, "unblock", "abc").expect(t, 2, "abc is not blocked", one[:12], two[:12])
-	landfall(t, "unblock", "d").expect(t, 2, "d begins 2 blocked commits")
+	landfall(t, "unblock", "d").expect(t, 2, "d begins 2 that are blocked")
 	if o := landfall(t, "unblock", "D1"); o.code != 0 || o.out != "unblocked "+one+"\n" || len(a.blocks) != 1 {
 		t.Errorf("one of two: %+v, left %v", o, a.blocks)
 	}
@@ -222,10 +222,18 @@ func TestUnblock(t *testing.T) {
 	if o := landfall(t, "unblock"); o.code != 0 || o.out != "unblocked "+one+", "+two+"\n" || len(a.blocks) != 0 {
 		t.Errorf("all: %+v, left %v", o, a.blocks)
 	}
-	if o := landfall(t, "unblock"); o.code != 0 || o.out != "no commit was blocked\n" {
+	if o := landfall(t, "unblock"); o.code != 0 || o.out != "nothing was blocked\n" {
 		t.Errorf("none: %+v", o)
 	}
-	landfall(t, "unblock", "d1").expect(t, 2, "no commit is")
+	landfall(t, "unblock", "d1").expect(t, 2, "nothing is")
+	image := "sha256:" + strings.Repeat("ab", 32)
+	for _, named := range []string{image, "sha256:abab", "abab"} {
+		a.blocks = append(blocks(), &landfallv1.BlockedCommit{Sha: image, OperationId: "op-9", Reason: "postgres:16: rolled back"})
+		landfall(t, "unblock", "cc").expect(t, 2, "sha256:abababababab")
+		if o := landfall(t, "unblock", named); o.code != 0 || o.out != "unblocked "+image+"\n" || len(a.blocks) != 2 {
+			t.Errorf("an image by %s: %+v, left %v", named, o, a.blocks)
+		}
+	}
 	a.blocks = blocks()
 	if got := decode(t, landfall(t, "unblock", "--format", "json").out); got[0]["unblocked_sha"] != two {
 		t.Errorf("unblock --format json: %v", got)

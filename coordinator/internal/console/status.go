@@ -164,9 +164,12 @@ func (p *page) convergence(s *landfallv1.GitOpsPause) string {
 	return withReason(text, s.GetReason())
 }
 
-// block is a commit that must not be deployed, and why.
+// block is a commit that must not be deployed, or an image that must not be pulled, and why.
 func (p *page) block(b *landfallv1.BlockedCommit) string {
 	text := p.paint(red, short(b.GetSha()))
+	if strings.HasPrefix(b.GetSha(), "sha256:") {
+		text = "image " + p.paint(red, shortDigest(b.GetSha()))
+	}
 	if id := clean(b.GetOperationId()); id != "" {
 		text += " by " + id
 	}

@@ -751,10 +751,10 @@ func (x *GitOpsPause) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
-// BlockedCommit is the sentinel that keeps a rolled-back commit from coming back.
+// BlockedCommit is the sentinel that keeps a rolled-back commit, or image, from coming back.
 type BlockedCommit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The commit, 40 or 64 lower-case hex digits.
+	// The commit, 40 or 64 lower-case hex digits; or the digest of an image, sha256: and 64 of them.
 	Sha string `protobuf:"bytes,1,opt,name=sha,proto3" json:"sha,omitempty"`
 	// Operation that was rolled back.
 	OperationId string `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
@@ -1020,7 +1020,7 @@ func (x *ResumeResponse) GetWasPaused() bool {
 // UnblockRequest asks for the removal of blocks.
 type UnblockRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The commit to unblock, or the beginning of its SHA when that is unique; empty means all.
+	// The commit to unblock, or the beginning of its SHA when that is unique; the digest of an image, or the beginning of it; empty means all.
 	Sha           string `protobuf:"bytes,1,opt,name=sha,proto3" json:"sha,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
