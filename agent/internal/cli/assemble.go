@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ataraxis.dev/landfall/agent/internal/checkout"
+	"ataraxis.dev/landfall/agent/internal/cistatus"
 	"ataraxis.dev/landfall/agent/internal/compose"
 	"ataraxis.dev/landfall/agent/internal/flow"
 	"ataraxis.dev/landfall/agent/internal/host"
@@ -23,6 +24,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/agent/internal/script"
 	"ataraxis.dev/landfall/agent/internal/server"
+	"ataraxis.dev/landfall/agent/internal/tick"
 	"ataraxis.dev/landfall/shared/audit"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
@@ -39,6 +41,7 @@ type agent struct {
 	journal *journal.Journal
 	compose *compose.Compose
 	engine  *flow.Flows
+	ticker  *tick.Ticker
 	server  *server.Server
 }
 
@@ -99,8 +102,13 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
 		KeepVersions: c.Limits.KeepVersions, Config: c.Config, Services: policy(c),
 	}, log)
+	a.ticker = tick.New(tick.Settings{
+		Engine: a.engine, Sentinels: a.journal, Stamp: a.journal, Commits: tree, Trees: tree, Branch: c.Branch, Every: c.Converge.Every,
+		CI: ciStatus(c, tree, secrets),
+	}, log)
 	a.server = server.New(server.Config{
-		Engine: a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
+		Converger: a.ticker,
+		Engine:    a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
 		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     gauge.Left,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
@@ -108,6 +116,23 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		Authority: source, Locals: locals(tree.Owner()),
 	}, log)
 	return a, nil
+}
+
+// ciStatus tells whether commits passed; nil where agent.yaml names no repository on GitHub.
+func ciStatus(c hostconfig.Config, tree *checkout.Checkout, secrets *redact.Redactor) tick.CI {
+	if c.GitHub == nil {
+		return nil
+	}
+	return cistatus.New(cistatus.Settings{
+		Repository: c.GitHub.Repository, BaseURL: c.GitHub.APIURL, Branch: c.Branch, Remote: c.Remote, Repo: tree.Repo(),
+		Token: func() (string, error) {
+			token, err := hostconfig.Credential(c.GitHub.TokenFile)
+			if err != nil {
+				return "", err
+			}
+			return token, secrets.Learn("the GitHub token", []string{token})
+		},
+	})
 }
 
 // sign signs what stands for entries of the audit trail that are cut off.

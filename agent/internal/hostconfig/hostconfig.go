@@ -35,6 +35,7 @@ type Config struct {
 	PauseTTL        time.Duration `yaml:"pause_ttl"`
 	RequireAncestry bool          `yaml:"require_ancestry"`
 	GitHub          *GitHub       `yaml:"github"`
+	Converge        Converge      `yaml:"converge"`
 	Limits          Limits        `yaml:"limits"`
 	Deadlines       Deadlines     `yaml:"deadlines"`
 	Metrics         string        `yaml:"metrics"`
@@ -59,7 +60,13 @@ const (
 // GitHub is where convergence asks for the CI status.
 type GitHub struct {
 	Repository string `yaml:"repository,required"` // owner/name
-	TokenFile  string `yaml:"token_file,required"`
+	TokenFile  string `yaml:"token_file,required"` // see [CredentialPath]
+	APIURL     string `yaml:"api_url"`             // of an Enterprise server; "" is github.com's
+}
+
+// Converge says how the host's timer makes ticks of convergence.
+type Converge struct {
+	Every time.Duration `yaml:"every"` // between two ticks; a timer that is later by more than as much again counts as dead
 }
 
 // Limits bound what an operation may take.
@@ -94,6 +101,7 @@ func Default() Config {
 		VerifyWithin:    15 * time.Minute,
 		PauseTTL:        4 * time.Hour,
 		RequireAncestry: true,
+		Converge:        Converge{Every: 15 * time.Minute},
 		Limits:          Limits{BuildParallelism: 2, MinFreeDisk: 2 << 30, MinAvailableMemory: 512 << 20, JournalKeep: 200, KeepVersions: 3},
 		Deadlines: Deadlines{
 			Fetch: 2 * time.Minute, Build: 30 * time.Minute, Migrate: 10 * time.Minute, Up: 5 * time.Minute,
@@ -187,7 +195,7 @@ func (k *checker) folders(c Config) {
 		k.bad("state_dir must not lie inside the checkout", []string{"state_dir"})
 	}
 	if c.GitHub != nil && c.GitHub.TokenFile != "" {
-		if _, err := os.Stat(c.GitHub.TokenFile); err != nil {
+		if _, err := os.Stat(CredentialPath(c.GitHub.TokenFile)); err != nil {
 			k.bad("%v", []string{"github", "token_file"}, err)
 		}
 	}
@@ -236,6 +244,7 @@ func (k *checker) numbers(c Config) {
 	}{
 		{c.VerifyWithin, []string{"verify_within"}},
 		{c.PauseTTL, []string{"pause_ttl"}},
+		{c.Converge.Every, []string{"converge", "every"}},
 		{c.Deadlines.Fetch, []string{"deadlines", "fetch"}},
 		{c.Deadlines.Build, []string{"deadlines", "build"}},
 		{c.Deadlines.Migrate, []string{"deadlines", "migrate"}},
