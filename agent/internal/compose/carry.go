@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -78,6 +79,11 @@ func (c *Compose) replace(ctx context.Context, plan *pipeline.Plan, batch pictur
 	defer c.project(m.Project)()
 	if err := c.repair(ctx, m.Project, out); err != nil {
 		return err
+	}
+	for _, d := range batch.Deeds {
+		if err := c.putCarriers(ctx, d, cmp.Or(d.Image, m.Services[d.Service].Image), out); err != nil {
+			return err
+		}
 	}
 	args := append(slices.Clone(upArgs), "--no-deps", "--force-recreate")
 	if batch.Verb == picture.Create {
