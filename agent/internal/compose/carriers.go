@@ -81,8 +81,12 @@ func (c *Compose) putCarrier(ctx context.Context, k picture.Key, carrier picture
 			Type: mount.TypeVolume, Source: m.Volume, Target: m.At, ReadOnly: m.ReadOnly, VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 		})
 	}
-	if _, err := c.docker.ContainerCreate(change, config, host, nil, nil, name); err != nil {
-		return fault.Wrap(engineFault(err), fault.Failed, "CARRIER_FAILED", "put a container in place that hands the volumes of %s on", k)
+	_, err := c.docker.ContainerCreate(change, config, host, nil, nil, name)
+	switch {
+	case err != nil && isDown(err):
+		return engineFault(err)
+	case err != nil:
+		return fault.Wrap(err, fault.Failed, "CARRIER_FAILED", "put a container in place that hands the volumes of %s on", k)
 	}
 	return nil
 }
