@@ -60,3 +60,14 @@ func (r Runtime) putCarriers(ctx context.Context, d picture.Deed) error {
 	}
 	return nil
 }
+
+// PruneVolumes removes the volumes that no container shows.
+func (h *Host) PruneVolumes() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	maps.DeleteFunc(h.fleet.volumes, func(name string, _ picture.VolumeSpec) bool {
+		return !slices.ContainsFunc(h.fleet.containers, func(c *picture.Container) bool {
+			return slices.ContainsFunc(c.Volumes, func(m picture.Mount) bool { return m.Volume == name })
+		})
+	})
+}

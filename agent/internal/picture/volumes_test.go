@@ -102,6 +102,10 @@ func voyages() map[string]voyage {
 		"replicas that have changed places are as they were": {
 			models: core("db x2"), before: boxes(x, box("db", "a2", holds("/data=b"))), now: boxes(box("db", "b1", holds("/data=b")), box("db", "b2", holds("/data=a"))),
 		},
+		"replicas that going back has made in other places": {
+			models: core("db x2"), before: boxes(x, box("db", "a2", holds("/data=b"))), began: []Container{},
+			now: boxes(box("db", "b1", config("x"), holds("/data=b")), box("db", "b2", config("x"), holds("/data=a"))),
+		},
 		"cut off with one of two carriers": {
 			models: core("db x2"), before: boxes(x, box("db", "a2", numbered(2), holds("/data=b"))), began: []Container{},
 			now: boxes(box("db", "c1", numbered(1), carrier, holds("/data=a"))), also: []string{"b"},
