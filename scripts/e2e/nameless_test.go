@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -21,12 +22,19 @@ func TestVolumesWithoutNames(t *testing.T) {
 		f["declared/Dockerfile"] = "FROM BASE\nVOLUME /data\n"
 		return f
 	}
+	var volumes []string
+	t.Cleanup(func() { _ = exec.Command("docker", append([]string{"volume", "rm", "--force"}, volumes...)...).Run() }) // handed on, they have a name to the engine
 	db, twins := keeper("db", `"/data"`), func(n int) string { return keeper("twins", `"/data"`, fmt.Sprintf("scale: %d", n)) }
 	y := newYard(t, files(sleeper("app")+db+twins(2)+declared), "compose.yml")
 	y.startAgent()
 	all := []string{"db-1", "twins-1", "twins-2", "declared-1"}
 	for _, c := range all {
 		y.docker("exec", y.project+"-"+c, "sh", "-c", "echo "+c+" > /data/rows")
+	}
+	for _, c := range y.inspectAll() {
+		for _, m := range c.Mounts {
+			volumes = append(volumes, m.Name)
+		}
 	}
 	kept := func(t *testing.T) {
 		t.Helper()

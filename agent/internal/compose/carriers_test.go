@@ -92,6 +92,8 @@ func TestVolumesWithoutNamesComeBack(t *testing.T) {
 				"  fixed: " + keeper(volumes, ", container_name: FIXED") + "volumes: {named: {}}\n",
 		}
 	}
+	var volumes []string
+	t.Cleanup(func() { _ = exec.Command("docker", append([]string{"volume", "rm", "--force"}, volumes...)...).Run() }) // handed on, they have a name to the engine
 	b := newBench(t, files("[/data]"))
 	t.Cleanup(b.unpin)
 	fixed := func(f map[string]string) map[string]string {
@@ -106,6 +108,9 @@ func TestVolumesWithoutNamesComeBack(t *testing.T) {
 	b.mark(all...)
 	b.engine("stop", name("stopped-1"))
 	past, before := b.look(), b.shown()
+	for _, c := range past.Containers {
+		volumes = append(volumes, c.Volumes[0].Volume)
+	}
 
 	t.Run("they are gone", func(t *testing.T) {
 		b.engine("rm", "--force", name("twins-1"), name("twins-3"), name("stopped-1"), name("shop"), name("declared-1"))
