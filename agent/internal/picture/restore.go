@@ -20,8 +20,8 @@ type Restore struct {
 	Built   []Reach  // what may have been built since: image names move back there as well, containers are not concerned
 	Changed Paths    // paths of the checkout that may differ between what is left and where it goes
 	Gone    []string // images of Before that the engine does not have any more
-	// DataStay says that other versions have been good since: a service goes on with the volumes that it has, and only what has none gets
-	// those of then.
+	// DataStay says that other versions have been good since: a service goes on with the volumes without a name that it has, because they may hold
+	// what is newer, and only what has none gets those of then.
 	DataStay bool
 }
 

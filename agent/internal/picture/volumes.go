@@ -1,6 +1,7 @@
 package picture
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -97,9 +98,10 @@ func (r Restore) astray(w, c Container, now Picture) []Mount {
 	})
 }
 
-// had reports whether a service showed a volume somewhere when going back began.
+// had reports whether a service showed a volume without a name somewhere when going back began. One with a name loses nothing when the service goes
+// back to the one that it had: the compose files decide, as they do between two names.
 func (r Restore) had(k Key, place, volume string) bool {
-	return volume != "" && slices.ContainsFunc(r.Began.Of(k), func(c Container) bool { return c.at(place) == volume })
+	return Mount{Volume: volume}.Unnamed() && slices.ContainsFunc(r.Began.Of(k), func(c Container) bool { return c.at(place) == volume })
 }
 
 // alive are those of mounts whose volume the engine has.
@@ -280,16 +282,26 @@ func (r Restore) Told(now Picture) []Finding {
 	var found []Finding
 	for _, w := range r.Before.Containers {
 		for _, m := range r.handed(w) {
-			is := now.Of(w.Key())
+			is := r.Began.Of(w.Key())
 			shown := slices.ContainsFunc(is, func(c Container) bool { return c.at(m.At) == m.Volume })
-			goesOn := slices.IndexFunc(is, func(c Container) bool { return r.had(w.Key(), m.At, c.at(m.At)) })
-			switch {
-			case shown:
-			case !now.HasVolume(m.Volume) && goesOn < 0:
-				found = append(found, Finding{fault.Failed, anonymous, fmt.Sprintf("%s starts empty at %s: the volume without a name that it had there, %s, is gone", w.Key(), m.At, m.Volume), nameIt})
-			case goesOn >= 0 && len(is) >= len(r.Before.Of(w.Key())):
-				found = append(found, Finding{fault.Failed, anonymous, fmt.Sprintf("%s goes on at %s with the data that it has now, in volume %s; then it was %s", w.Key(), m.At, is[goesOn].at(m.At), m.Volume), "data do not go back with the code"})
+			other := ""
+			for _, c := range is {
+				other = cmp.Or(other, c.at(m.At))
 			}
+			text, hint := "", "data do not go back with the code"
+			switch there := now.HasVolume(m.Volume); {
+			case shown:
+				continue
+			case there && other != "" && !(Mount{Volume: other}).Unnamed():
+				text = fmt.Sprintf("%s goes back at %s to volume %s, which it had then; what it has written since stays in volume %s", w.Key(), m.At, m.Volume, other)
+			case other != "" && len(is) >= len(r.Before.Of(w.Key())):
+				text = fmt.Sprintf("%s goes on at %s with the data that it has now, in volume %s; then it was %s", w.Key(), m.At, other, m.Volume)
+			case !there:
+				text, hint = fmt.Sprintf("%s starts empty at %s: the volume without a name that it had there, %s, is gone", w.Key(), m.At, m.Volume), nameIt
+			default:
+				continue // it gets it back
+			}
+			found = append(found, Finding{fault.Failed, anonymous, text, hint})
 		}
 	}
 	return found

@@ -129,9 +129,14 @@ func voyages() map[string]voyage {
 			models: db, before: boxes(x), now: boxes(box("db", "b1", numbered(1), holds("/data=b"))), also: []string{"a"}, stay: true,
 			told: []string{"goes on at /data with the data that it has now, in volume " + hex("b")},
 		},
-		"goes on with a volume with a name": {
-			models: db, before: boxes(x), now: boxes(box("db", "b1", config("2"), holds("/data=rows"))), also: []string{"a"}, stay: true,
-			deeds: []string{"recreate db x1"}, wrong: []string{"configured otherwise"}, told: []string{"in volume rows"},
+		"goes back from a volume with a name": {
+			models: db, before: boxes(x), now: boxes(box("db", "b1", config("2"), numbered(1), holds("/data=rows"))), also: []string{"a"}, stay: true,
+			deeds: []string{"recreate db x1"}, carriers: []string{"a1 as 1: " + back + " for b1"}, wrong: []string{"configured otherwise"},
+			told: []string{"goes back at /data to volume " + hex("a") + ", which it had then; what it has written since stays in volume rows"},
+		},
+		"goes on with a volume with a name, because its own is gone": {
+			models: db, before: boxes(x), now: boxes(box("db", "b1", config("2"), holds("/data=rows"))), stay: true,
+			deeds: []string{"recreate db x1"}, wrong: []string{"configured otherwise"}, told: []string{"goes on at /data with the data that it has now, in volume rows"},
 		},
 		"comes back after it had left": {
 			models: db, before: boxes(x), also: []string{"a"}, stay: true,
