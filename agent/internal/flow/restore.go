@@ -237,6 +237,7 @@ func (b *restoration) carry(ctx context.Context, r picture.Restore, out ports.Ou
 	if err := b.ports.Restorer.Rename(ctx, r.Meanings(now), out); err != nil {
 		return "", err
 	}
+	b.warnOf(r.Strays(now))
 	if wrong := r.Wrong(now); len(wrong) > 0 {
 		return "", fault.New(fault.Degraded, notRestored, "what runs is not what ran: %s", strings.Join(wrong, "; "))
 	}

@@ -20,8 +20,13 @@ func (f flow) tellStrays(ctx context.Context, before *picture.Picture) {
 		f.log.Warn("volumes that may have been left behind are not known", "operation", f.ID(), "error", err)
 		return
 	}
+	f.warnOf(before.Strays(now))
+}
+
+// warnOf tells of volumes without a name that nothing shows any more, each once.
+func (f flow) warnOf(strays []picture.Stray) {
 	told := f.Snapshot().Warnings
-	for _, s := range before.Strays(now) {
+	for _, s := range strays {
 		is := s.Finding()
 		said := slices.ContainsFunc(told, func(w string) bool {
 			return strings.Contains(w, is.Message) || (!s.Gone && strings.Contains(w, s.Volume))

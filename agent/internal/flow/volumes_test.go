@@ -126,3 +126,18 @@ func TestRollbackOfAFailedRollback(t *testing.T) {
 		}
 	})
 }
+
+// TestVolumeOfTheVersionThatIsLeft: what a replica of it wrote is told where it stays.
+func TestVolumeOfTheVersionThatIsLeft(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.deployed(b.keeping(nameless))
+		then := b.volumes()
+		target := b.Push(map[string]string{"compose.yml": "app\ndatabase vol:/data replicas:2\n"})
+		badProbe("web", 1)(b.Host, target)
+		op := b.judged(b.deploy(target).ID)
+		told := warningsOf(b.watch(op.ID, 0, nil), "ANONYMOUS_VOLUME")
+		if op.State != operation.RolledBack || b.volumes() != then || len(told) != 1 || !strings.Contains(told[0], "what it had at /data stays behind") {
+			t.Errorf("ended in %s, %+v; told %q; it shows %s, it showed %s", op.State, op.Failure, told, b.volumes(), then)
+		}
+	})
+}

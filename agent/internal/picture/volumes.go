@@ -208,6 +208,12 @@ func (p Picture) Strays(now Picture) []Stray {
 	return found
 }
 
+// Strays lists the volumes without a name that services which run again showed when going back began, and do not show any more: what they wrote
+// there since. What the version that is left had for itself alone is nobody's loss.
+func (r Restore) Strays(now Picture) []Stray {
+	return slices.DeleteFunc(r.Began.Strays(now), func(s Stray) bool { return len(r.Before.Of(s.Key)) == 0 || s.Gone })
+}
+
 // Finding tells of the stray, with what became of it.
 func (s Stray) Finding() Finding {
 	if s.Gone {

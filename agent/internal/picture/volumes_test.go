@@ -235,6 +235,15 @@ func TestStrays(t *testing.T) {
 	says(t, "strays", got, []string{"shop/db: what it had at /data stays behind in volume " + hex("a"), "shop/late: the volume without a name that it had at /data, " + hex("c") + ", is gone"})
 }
 
+func TestStraysOfARestore(t *testing.T) {
+	r, _ := way{before: boxes(box("db", "a1", holds("/data=a"))), began: boxes(box("db", "b1", holds("/data=b")), box("fresh", "c1", holds("/data=c")))}.restore()
+	now := host(box("db", "d1", holds("/data=a")))
+	now.Volumes = []Volume{{Name: hex("a")}, {Name: hex("b")}, {Name: hex("c")}}
+	if got := r.Strays(now); len(got) != 1 || got[0].Volume != hex("b") || got[0].Gone {
+		t.Errorf("strays are %+v", got)
+	}
+}
+
 // What a commit leaves behind of volumes without names is told before anything is touched.
 func TestProofTellsVolumesWithoutNames(t *testing.T) {
 	db := func(id string, more ...func(*Container)) Container { return box("db", id, more...) }
