@@ -1,13 +1,17 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 
 	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/versions"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
@@ -23,7 +27,7 @@ const (
 )
 
 // putCarriers puts the carriers of a service in place, with what may be there from an attempt that was cut off. It must hold the project.
-func (c *Compose) putCarriers(ctx context.Context, d picture.Deed, image string, out ports.Output) error {
+func (c *Compose) putCarriers(ctx context.Context, d picture.Deed, spec picture.Spec, out ports.Output) error {
 	for _, carrier := range d.Carriers {
 		for _, m := range carrier.Volumes {
 			if err := c.hasVolume(ctx, d.Key, m); err != nil {
@@ -35,7 +39,7 @@ func (c *Compose) putCarriers(ctx context.Context, d picture.Deed, image string,
 				return err
 			}
 		}
-		if err := c.putCarrier(ctx, d.Key, carrier, image); err != nil {
+		if err := c.putCarrier(ctx, d, carrier, spec); err != nil {
 			return err
 		}
 		for _, m := range carrier.Volumes {
@@ -59,7 +63,14 @@ func (c *Compose) hasVolume(ctx context.Context, k picture.Key, m picture.Mount)
 	return nil
 }
 
-func (c *Compose) putCarrier(ctx context.Context, k picture.Key, carrier picture.Carrier, image string) error {
+// several is the first version of the engine's API that takes several networks when a container is made (Docker, "API v1.44").
+const several = "1.44"
+
+func (c *Compose) putCarrier(ctx context.Context, d picture.Deed, carrier picture.Carrier, spec picture.Spec) error {
+	networks, err := c.networksOf(ctx, spec)
+	if err != nil {
+		return err
+	}
 	change, cancel := context.WithTimeout(ctx, c.changeTimeout)
 	defer cancel()
 	name := fmt.Sprintf("landfall-carrier-%.12s", carrier.For)
@@ -69,9 +80,9 @@ func (c *Compose) putCarrier(ctx context.Context, k picture.Key, carrier picture
 		}
 	}
 	config := &container.Config{
-		Image: image, Entrypoint: []string{carrierCommand},
+		Image: cmp.Or(d.Image, spec.Image), Entrypoint: []string{carrierCommand},
 		Labels: map[string]string{
-			labelProject: k.Project, labelService: k.Service, labelOneOff: "False", labelNumber: strconv.Itoa(carrier.Number), labelConfig: "carrier",
+			labelProject: d.Project, labelService: d.Service, labelOneOff: "False", labelNumber: strconv.Itoa(carrier.Number), labelConfig: "carrier",
 			labelDir: c.dir, labelCarrier: carrier.For,
 		},
 	}
@@ -81,12 +92,46 @@ func (c *Compose) putCarrier(ctx context.Context, k picture.Key, carrier picture
 			Type: mount.TypeVolume, Source: m.Volume, Target: m.At, ReadOnly: m.ReadOnly, VolumeOptions: &mount.VolumeOptions{NoCopy: true},
 		})
 	}
-	_, err := c.docker.ContainerCreate(change, config, host, nil, nil, name)
+	// It is in the networks of its service: when Compose makes one anew, it takes what it replaces out of it, and fails where that is not in it.
+	var later []string
+	attached := &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{}}
+	for i, name := range networks {
+		if i == 0 {
+			host.NetworkMode = container.NetworkMode(name)
+		} else if versions.LessThan(c.docker.ClientVersion(), several) {
+			later = append(later, name)
+			continue
+		}
+		attached.EndpointsConfig[name] = &network.EndpointSettings{}
+	}
+	made, err := c.docker.ContainerCreate(change, config, host, attached, nil, name)
+	for _, other := range later {
+		if err == nil {
+			err = c.docker.NetworkConnect(change, other, made.ID, nil)
+		}
+	}
 	switch {
 	case err != nil && isDown(err):
 		return engineFault(err)
 	case err != nil:
-		return fault.Wrap(err, fault.Failed, "CARRIER_FAILED", "put a container in place that hands the volumes of %s on", k)
+		return fault.Wrap(err, fault.Failed, "CARRIER_FAILED", "put a container in place that hands the volumes of %s on", d.Key)
 	}
 	return nil
+}
+
+// networksOf are those of a service's networks that the engine has.
+func (c *Compose) networksOf(ctx context.Context, spec picture.Spec) ([]string, error) {
+	look, cancel := context.WithTimeout(ctx, c.lookTimeout)
+	defer cancel()
+	all, err := c.docker.NetworkList(look, network.ListOptions{})
+	if err != nil {
+		return nil, engineFault(err)
+	}
+	var found []string
+	for _, n := range all {
+		if slices.Contains(spec.Networks, n.Name) && n.Name != "host" && !slices.Contains(found, n.Name) {
+			found = append(found, n.Name)
+		}
+	}
+	return found, nil
 }

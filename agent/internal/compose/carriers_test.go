@@ -151,7 +151,7 @@ func TestVolumesWithoutNamesComeBack(t *testing.T) {
 		b.engine("rm", "--force", name("twins-2"), name("shop"))
 		r := b.way(past, "*")
 		for _, d := range r.Deeds(b.look()) {
-			if err := b.putCarriers(t.Context(), d, b.plan.Environment["IMAGE"], b.said.output); err != nil {
+			if err := b.putCarriers(t.Context(), d, r.Models[0].Services[d.Service], b.said.output); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -214,4 +214,60 @@ func TestSettingsOfHandedVolumes(t *testing.T) {
 	if got := volumesOf([]container.MountPoint{{Type: mount.TypeBind, Destination: "/b"}, {Type: mount.TypeVolume, Name: "x", Destination: "/a"}}); !slices.Equal(got, []picture.Mount{{At: "/a", Volume: "x", ReadOnly: true}}) {
 		t.Errorf("volumes are %v", got)
 	}
+}
+
+// A network that has to be made anew, and volumes of another service, go together with carriers.
+func TestCarriersBesideOtherMends(t *testing.T) {
+	t.Parallel()
+	files := func(label, volumes string) map[string]string {
+		return map[string]string{"core.yml": "services:\n  db: " + keeper(volumes, `, networks: [back]`) + "  side: " + keeper("[]", `, networks: [back], volumes_from: [db]`) +
+			"  tunnel: " + keeper("[/data]", `, network_mode: "service:db"`) + "networks: {back: {labels: {x: " + label + "}}}\nvolumes: {named: {}}\n"}
+	}
+	var volumes []string
+	t.Cleanup(func() { _ = exec.Command("docker", append([]string{"volume", "rm", "--force"}, volumes...)...).Run() })
+	b := newBench(t, files("one", "[/data]"))
+	t.Cleanup(b.unpin)
+	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
+	past, before := b.look(), b.shown()
+	for _, c := range past.Containers {
+		volumes = append(volumes, c.Volumes[0].Volume)
+	}
+	if db, side := before[b.project+"-db-1"], before[b.project+"-side-1"]; db == "" || db != side {
+		t.Fatalf("db shows %q, side %q", db, side)
+	}
+	is := func(what string) {
+		t.Helper()
+		if now := b.shown(); !maps.Equal(now, before) {
+			t.Errorf("%s: shown is\n%v\nit was\n%v\n%s", what, now, before, b.said.text())
+		}
+	}
+	b.moved(files("two", "[named:/data]"))
+	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
+	b.moved(files("one", "[/data]"))
+	b.restore(b.way(past, "*"))
+	is("after a network and a volume were others")
+
+	b.moved(files("two", "[/data]"))
+	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
+	b.engine("rm", "--force", b.project+"-db-1", b.project+"-tunnel-1")
+	b.moved(files("one", "[/data]"))
+	b.restore(b.way(past, "*"))
+	is("after the owner was gone and the network another")
+}
+
+// The volume comes back also where the image is gone, and is built again.
+func TestCarrierOfAnImageThatIsGone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, map[string]string{"core.yml": unnamedFiles, "declared/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nVOLUME /data\n"})
+	t.Cleanup(b.unpin)
+	b.run(pipeline.Step{Build: &pipeline.Build{Stack: "core"}})
+	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
+	b.mark(b.project + "-declared-1")
+	past, before := b.look(), b.shown()
+	t.Cleanup(func() { _ = exec.Command("docker", "volume", "rm", "--force", past.Containers[0].Volumes[0].Volume).Run() })
+	b.engine("rm", "--force", b.project+"-declared-1")
+	b.engine("image", "rm", "--force", past.Containers[0].ImageID)
+	write(t, b.dir, map[string]string{"declared/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nVOLUME /data\nENV AGAIN=1\n"})
+	b.restore(b.way(past, "*"))
+	b.same(before, "after its image was gone")
 }

@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -81,7 +80,7 @@ func (c *Compose) replace(ctx context.Context, plan *pipeline.Plan, batch pictur
 		return err
 	}
 	for _, d := range batch.Deeds {
-		if err := c.putCarriers(ctx, d, cmp.Or(d.Image, m.Services[d.Service].Image), out); err != nil {
+		if err := c.putCarriers(ctx, d, m.Services[d.Service], out); err != nil {
 			return err
 		}
 	}

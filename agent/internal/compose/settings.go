@@ -18,6 +18,9 @@ import (
 // commit is a commit's name inside a value: each deploy puts its own into what it makes.
 var commit = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 
+// containerID is the container of a service that another takes its volumes from, as Compose writes it.
+var containerID = regexp.MustCompile(`^[0-9a-f]{64}\b`)
+
 // handedOn reports whether a volume has no name, or the one that Compose gave it when it handed it on from the container before.
 func handedOn(m mount.Mount) bool {
 	return m.Type == mount.TypeVolume && (m.Source == "" || picture.Mount{Volume: m.Source}.Unnamed())
@@ -44,6 +47,10 @@ func settingsOf(a container.InspectResponse) string {
 	slices.SortFunc(host.Mounts, func(a, b mount.Mount) int { return cmp.Compare(a.Target, b.Target) })
 	host.Binds = slices.Sorted(slices.Values(host.Binds))
 	host.Links = nil
+	host.VolumesFrom = slices.Clone(host.VolumesFrom)
+	for i, from := range host.VolumesFrom {
+		host.VolumesFrom[i] = containerID.ReplaceAllString(from, "container") // what it shows is compared by itself
+	}
 	for _, mode := range []*string{(*string)(&host.NetworkMode), (*string)(&host.PidMode), (*string)(&host.IpcMode)} {
 		if strings.HasPrefix(*mode, "container:") {
 			*mode = "container" // whose is compared by itself
