@@ -264,7 +264,9 @@ func TestCarrierOfAnImageThatIsGone(t *testing.T) {
 	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
 	b.mark(b.project + "-declared-1")
 	past, before := b.look(), b.shown()
-	t.Cleanup(func() { _ = exec.Command("docker", "volume", "rm", "--force", past.Containers[0].Volumes[0].Volume).Run() })
+	t.Cleanup(func() {
+		_ = exec.Command("docker", "volume", "rm", "--force", past.Containers[0].Volumes[0].Volume).Run()
+	})
 	b.engine("rm", "--force", b.project+"-declared-1")
 	b.engine("image", "rm", "--force", past.Containers[0].ImageID)
 	write(t, b.dir, map[string]string{"declared/Dockerfile": "ARG IMAGE\nFROM ${IMAGE}\nVOLUME /data\nENV AGAIN=1\n"})
