@@ -26,6 +26,15 @@ func TestParse(t *testing.T) {
 			},
 			"",
 		},
+		{
+			"mounts and replicas", "x: &x [/data]\nservices:\n  a: {scale: 2, volumes: *x}\n  b: {deploy: {replicas: 3}, volumes: ['rows:/rows/:ro', './c:/c', {type: tmpfs, target: /t}, '$V:/v', {type: volume, source: 1}, [x]]}\n  c: {scale: $N, volumes: x}\n",
+			File{Services: []Service{
+				{Name: "a", Line: 3, Mounts: []Mount{{"/data", "volume", ""}}, Replicas: 2},
+				{Name: "b", Line: 4, Mounts: []Mount{{"/rows", "volume", "rows"}, {"/c", "bind", "./c"}, {"/t", "tmpfs", ""}}, Replicas: 3},
+				{Name: "c", Line: 5},
+			}},
+			"",
+		},
 		{"merged", "x: &x\n  a: {}\nservices:\n  <<: *x\n  b: {}\n", File{Services: []Service{{Name: "b", Line: 5}}, Includes: true}, ""},
 		{"no services", "volumes: {}\n", File{}, ""},
 		{"what is no service", "services:\n  a: [x]\n", File{Services: []Service{{Name: "a", Line: 2}}}, ""},

@@ -79,6 +79,11 @@ func (c *Compose) replace(ctx context.Context, plan *pipeline.Plan, batch pictur
 	if err := c.repair(ctx, m.Project, out); err != nil {
 		return err
 	}
+	for _, d := range batch.Deeds {
+		if err := c.putCarriers(ctx, d, m.Services[d.Service], out); err != nil {
+			return err
+		}
+	}
 	args := append(slices.Clone(upArgs), "--no-deps", "--force-recreate")
 	if batch.Verb == picture.Create {
 		args = append(slices.DeleteFunc(args, func(a string) bool { return a == "--detach" }), "--no-start")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
@@ -113,6 +115,8 @@ func containerOf(a container.InspectResponse) picture.Container {
 	if a.Config != nil {
 		c.Project, c.Service, c.Config = a.Config.Labels[labelProject], a.Config.Labels[labelService], a.Config.Labels[labelConfig]
 		c.ImageRef, c.WorkingDir = a.Config.Image, a.Config.Labels[labelDir]
+		c.Number, _ = strconv.Atoi(a.Config.Labels[labelNumber])
+		c.Carrier = a.Config.Labels[labelCarrier] != ""
 		if t := a.Config.StopTimeout; t != nil {
 			c.Grace = time.Duration(*t) * time.Second
 		}
@@ -132,8 +136,21 @@ func containerOf(a container.InspectResponse) picture.Container {
 			c.Networks = append(c.Networks, attachment(name, a.NetworkSettings.Networks[name], numbered(a)))
 		}
 	}
+	c.Volumes = volumesOf(a.Mounts)
 	stateOf(&c, a.State)
 	return c
+}
+
+// volumesOf leaves out what is no volume.
+func volumesOf(mounts []container.MountPoint) []picture.Mount {
+	var found []picture.Mount
+	for _, m := range mounts {
+		if m.Type == mount.TypeVolume {
+			found = append(found, picture.Mount{At: m.Destination, Volume: m.Name, ReadOnly: !m.RW})
+		}
+	}
+	slices.SortFunc(found, func(a, b picture.Mount) int { return cmp.Compare(a.At, b.At) })
+	return found
 }
 
 // attachment leaves out the aliases that are made of the container's own ID, and of its number among the service's: of two that are

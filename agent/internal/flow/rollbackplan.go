@@ -66,17 +66,23 @@ func (f *Flows) planRollback(ctx context.Context, source, target string) (Rollba
 	if err := b.ready(ctx, func(operation.Stream, string, bool) {}); err != nil {
 		return plan, err
 	}
+	if b.dataStay, err = f.goodSince(source, ""); err != nil {
+		return plan, err
+	}
 	b.leftServices = picture.Keys(f.headModels(ctx))
 	now, err := b.look(ctx)
 	if err != nil {
 		return plan, err
 	}
-	r := picture.Restore{Before: *b.before, Began: now, Models: b.models, Left: b.leftServices, Touched: reaches(facts.Plan, facts.Proven)}
+	r := picture.Restore{Before: *b.before, Began: now, Models: b.models, Left: b.leftServices, Touched: reaches(facts.Plan, facts.Proven), DataStay: b.dataStay}
 	if r.Changed, err = f.differing(ctx, target, head); err != nil {
 		return plan, err
 	}
 	if r.Gone, err = f.ports.Restorer.Gone(ctx, b.before.Images()); err != nil {
 		return plan, err
+	}
+	for _, told := range r.Told(now) {
+		plan.Warnings = append(plan.Warnings, warningText(told))
 	}
 	plan.Deeds = r.Deeds(now)
 	touched := map[picture.Key]bool{}

@@ -49,7 +49,7 @@ func (f *fleet) copy() fleet {
 	c.containers = nil
 	for _, container := range f.containers {
 		own := *container
-		own.Networks, own.Shares = slices.Clone(own.Networks), slices.Clone(own.Shares)
+		own.Networks, own.Shares, own.Volumes = slices.Clone(own.Networks), slices.Clone(own.Shares), slices.Clone(own.Volumes)
 		c.containers = append(c.containers, &own)
 	}
 	for key, images := range c.created {
@@ -109,8 +109,8 @@ func (f *fleet) remove(id string) {
 	delete(f.stopping, id)
 }
 
-// create makes one container of a service and starts it, or not.
-func (f *fleet) create(m composed, service, head string, start bool) error {
+// create makes one container of a service in the place of an old one, which it inherits volumes from, or of none, and starts it, or not.
+func (f *fleet) create(m composed, service, head string, start bool, old picture.Container) error {
 	spec, k := m.Services[service], m.Key(service)
 	c := &picture.Container{
 		Project: k.Project, Service: service, Name: spec.ContainerName, State: "created", OneShot: spec.OneShot,
@@ -141,6 +141,12 @@ func (f *fleet) create(m composed, service, head string, start bool) error {
 		c.Networks = append(c.Networks, picture.Attachment{Network: n, Aliases: []string{service}})
 	}
 	slices.SortFunc(c.Networks, func(a, b picture.Attachment) int { return cmp.Compare(a.Network, b.Network) })
+	c.Volumes = f.volumesFor(m, service, old)
+	if c.Number = old.Number; c.Number == 0 {
+		for c.Number = 1; slices.ContainsFunc(f.of(k), func(o *picture.Container) bool { return o.Number == c.Number }); {
+			c.Number++
+		}
+	}
 	f.made++
 	c.ID = fmt.Sprintf("%064x", f.made)
 	f.created[k.String()] = append(f.created[k.String()], c.ImageID)
@@ -207,7 +213,7 @@ func (f *fleet) picture(projects, refs []string, whole bool) picture.Picture {
 	p := picture.Picture{Projects: slices.Clone(projects), Refs: map[string]string{}}
 	for _, c := range f.containers {
 		own := *c
-		own.Networks, own.Shares = slices.Clone(c.Networks), slices.Clone(c.Shares)
+		own.Networks, own.Shares, own.Volumes = slices.Clone(c.Networks), slices.Clone(c.Shares), slices.Clone(c.Volumes)
 		if slices.Contains(projects, c.Project) {
 			p.Containers = append(p.Containers, own)
 			refs = append(refs, c.ImageRef)

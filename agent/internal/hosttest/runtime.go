@@ -217,7 +217,7 @@ func (r Runtime) upOne(ctx context.Context, m composed, name string, replicas in
 				at = slices.IndexFunc(r.h.fleet.containers, func(c *picture.Container) bool { return c.ID == old.ID })
 				r.h.fleet.remove(old.ID)
 			}
-			if err := r.h.fleet.create(m, name, r.h.repository.head, start); err != nil {
+			if err := r.h.fleet.create(m, name, r.h.repository.head, start, old); err != nil {
 				return err
 			}
 			// It takes the place of the old one, so that the next replica is the next.
@@ -372,6 +372,9 @@ func (r Runtime) Carry(ctx context.Context, plan *pipeline.Plan, batch picture.B
 		return err
 	}
 	for _, d := range batch.Deeds {
+		if err := r.putCarriers(ctx, d); err != nil {
+			return err
+		}
 		if err := r.upOne(ctx, m, d.Service, d.Scale, true, batch.Verb == picture.Recreate); err != nil {
 			return err
 		}

@@ -144,7 +144,7 @@ func (p Picture) Brief() Picture {
 	for _, c := range p.Containers {
 		brief.Containers = append(brief.Containers, Container{
 			Project: c.Project, Service: c.Service, ID: c.ID, ImageID: c.ImageID, Config: c.Config, State: c.State, ExitCode: c.ExitCode,
-			OneShot: c.OneShot, Started: c.Started, Networks: c.Networks,
+			OneShot: c.OneShot, Started: c.Started, Networks: c.Networks, Volumes: c.Volumes, Carrier: c.Carrier,
 		})
 	}
 	return brief

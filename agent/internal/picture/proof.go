@@ -67,6 +67,7 @@ func (p Proof) Find() Findings {
 	f.Refusals, f.Warnings = append(f.Refusals, refused...), append(f.Warnings, warned...)
 	f.Warnings = append(f.Warnings, p.volumes()...)
 	f.Warnings = append(f.Warnings, p.startsEmpty(f.Leaving)...)
+	f.Warnings = append(f.Warnings, p.nameless(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unnamed(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unread(f.Leaving)...)
 	return f

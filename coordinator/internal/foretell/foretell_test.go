@@ -49,6 +49,20 @@ func TestChanges(t *testing.T) {
 	}{
 		{"nothing", one("a.yml", two), one("a.yml", two), nil, nil},
 		{"a service leaves", one("a.yml", two), one("a.yml", "name: shop\nservices: {web: {image: a}}\n"), nil, []string{`no compose file of project "shop" names db any more`}},
+		{
+			"a service with volumes without names leaves", one("a.yml", "name: shop\nservices: {web: {image: a}, db: {volumes: [/data, 'rows:/rows', {type: volume, target: /logs}]}}\n"), one("a.yml", "name: shop\nservices: {web: {image: a}}\n"), nil,
+			[]string{`no compose file of project "shop" names db any more`, `db of project "shop" has a volume without a name at /data: its data stay behind`, `db of project "shop" has a volume without a name at /logs`},
+		},
+		{
+			"volumes without names get some", one("a.yml", "name: shop\nservices: {db: {volumes: [/data, /logs, /keep, /tmp, '${X}/y']}}\n"),
+			one("a.yml", "name: shop\nservices: {db: {volumes: ['rows:/data/', './logs:/logs:ro', /keep, {type: tmpfs, target: /tmp}]}}\n"), nil,
+			[]string{`db of project "shop" gets volume rows at /data, where it has`, `db of project "shop" gets bind ./logs at /logs`, `db of project "shop" gets tmpfs at /tmp`},
+		},
+		{
+			"fewer containers with volumes without names", one("a.yml", "name: shop\nservices: {db: {scale: 3, volumes: [/data]}, web: {deploy: {replicas: 2}}, odd: {scale: '${N}', volumes: [/data]}}\n"),
+			one("a.yml", "name: shop\nservices: {db: {deploy: {replicas: 2}, volumes: [/data]}, web: {}, odd: {volumes: [/data]}}\n"), nil,
+			[]string{`db of project "shop" goes from 3 containers to 2: what is too many`},
+		},
 		{"a stack leaves", one("a.yml", two), commit{}, nil, []string{`compose project "shop" leaves with all it has (web, db)`}},
 		{
 			"a stack gets another name", one("a.yml", two),
