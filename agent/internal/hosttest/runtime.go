@@ -155,7 +155,7 @@ func (r Runtime) bringUp(ctx context.Context, m composed, names []string) error 
 			return err
 		}
 		for range m.Services[name].Replicas - len(of) {
-			if err := r.h.change(ctx, "Engine.Create "+k.String(), nil, func() error { return r.h.fleet.create(m, name, r.h.repository.head, true) }); err != nil {
+			if err := r.h.change(ctx, "Engine.Create "+k.String(), nil, func() error { return r.h.fleet.create(m, name, r.h.repository.head, true, picture.Container{}) }); err != nil {
 				return err
 			}
 		}

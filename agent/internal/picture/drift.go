@@ -99,6 +99,8 @@ func (e Expected) of(s Service) (drift []Drift, unknown []string) {
 func (s Service) unwell(c Container) (DriftKind, Verb, string) {
 	verdict, why := s.judge(c)
 	switch {
+	case c.Carrier:
+		return DriftExited, Recreate, "a container stands in its place that only hands its volumes on"
 	case verdict == Passed || c.State == "paused" || c.State == "removing":
 		return "", "", ""
 	case s.Detached[c.ID] != "" && c.Running():
