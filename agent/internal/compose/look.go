@@ -57,7 +57,7 @@ func (c *Compose) Look(ctx context.Context, projects, refs []string, whole bool)
 	if p.Containers, err = c.inspectAll(look, ours); err != nil {
 		return p, err
 	}
-	if p.Elsewhere, err = c.elsewhere(look, others, p.Containers); err != nil {
+	if p.Elsewhere, err = c.elsewhere(look, others, p.Containers, whole); err != nil {
 		return p, err
 	}
 	resolveShares(&p)
@@ -180,18 +180,19 @@ func stateOf(c *picture.Container, s *container.State) {
 	}
 }
 
-// elsewhere tells what is known of other containers; those whose namespaces ours live in are looked at closer.
-func (c *Compose) elsewhere(ctx context.Context, list []container.Summary, ours []picture.Container) ([]picture.Container, error) {
+// elsewhere tells what is known of other containers; those whose namespaces ours live in are looked at closer, and all of them for whole: lists do
+// not tell in whose namespaces they live.
+func (c *Compose) elsewhere(ctx context.Context, list []container.Summary, ours []picture.Container, whole bool) ([]picture.Container, error) {
 	var found []picture.Container
-	var owners []container.Summary
+	var looked []container.Summary
 	for _, s := range list {
-		owner := slices.ContainsFunc(ours, func(o picture.Container) bool {
+		closer := whole || slices.ContainsFunc(ours, func(o picture.Container) bool {
 			return slices.ContainsFunc(o.Shares, func(share picture.Share) bool {
 				return share.Container == s.ID || slices.Contains(s.Names, "/"+share.Container)
 			})
 		})
-		if owner {
-			owners = append(owners, s)
+		if closer {
+			looked = append(looked, s)
 			continue
 		}
 		other := picture.Container{
@@ -204,17 +205,21 @@ func (c *Compose) elsewhere(ctx context.Context, list []container.Summary, ours 
 		}
 		found = append(found, other)
 	}
-	closer, err := c.inspectAll(ctx, owners)
-	return append(found, closer...), err
+	more, err := c.inspectAll(ctx, looked)
+	return append(found, more...), err
 }
 
 // resolveShares gives the owners of shared namespaces their IDs: Docker keeps them as they were given, which may be a name.
 func resolveShares(p *picture.Picture) {
-	for i := range p.Containers {
-		for j, s := range p.Containers[i].Shares {
-			for _, owner := range slices.Concat(p.Containers, p.Elsewhere) {
-				if owner.Name == s.Container {
-					p.Containers[i].Shares[j].Container = owner.ID
+	ids := map[string]string{}
+	for _, c := range slices.Concat(p.Containers, p.Elsewhere) {
+		ids[c.Name] = c.ID
+	}
+	for _, list := range [][]picture.Container{p.Containers, p.Elsewhere} {
+		for i := range list {
+			for j, s := range list[i].Shares {
+				if id, named := ids[s.Container]; named {
+					list[i].Shares[j].Container = id
 				}
 			}
 		}

@@ -26,7 +26,7 @@ type composed struct {
 //	invalid                makes the file one that Compose refuses
 //	SERVICE WORD...        a service
 //
-// Words of a service: oneshot, mount:PATH, source:PATH, image:REF, replicas:N, shares:SERVICE, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE. Any other
+// Words of a service: oneshot, mount:PATH, source:PATH, image:REF, replicas:N, shares:SERVICE, within:CONTAINER, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE. Any other
 // word is a part of its configuration.
 func (h *Host) composed(sha string, stack pipeline.Stack) (composed, error) {
 	m := composed{
@@ -105,6 +105,8 @@ func (m *composed) add(fields []string) {
 		case "shares":
 			spec.Shares, spec.DependsOn = append(spec.Shares, value), append(spec.DependsOn, value)
 			spec.Networks = nil
+		case "within":
+			spec.Within, spec.Networks = append(spec.Within, value), nil
 		case "dep":
 			spec.DependsOn = append(spec.DependsOn, value)
 		case "net":

@@ -132,6 +132,13 @@ func (f *fleet) create(m composed, service, head string, start bool) error {
 		}
 		c.Shares = append(c.Shares, picture.Share{Namespace: "network", Container: owners[0].ID})
 	}
+	for _, name := range spec.Within {
+		i := slices.IndexFunc(f.containers, func(o *picture.Container) bool { return o.Name == name })
+		if i < 0 || !f.containers[i].Running() && start {
+			return fault.New(fault.Failed, "UP_FAILED", "%s: cannot join the network of %s, which does not run", service, name)
+		}
+		c.Shares = append(c.Shares, picture.Share{Namespace: "network", Container: f.containers[i].ID})
+	}
 	for _, n := range spec.Networks {
 		if _, there := f.networks[n]; !there {
 			return fault.New(fault.Failed, "UP_FAILED", "network %s not found", n)

@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -78,7 +79,7 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, work ports.Work, 
 	case step.Build != nil:
 		return "", r.build(ctx, m, todo.Names)
 	case step.Restart != nil:
-		return "", r.restart(ctx, m, todo.ToRestart())
+		err = r.restart(ctx, m, todo.ToRestart())
 	case step.Recreate != nil:
 		err = r.up(ctx, m, todo.ToReplace(), true, true)
 	case step.Up != nil && step.Up.ForceRecreate:
@@ -93,7 +94,7 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, work ports.Work, 
 	if err != nil {
 		return "", err
 	}
-	return "", r.mendSharers(ctx, m)
+	return "", r.mendSharers(ctx, m, plan, work)
 }
 
 // todo is what a step still has to do.
@@ -217,13 +218,6 @@ func (r Runtime) removeBeyond(ctx context.Context, k picture.Key, replicas int) 
 }
 
 func (r Runtime) restart(ctx context.Context, m composed, names []string) error {
-	if err := r.restartOnly(ctx, m, names); err != nil {
-		return err
-	}
-	return r.mendSharers(ctx, m)
-}
-
-func (r Runtime) restartOnly(ctx context.Context, m composed, names []string) error {
 	for _, name := range names {
 		var ids []string
 		r.h.mu.Lock()
@@ -238,22 +232,57 @@ func (r Runtime) restartOnly(ctx context.Context, m composed, names []string) er
 	return nil
 }
 
-// mendSharers puts right what has lost a namespace to a step.
-func (r Runtime) mendSharers(ctx context.Context, m composed) error {
-	for range len(m.Services) { // who lives in a namespace of one that lives in another's
+// mendSharers puts right what has lost a namespace to a step, of whatever stack.
+func (r Runtime) mendSharers(ctx context.Context, m composed, plan *pipeline.Plan, work ports.Work) error {
+	todo := picture.Mending{Models: []picture.Model{m.Model}, Before: work.Before}
+	for _, name := range m.Matching(work.Step.Services()) {
+		todo.Named = append(todo.Named, m.Key(name))
+	}
+	stacks := []composed{m}
+	for _, s := range plan.Stacks {
+		other, err := r.h.composedNow(s)
+		if err != nil {
+			return err
+		}
+		if s.Name != m.Stack {
+			stacks, todo.Models = append(stacks, other), append(todo.Models, other.Model)
+		}
+	}
+	for range 10 { // who lives in a namespace of one that lives in another's
 		r.h.mu.Lock()
-		stale := m.StaleSharers(r.h.fleet.picture([]string{m.Project}, nil, false))
+		todo.Now = r.h.fleet.picture(picture.Projects(todo.Models), nil, false)
 		r.h.mu.Unlock()
+		stale, _ := todo.Mendable()
 		var err error
 		switch {
 		case len(stale.Recreate) > 0:
-			err = r.up(ctx, m, stale.Recreate, true, true)
+			err = r.again(ctx, stacks, stale.Recreate, true)
+		case len(stale.Create) > 0:
+			err = r.again(ctx, stacks, stale.Create, false)
 		case len(stale.Restart) > 0:
-			err = r.restartOnly(ctx, m, stale.Restart)
+			for _, k := range stale.Restart {
+				err = cmp.Or(err, r.each(ctx, "Restart", k, todo.ToRestart(k)))
+			}
 		default:
 			return nil
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// again makes services again, stack by stack.
+func (r Runtime) again(ctx context.Context, stacks []composed, services []picture.Key, start bool) error {
+	for _, m := range stacks {
+		var names []string
+		for _, k := range services {
+			if _, has := m.Services[k.Service]; has && k.Project == m.Project {
+				names = append(names, k.Service)
+			}
+		}
+		if err := r.up(ctx, m, names, true, start); err != nil {
 			return err
 		}
 	}
