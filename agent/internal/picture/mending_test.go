@@ -61,9 +61,13 @@ func TestStaleSharers(t *testing.T) {
 		"of another stack, lost before, and the step names the owner by its container's name": {
 			before: boxes(box("app", "a2"), box("ops/get", "g1", in("a1"))), now: boxes(box("app", "a3"), box("ops/get", "g1", in("a1"))), named: []string{"app"}, want: "recreate ops/get",
 		},
+		"who lives with one that has to be mended comes after it": {
+			before: boxes(box("app", "a1"), box("side", "s1", in("a1")), box("ops/log", "l1", in("s1"))),
+			now:    boxes(box("app", "a2", after(1)), box("side", "s2", in("a2"), state("created"), func(c *Container) { c.Started = began.AddDate(-1, 0, 0) }), box("ops/log", "l1", in("s1"))), want: "restart side",
+		},
 		"in no compose file": {before: boxes(box("app", "a1"), box("hand", "h1", in("a1"))), now: boxes(box("app", "a2"), box("hand", "h1", in("a1"))), want: "nobody's hand"},
 	} {
-		m := Mending{Models: []Model{stack("core of shop", "app", "side in:app", "web"), stack("ops", "get within:shop-app-1")}, Now: host(c.now...).elsewhere(c.elsewhere...)}
+		m := Mending{Models: []Model{stack("core of shop", "app", "side in:app", "web"), stack("ops", "get within:shop-app-1", "log within:shop-side-1")}, Now: host(c.now...).elsewhere(c.elsewhere...)}
 		for _, n := range c.named {
 			m.Named = append(m.Named, key(n))
 		}

@@ -174,11 +174,19 @@ type Mending struct {
 }
 
 // Stale lists the services whose containers have lost a namespace since the step began. Those that were stopped stay so; jobs that have ended well
-// stay as they are. What had lost it before is left alone, unless the step names it, or the owner: it was broken, and is told.
+// stay as they are. What had lost it before is left alone, unless the step names it, or the owner: it was broken, and is told. Who lives with one
+// of them is not among them before that one is mended: it could not be started.
 func (t Mending) Stale() Stale {
 	var stale Stale
+	verbs := map[Key]Verb{}
 	for _, k := range t.Now.Keys() {
-		switch t.verb(k) {
+		verbs[k] = t.verb(k)
+	}
+	for _, k := range t.Now.Keys() {
+		if slices.ContainsFunc(ownersOf(t.Models, k, t.Now), func(o Key) bool { return o != k && verbs[o] != "" }) {
+			continue
+		}
+		switch verbs[k] {
 		case Recreate:
 			stale.Recreate = append(stale.Recreate, k)
 		case Create:

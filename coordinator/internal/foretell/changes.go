@@ -24,7 +24,8 @@ func Changes(base, target Projects, plan *pipeline.Plan) []string {
 		if was := base.find(is.name); was != nil && was.whole {
 			is.definitions(was, say)
 		}
-		is.sharers(plan, say)
+		target.sharers(is, plan, say)
+		target.homeless(is, base, say)
 	}
 	return lines
 }
@@ -86,20 +87,6 @@ func (p *project) definitions(was *project, say func(string, ...any)) {
 			say("volume %s of project %s is external now: the host must have it (VOLUME_MISSING)", is.Key, called(p.name))
 		case before != nil && before.Text != is.Text:
 			say("volume %s of project %s is defined otherwise: one that exists keeps its data and its old definition (VOLUME_DIFFERS)", is.Key, called(p.name))
-		}
-	}
-}
-
-// sharers tells the services that go with the owner of their namespaces, where a step names the owner and not them.
-func (p *project) sharers(plan *pipeline.Plan, say func(string, ...any)) {
-	var told []string
-	for _, s := range p.services {
-		for _, owner := range s.Shares {
-			if !p.named(plan, owner) || p.named(plan, s.Name) || slices.Contains(told, s.Name) {
-				continue
-			}
-			told = append(told, s.Name)
-			say("%s of project %s lives in the namespaces of %s: it is replaced or restarted with it", s.Name, called(p.name), owner)
 		}
 	}
 }
