@@ -92,13 +92,14 @@ func (w *work) mendSharers(ctx context.Context, m picture.Model) (string, error)
 // stale is who has lost a namespace. The models of the other stacks are read where it is somebody of theirs: they tell who makes it again, and whose the
 // namespace was.
 func (w *work) stale(ctx context.Context, todo *picture.Mending) (picture.Stale, []picture.Key, error) {
-	stale, nobodys := todo.Mendable()
-	if len(nobodys) == 0 || len(todo.Models) > 1 {
-		return stale, nobodys, nil
+	var err error
+	if len(todo.Lost()) > 0 && len(todo.Models) == 1 {
+		var models []picture.Model
+		models, err = w.Models(ctx, w.plan)
+		todo.Models = append(todo.Models, slices.DeleteFunc(models, func(m picture.Model) bool { return m.Stack == w.stack.Name })...)
 	}
-	models, err := w.Models(ctx, w.plan)
-	todo.Models = append(todo.Models, slices.DeleteFunc(models, func(m picture.Model) bool { return m.Stack == w.stack.Name })...)
-	if stale, nobodys = todo.Mendable(); len(nobodys) == 0 {
+	stale, nobodys := todo.Mendable()
+	if len(nobodys) == 0 {
 		err = nil // who does not render has nothing to do with it
 	}
 	return stale, nobodys, err

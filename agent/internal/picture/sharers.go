@@ -218,6 +218,18 @@ func (t Mending) Mendable() (stale Stale, nobodys []Key) {
 	return stale, nobodys
 }
 
+// Lost lists the services that no model names and that have lost a namespace, whenever: whose it was, and who makes them again, is for further models
+// to tell.
+func (t Mending) Lost() []Key {
+	var lost []Key
+	for _, c := range t.Now.Containers {
+		if _, _, named := find(t.Models, c.Key()); !named && (t.Now.orphaned(c) != "" || t.Now.behind(c)) {
+			lost = append(lost, c.Key())
+		}
+	}
+	return lost
+}
+
 // verb is what mends a service, "" for nothing.
 func (t Mending) verb(k Key) (verb Verb) {
 	list := t.Now.Of(k)
@@ -263,7 +275,7 @@ func (t Mending) ran(c Container) (ran, known bool) {
 
 // broken reports whether the very container had lost a namespace when the step began, and the step is about something else.
 func (t Mending) broken(c Container) bool {
-	if t.Before == nil || slices.Contains(t.Named, c.Key()) || meet(ownersOf(t.Models, c.Key(), t.Now), t.Named) {
+	if t.Before == nil || slices.Contains(t.Named, c.Key()) || meet(ownersOf(t.Models, c.Key(), t.Now), t.Named) || meet(ownersOf(nil, c.Key(), *t.Before), t.Named) {
 		return false
 	}
 	return slices.ContainsFunc(t.Before.Containers, func(w Container) bool {
