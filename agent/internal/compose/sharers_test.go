@@ -290,3 +290,25 @@ func TestStrangersInNamespacesAreSeen(t *testing.T) {
 		docker(t, "rm", "--force", stranger)
 	}
 }
+
+// Steps whose projects share namespaces do not run side by side; others do.
+func TestStepsOfKinComeOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	c := newCompose(t, t.TempDir())
+	before := picture.Picture{Projects: []string{"alone", "ops", "shop"}, Containers: []picture.Container{
+		{Project: "shop", Service: "vpn", ID: "v1"}, {Project: "ops", Service: "get", ID: "g1", Shares: []picture.Share{{Namespace: "network", Container: "v1"}}},
+	}}
+	of := func() *work { return &work{Compose: c, Work: ports.Work{Before: &before}} }
+	unlock := of().together("shop")
+	of().together("alone")()
+	entered := make(chan struct{})
+	go func() {
+		of().together("ops")()
+		close(entered)
+	}()
+	if held := c.projects["kin of ops"]; held == nil || held.TryLock() {
+		t.Error("ops does not wait for shop, in whose namespaces it lives")
+	}
+	unlock()
+	<-entered
+}

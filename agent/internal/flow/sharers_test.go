@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/hosttest"
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/shared/fault"
 )
 
 // lodging is a fleet whose second stack lives in the namespaces of a container of the first.
@@ -162,5 +164,26 @@ func TestStrangersInNamespaces(t *testing.T) {
 		if op = b.ended(b.rollback(flow.RollbackRequest{CommandID: "again", Operation: last.ID}).ID); op.State != operation.Succeeded || b.ContainerIDs()["core/app"] != before["core/app"] {
 			t.Errorf("a rollback with nothing to bring back ended in %s: %+v", op.State, op.Failure)
 		}
+	})
+}
+
+// TestSharersAreWaitedFor: a step that was cut off may have left who lives with what it names on its way, too.
+func TestSharersAreWaitedFor(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.deployed(b.Push(lodging()))
+		b.FailAt("Engine.Create extra/side", fault.New(fault.Deadline, "STEP_DEADLINE", "too late"))
+		op := b.deploy(b.Push(map[string]string{"app/main.go": "two"}))
+		b.On("Restorer.Rest", func(context.Context, hosttest.Call) error {
+			b.On("Engine.Create extra/side", nil)
+			return nil
+		})
+		if op = b.judged(op.ID); op.State != operation.RolledBack {
+			t.Errorf("ended in %s: %+v", op.State, op.Failure)
+		}
+		if rests := b.Calls("Restorer.Rest"); len(rests) == 0 || !strings.Contains(rests[0], "core/app") || !strings.Contains(rests[0], "extra/side") || strings.Contains(rests[0], "extra/other") {
+			t.Errorf("waited for %q", rests)
+		}
+		b.lives("extra/side", "core/app")
+		b.lives("extra/log", "extra/side")
 	})
 }

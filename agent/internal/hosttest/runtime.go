@@ -238,7 +238,10 @@ func (r Runtime) mendSharers(ctx context.Context, m composed, plan *pipeline.Pla
 	for _, name := range m.Matching(work.Step.Services()) {
 		todo.Named = append(todo.Named, m.Key(name))
 	}
-	stacks := []composed{m}
+	stacks, projects := []composed{m}, []string{m.Project}
+	if work.Before != nil {
+		projects = append(projects, work.Before.Projects...)
+	}
 	for _, s := range plan.Stacks {
 		other, err := r.h.composedNow(s)
 		if err != nil {
@@ -250,7 +253,7 @@ func (r Runtime) mendSharers(ctx context.Context, m composed, plan *pipeline.Pla
 	}
 	for range 10 { // who lives in a namespace of one that lives in another's
 		r.h.mu.Lock()
-		todo.Now = r.h.fleet.picture(picture.Projects(todo.Models), nil, false)
+		todo.Now = r.h.fleet.picture(projects, nil, false)
 		r.h.mu.Unlock()
 		stale, _ := todo.Mendable()
 		var err error
@@ -329,8 +332,12 @@ func (r Runtime) Look(ctx context.Context, projects, refs []string, whole bool) 
 }
 
 // Rest implements ports.Restorer.
-func (r Runtime) Rest(ctx context.Context, _ ports.Cut, out ports.Output) error {
-	if err := r.h.call(ctx, "Restorer.Rest", out); err != nil {
+func (r Runtime) Rest(ctx context.Context, cut ports.Cut, out ports.Output) error {
+	label := "Restorer.Rest"
+	for _, reach := range cut.Reaches {
+		label += " " + reach.Project + "/" + strings.Join(reach.Patterns, ",")
+	}
+	if err := r.h.call(ctx, label, out); err != nil {
 		return err
 	}
 	return r.h.atRest(ctx)
