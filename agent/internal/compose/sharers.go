@@ -124,7 +124,13 @@ func (w *work) again(ctx context.Context, todo picture.Mending, services []pictu
 		}
 		theirs := *w
 		theirs.stack = stack
-		if _, err := theirs.change(ctx, names, append(slices.Clone(args), "--no-deps", "--force-recreate"), "RECREATE_FAILED"); err != nil {
+		flags := append(slices.Clone(args), "--no-deps", "--force-recreate")
+		for _, name := range names {
+			if n := todo.Scale(m.Key(name)); n != m.Services[name].Replicas {
+				flags = append(flags, fmt.Sprintf("--scale=%s=%d", name, n))
+			}
+		}
+		if _, err := theirs.change(ctx, names, flags, "RECREATE_FAILED"); err != nil {
 			return err
 		}
 	}

@@ -76,6 +76,8 @@ func (f *Flows) planRollback(ctx context.Context, source, target string) (Rollba
 		return plan, err
 	}
 	plan.Deeds = r.Deeds(now)
+	proof := picture.Proof{Now: now, Present: b.headModels(ctx), Target: b.models, Back: picture.KeysOf(plan.Deeds)}
+	plan.Warnings = append(plan.Warnings, cutsOff(proof.Find())...)
 	touched := map[picture.Key]bool{}
 	for _, d := range plan.Deeds {
 		touched[d.Key] = true
@@ -89,6 +91,16 @@ func (f *Flows) planRollback(ctx context.Context, source, target string) (Rollba
 		}
 	}
 	return plan, nil
+}
+
+// cutsOff tells what would be cut off from its namespaces: a rollback is refused for it.
+func cutsOff(found picture.Findings) (told []string) {
+	for _, f := range slices.Concat(found.Refusals, found.Warnings) {
+		if f.Reason == picture.NamespaceInUse {
+			told = append(told, f.Reason+": "+warningText(f))
+		}
+	}
+	return told
 }
 
 // wayBack is what going back from a commit would be decided from, were it begun now.

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -156,10 +157,25 @@ func TestStrangersInNamespaces(t *testing.T) {
 		if op = b.ended(op.ID); op.State != operation.FailedUntouched || op.Failure.Reason != "NAMESPACE_IN_USE" || !strings.Contains(op.Failure.Message, "core/web") || !strings.Contains(op.Failure.Message, "hand") {
 			t.Errorf("ended in %s: %+v", op.State, op.Failure)
 		}
+		if plan, err := b.engine.PlanRollback(b.t.Context(), flow.RollbackRequest{Operation: last.ID}); err != nil || len(plan.Warnings) > 0 {
+			t.Errorf("a rollback that leaves web alone warns: %q, %v", plan.Warnings, err)
+		}
+		app, _ := b.Container("core", "app")
+		b.Start(picture.Container{Name: "other", State: "running", Started: app.Started, Shares: []picture.Share{{Namespace: "pid", Container: app.ID}}})
+		if plan, err := b.engine.PlanRollback(b.t.Context(), flow.RollbackRequest{Operation: last.ID}); err != nil || len(plan.Warnings) != 1 || !strings.Contains(plan.Warnings[0], "NAMESPACE_IN_USE") || !strings.Contains(plan.Warnings[0], "but other,") {
+			t.Errorf("a rollback that would cut somebody off does not say so: %q, %v", plan.Warnings, err)
+		}
+		if op = b.ended(b.rollback(flow.RollbackRequest{CommandID: "refused", Operation: last.ID}).ID); op.State != operation.FailedUntouched || op.Failure.Reason != "NAMESPACE_IN_USE" {
+			t.Errorf("a rollback that would cut somebody off ended in %s: %+v", op.State, op.Failure)
+		}
+		b.Remove("other")
 		if op = b.ended(b.rollback(flow.RollbackRequest{Operation: last.ID}).ID); op.State != operation.Succeeded {
 			t.Errorf("a rollback that leaves web alone ended in %s: %+v", op.State, op.Failure)
 		}
 		stranger(b.Host, "core", "app")
+		if plan, err := b.engine.PlanRollback(b.t.Context(), flow.RollbackRequest{Operation: last.ID}); err != nil || len(plan.Warnings) > 0 {
+			t.Errorf("nothing is to be brought back, and yet it warns: %q, %v", plan.Warnings, err)
+		}
 		before := b.ContainerIDs()
 		if op = b.ended(b.rollback(flow.RollbackRequest{CommandID: "again", Operation: last.ID}).ID); op.State != operation.Succeeded || b.ContainerIDs()["core/app"] != before["core/app"] {
 			t.Errorf("a rollback with nothing to bring back ended in %s: %+v", op.State, op.Failure)
@@ -180,8 +196,8 @@ func TestSharersAreWaitedFor(t *testing.T) {
 		if op = b.judged(op.ID); op.State != operation.RolledBack {
 			t.Errorf("ended in %s: %+v", op.State, op.Failure)
 		}
-		if rests := b.Calls("Restorer.Rest"); len(rests) == 0 || !strings.Contains(rests[0], "core/app") || !strings.Contains(rests[0], "extra/side") || strings.Contains(rests[0], "extra/other") {
-			t.Errorf("waited for %q", rests)
+		if reached := b.WaitedFor(); !slices.Contains(reached, "core/app") || !slices.Contains(reached, "extra/side") || slices.Contains(reached, "extra/other") {
+			t.Errorf("waited for %q", reached)
 		}
 		b.lives("extra/side", "core/app")
 		b.lives("extra/log", "extra/side")

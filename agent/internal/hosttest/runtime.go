@@ -259,9 +259,9 @@ func (r Runtime) mendSharers(ctx context.Context, m composed, plan *pipeline.Pla
 		var err error
 		switch {
 		case len(stale.Recreate) > 0:
-			err = r.again(ctx, stacks, stale.Recreate, true)
+			err = r.again(ctx, stacks, todo, stale.Recreate, true)
 		case len(stale.Create) > 0:
-			err = r.again(ctx, stacks, stale.Create, false)
+			err = r.again(ctx, stacks, todo, stale.Create, false)
 		case len(stale.Restart) > 0:
 			for _, k := range stale.Restart {
 				err = cmp.Or(err, r.each(ctx, "Restart", k, todo.ToRestart(k)))
@@ -277,16 +277,15 @@ func (r Runtime) mendSharers(ctx context.Context, m composed, plan *pipeline.Pla
 }
 
 // again makes services again, stack by stack.
-func (r Runtime) again(ctx context.Context, stacks []composed, services []picture.Key, start bool) error {
+func (r Runtime) again(ctx context.Context, stacks []composed, todo picture.Mending, services []picture.Key, start bool) error {
 	for _, m := range stacks {
-		var names []string
 		for _, k := range services {
-			if _, has := m.Services[k.Service]; has && k.Project == m.Project {
-				names = append(names, k.Service)
+			if _, has := m.Services[k.Service]; !has || k.Project != m.Project {
+				continue
 			}
-		}
-		if err := r.up(ctx, m, names, true, start); err != nil {
-			return err
+			if err := r.upOne(ctx, m, k.Service, todo.Scale(k), true, start); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -333,13 +332,12 @@ func (r Runtime) Look(ctx context.Context, projects, refs []string, whole bool) 
 
 // Rest implements ports.Restorer.
 func (r Runtime) Rest(ctx context.Context, cut ports.Cut, out ports.Output) error {
-	label := "Restorer.Rest"
-	for _, reach := range cut.Reaches {
-		label += " " + reach.Project + "/" + strings.Join(reach.Patterns, ",")
-	}
-	if err := r.h.call(ctx, label, out); err != nil {
+	if err := r.h.call(ctx, "Restorer.Rest", out); err != nil {
 		return err
 	}
+	r.h.mu.Lock()
+	r.h.fleet.cuts = append(r.h.fleet.cuts, cut)
+	r.h.mu.Unlock()
 	return r.h.atRest(ctx)
 }
 

@@ -91,6 +91,8 @@ func TestStaleSharers(t *testing.T) {
 	equal(t, "sharers by a container's name", core("app fixed:vpn", "side within:vpn", "db")[0].Sharers([]string{"app"}), []string{"app", "side"})
 	two := Mending{Before: ptr(host(box("app", "a1"), box("side", "s1", in("a1")), box("side", "s2", in("a1"), exited(143)))), Now: host(box("app", "a1", after(1)), box("side", "s1", in("a1")), box("side", "s2", in("a1"), exited(143)))}
 	equal(t, "what was stopped is not started with its neighbour", two.ToRestart(key("side")), []string{"s1"})
+	equal(t, "as many as there were", two.Scale(key("side")), 2)
+	equal(t, "as many as are configured", Mending{Models: core("side x3"), Before: ptr(host())}.Scale(key("side")), 3)
 }
 
 func ptr(p Picture) *Picture { return &p }

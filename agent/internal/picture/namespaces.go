@@ -10,6 +10,9 @@ import (
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
+// NamespaceInUse is the reason where somebody lives in a namespace of what is about to go.
+const NamespaceInUse = "NAMESPACE_IN_USE"
+
 // namespaces finds containers that live in namespaces of what may be replaced, restarted or removed, and that no stack has: nobody here can make them
 // again, and they would run on in a namespace that leads nowhere. Those that do not run are told: they could not be started any more. Services of
 // the stacks go with their owner, as long as it does not leave.
@@ -18,14 +21,14 @@ func (p Proof) namespaces(leaving []Key) (refused, warned []Finding) {
 		cut, stranded := p.lodgers(owner, leaving)
 		if len(cut) > 0 {
 			refused = append(refused, Finding{
-				fault.Refused, "NAMESPACE_IN_USE",
+				fault.Refused, NamespaceInUse,
 				fmt.Sprintf("%s may be replaced, restarted or removed, and its namespaces with it, but %s, which no stack of landfall.yaml makes again, would be cut off", owner, strings.Join(cut, ", ")),
 				"put them into a stack, or remove them first and make them again afterwards: docker rm --force NAME",
 			})
 		}
 		if len(stranded) > 0 {
 			warned = append(warned, Finding{
-				fault.Failed, "NAMESPACE_IN_USE",
+				fault.Failed, NamespaceInUse,
 				fmt.Sprintf("%s may be replaced or removed; then %s, which no stack of landfall.yaml makes again, cannot be started any more", owner, strings.Join(stranded, ", ")),
 				"remove them if nobody needs them (docker rm NAME), or make them again afterwards",
 			})
@@ -34,7 +37,7 @@ func (p Proof) namespaces(leaving []Key) (refused, warned []Finding) {
 	for _, k := range Keys(p.Target) {
 		if owners := p.losing(k, leaving); len(owners) > 0 {
 			refused = append(refused, Finding{
-				fault.Refused, "NAMESPACE_IN_USE",
+				fault.Refused, NamespaceInUse,
 				fmt.Sprintf("%s leaves, and its namespaces with it, but %s lives in them and is not brought up anew without them", keyList(owners), k),
 				fmt.Sprintf("give %s a network_mode, pid and ipc of its own, with an action that brings it up, or keep %s", k.Service, keyList(owners)),
 			})

@@ -203,6 +203,17 @@ func (t Mending) ToRestart(k Key) []string {
 	return ids(slices.DeleteFunc(t.Now.Of(k), func(c Container) bool { return t.verbOf(c) != Restart }))
 }
 
+// Scale is how many containers of a service are made again: as many as there were, which somebody may have chosen.
+func (t Mending) Scale(k Key) int {
+	if t.Before != nil {
+		if n := len(t.Before.Of(k)); n > 0 {
+			return n
+		}
+	}
+	_, spec, _ := find(t.Models, k)
+	return spec.Replicas
+}
+
 // Mendable splits those that are stale: nobodys are in no compose file, so that nobody here can make them again.
 func (t Mending) Mendable() (stale Stale, nobodys []Key) {
 	stale = t.Stale()
