@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
@@ -311,4 +312,26 @@ func TestStepsOfKinComeOneAfterTheOther(t *testing.T) {
 	}
 	unlock()
 	<-entered
+}
+
+// A container of somebody's with which the engine is stuck keeps nobody from deploying, or going back: it is told.
+func TestStrangersThatNobodyCanLookAt(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, map[string]string{"core.yml": "services:\n  vpn: " + sleeper})
+	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
+	stranger := b.project + "-stuck"
+	docker(t, "run", "--detach", "--name", stranger, "--network", "container:"+b.project+"-vpn-1", b.plan.Environment["IMAGE"], "sleep", "1000")
+	t.Cleanup(func() { _ = exec.Command("docker", "rm", "--force", stranger).Run() })
+	id := docker(t, "inspect", "--format", "{{.Id}}", stranger)
+	behind(t, b.Compose).on("^GET .*/containers/" + id + "/json$")
+	b.lookTimeout = 4 * time.Second
+	p := b.look()
+	i := slices.IndexFunc(p.Elsewhere, func(c picture.Container) bool { return c.ID == id })
+	if i < 0 {
+		t.Fatal("it is nowhere")
+	}
+	vpn := b.of(p, "vpn")[0]
+	if c := p.Elsewhere[i]; !c.Unseen || c.Name != stranger || len(c.Shares) != 1 || c.Shares[0].Container != vpn.ID {
+		t.Errorf("it is %+v, vpn is %s", c, vpn.ID)
+	}
 }

@@ -42,6 +42,7 @@ type Container struct {
 
 	Networks []Attachment `json:"networks,omitempty"` // in order of name
 	Shares   []Share      `json:"shares,omitempty"`   // namespaces of other containers that it lives in
+	Unseen   bool         `json:"-"`                  // the engine lists it and does not tell of it: it may share namespaces that are not among these
 	// WorkingDir is the folder that Compose was called in when it made the container.
 	WorkingDir string `json:"-"`
 }

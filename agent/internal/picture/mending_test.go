@@ -167,25 +167,28 @@ func TestProofOfNamespaces(t *testing.T) {
 		now, elsewhere  []Container
 		refused, warned []string
 	}{
-		"nobody lives with it":                      {steps: []string{"up core"}, now: boxes(vpn)},
-		"a service of another stack lives with it":  {steps: []string{"up core"}, now: boxes(vpn, get)},
-		"a stranger lives with it":                  {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1"))), refused: []string{"shop/vpn may be replaced, restarted or removed, and its namespaces with it, but hand, which no stack"}},
-		"a stranger shares its processes":           {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("hand", func(c *Container) { c.Shares = []Share{{"pid", "v1"}} })), refused: []string{"but hand,"}},
-		"of somebody else's project":                {steps: []string{"restart core: vpn"}, now: boxes(vpn), elsewhere: boxes(box("else/get", "e1", in("v1"), called("else-get-1"))), refused: []string{"but else-get-1 (of else/get),"}},
-		"in no compose file":                        {steps: []string{"recreate core: vpn"}, now: boxes(vpn, box("hand", "h1", in("v1"), called("hand"))), refused: []string{"but hand (of shop/hand),"}},
-		"run once by Compose, under a name of ours": {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(box("ops/get", "r1", in("v1"), called("run-1"))), refused: []string{"but run-1 (of ops/get),"}},
-		"a step about another":                      {steps: []string{"up core: web"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1")))},
-		"a step about another stack":                {steps: []string{"up ops"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1")))},
-		"no step":                                   {now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1")))},
-		"a step takes it along as a dependency":     {steps: []string{"up core: vpn"}, now: boxes(vpn, box("db", "d1")), elsewhere: boxes(outside("hand", in("d1"))), refused: []string{"shop/db may be replaced"}},
-		"a restart takes no dependency along":       {steps: []string{"restart core: vpn"}, now: boxes(vpn, box("db", "d1")), elsewhere: boxes(outside("hand", in("d1")))},
-		"with who goes with it":                     {steps: []string{"restart core: vpn"}, now: boxes(vpn, get), elsewhere: boxes(outside("hand", in("g1"))), refused: []string{"ops/get may be replaced"}},
-		"it leaves":                                 {present: []Model{stack("core of shop", "late")}, now: boxes(box("late", "l1")), elsewhere: boxes(outside("hand", in("l1"))), refused: []string{"shop/late may be"}},
-		"the stranger does not run":                 {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1"), exited(1))), warned: []string{"hand, which no stack of landfall.yaml makes again, cannot be started any more"}},
-		"the stranger has done its job":             {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1"), job, exited(0)))},
-		"the stranger has lost the namespace":       {steps: []string{"up core"}, now: boxes(box("vpn", "v1", after(1))), elsewhere: boxes(outside("hand", in("v1")))},
-		"going back leaves it alone":                {steps: []string{"up core"}, back: []Key{}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1")))},
-		"going back replaces it":                    {back: keys("vpn"), now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1"))), refused: []string{"shop/vpn may be"}},
+		"nobody lives with it":                          {steps: []string{"up core"}, now: boxes(vpn)},
+		"a service of another stack lives with it":      {steps: []string{"up core"}, now: boxes(vpn, get)},
+		"a stranger lives with it":                      {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1"))), refused: []string{"shop/vpn may be replaced, restarted or removed, and its namespaces with it, but hand, which no stack"}},
+		"a stranger shares its processes":               {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("hand", func(c *Container) { c.Shares = []Share{{"pid", "v1"}} })), refused: []string{"but hand,"}},
+		"of somebody else's project":                    {steps: []string{"restart core: vpn"}, now: boxes(vpn), elsewhere: boxes(box("else/get", "e1", in("v1"), called("else-get-1"))), refused: []string{"but else-get-1 (of else/get),"}},
+		"in no compose file":                            {steps: []string{"recreate core: vpn"}, now: boxes(vpn, box("hand", "h1", in("v1"), called("hand"))), refused: []string{"but hand (of shop/hand),"}},
+		"run once by Compose, under a name of ours":     {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(box("ops/get", "r1", in("v1"), called("run-1"))), refused: []string{"but run-1 (of ops/get),"}},
+		"a step about another":                          {steps: []string{"up core: web"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1")))},
+		"a step about another stack":                    {steps: []string{"up ops"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1")))},
+		"no step":                                       {now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1")))},
+		"a step takes it along as a dependency":         {steps: []string{"up core: vpn"}, now: boxes(vpn, box("db", "d1")), elsewhere: boxes(outside("hand", in("d1"))), refused: []string{"shop/db may be replaced"}},
+		"a restart takes no dependency along":           {steps: []string{"restart core: vpn"}, now: boxes(vpn, box("db", "d1")), elsewhere: boxes(outside("hand", in("d1")))},
+		"with who goes with it":                         {steps: []string{"restart core: vpn"}, now: boxes(vpn, get), elsewhere: boxes(outside("hand", in("g1"))), refused: []string{"ops/get may be replaced"}},
+		"it leaves":                                     {present: []Model{stack("core of shop", "late")}, now: boxes(box("late", "l1")), elsewhere: boxes(outside("hand", in("l1"))), refused: []string{"shop/late may be"}},
+		"the stranger does not run":                     {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1"), exited(1))), warned: []string{"hand, which no stack of landfall.yaml makes again, cannot be started any more"}},
+		"the stranger has done its job":                 {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1"), job, exited(0)))},
+		"the stranger has lost the namespace":           {steps: []string{"up core"}, now: boxes(box("vpn", "v1", after(1))), elsewhere: boxes(outside("hand", in("v1")))},
+		"one that the engine does not tell of":          {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(outside("stuck", func(c *Container) { c.Unseen = true })), warned: []string{"does not tell of stuck; if"}},
+		"one that it tells no more of than its network": {steps: []string{"up core"}, now: boxes(vpn), elsewhere: boxes(Container{ID: "stuck", Name: "stuck", State: "running", Unseen: true, Shares: []Share{{"network", "v1"}}}), refused: []string{"but stuck,"}, warned: []string{"does not tell of stuck"}},
+		"one that it does not tell of, no step":         {now: boxes(vpn), elsewhere: boxes(outside("stuck", func(c *Container) { c.Unseen = true }))},
+		"going back leaves it alone":                    {steps: []string{"up core"}, back: []Key{}, now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1")))},
+		"going back replaces it":                        {back: keys("vpn"), now: boxes(vpn), elsewhere: boxes(outside("hand", in("v1"))), refused: []string{"shop/vpn may be"}},
 
 		"it leaves, and ours is to live with it": {
 			present: all, target: []Model{stack("core of shop", "web"), extra}, steps: []string{"up ops"}, now: boxes(vpn, get), refused: []string{"shop/vpn leaves, and its namespaces with it, but ops/get lives in them"},
@@ -216,7 +219,7 @@ func TestProofOfNamespaces(t *testing.T) {
 			}
 		}
 		for _, f := range found.Warnings {
-			if f.Reason == "NAMESPACE_IN_USE" {
+			if strings.HasPrefix(f.Reason, "NAMESPACE_") {
 				said = append(said, f.Message)
 			}
 		}

@@ -34,6 +34,13 @@ func (p Proof) namespaces(leaving []Key) (refused, warned []Finding) {
 			})
 		}
 	}
+	if unseen := p.unseen(); len(unseen) > 0 && len(p.replaced(leaving)) > 0 {
+		warned = append(warned, Finding{
+			fault.Failed, "NAMESPACE_UNKNOWN",
+			fmt.Sprintf("the engine does not tell of %s; if it lives in a namespace of what is replaced, it is cut off", strings.Join(unseen, ", ")),
+			"look at it: docker inspect NAME",
+		})
+	}
 	for _, k := range Keys(p.Target) {
 		if owners := p.losing(k, leaving); len(owners) > 0 {
 			refused = append(refused, Finding{
@@ -93,7 +100,7 @@ func (p Proof) lodgers(owner Key, leaving []Key) (cut, stranded []string) {
 		known := i < len(p.Now.Containers) && slices.Contains(ours, c.Key())
 		lives := slices.ContainsFunc(of, func(o Container) bool { return c.livesIn(o.ID) })
 		switch {
-		case known || !lives || c.Succeeded() || p.Now.outlived(c):
+		case known || !lives || c.Succeeded() || !c.Unseen && p.Now.outlived(c):
 		case c.Running():
 			cut = append(cut, lodger(c))
 		default:
@@ -103,6 +110,17 @@ func (p Proof) lodgers(owner Key, leaving []Key) (cut, stranded []string) {
 	slices.Sort(cut)
 	slices.Sort(stranded)
 	return cut, stranded
+}
+
+// unseen names running containers of nobody's of which it is not known in whose namespaces they live.
+func (p Proof) unseen() (names []string) {
+	for _, c := range p.Now.Elsewhere {
+		if c.Unseen && c.Running() {
+			names = append(names, lodger(c))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // lodger names a container, and whose it is where Compose made it.
