@@ -244,3 +244,18 @@ func stepOf(line string) pipeline.Step {
 	}
 	return up(stack, services...)
 }
+
+// What is made again takes along who lives with it, owners first; who is stopped stays so.
+func TestAnew(t *testing.T) {
+	t.Parallel()
+	now := host(box("vpn", "v1", called("tunnel")), box("web", "w1"), box("ops/get", "g1", in("v1")), box("ops/log", "l1", in("g1"), exited(143)))
+	r := Restore{Before: now, Models: []Model{stack("core of shop", "vpn fixed:tunnel", "web"), stack("ops", "get within:tunnel", "log in:get", "late within:tunnel")}}
+	deeds := r.Anew(keys("vpn"), "why")
+	equal(t, "deeds", lines(deeds), []string{"recreate ops/get x1", "create ops/log x1", "recreate vpn x1"})
+	var order []string
+	for _, b := range r.Batches(deeds) {
+		order = append(order, string(b.Verb)+" "+b.Stack+": "+strings.Join(b.Services(), " "))
+		equal(t, "names of images stay", b.Refs, map[string]string{})
+	}
+	equal(t, "calls", order, []string{"recreate core: vpn", "recreate ops: get", "create ops: log"})
+}
