@@ -29,6 +29,7 @@ type Service struct {
 	Line      int      // from 1
 	Container string   // container_name
 	Shares    []string // services whose namespaces it lives in: network_mode, pid or ipc "service:NAME"
+	Within    []string // containers whose namespaces it lives in: likewise "container:NAME"
 	Mounts    []Mount  // of those that no variable decides
 	Replicas  int      // scale, or deploy.replicas; 0 where the file does not say, or a variable does
 }
@@ -157,6 +158,9 @@ func services(node *yaml.Node, includes bool) ([]Service, bool) {
 			for _, mode := range []string{b.NetworkMode, b.PID, b.IPC} {
 				if owner, ok := strings.CutPrefix(mode, "service:"); ok {
 					s.Shares = append(s.Shares, owner)
+				}
+				if owner, ok := strings.CutPrefix(mode, "container:"); ok {
+					s.Within = append(s.Within, owner)
 				}
 			}
 		}

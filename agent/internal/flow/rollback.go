@@ -194,7 +194,14 @@ func (w *withdrawal) compare(ctx context.Context, _ ports.Output) (string, error
 	for _, stack := range w.plan.Stacks {
 		steps = append(steps, pipeline.Step{Up: &pipeline.Up{Stack: stack.Name}})
 	}
-	now, findings, err := w.against(ctx, w.models, steps)
+	var back func(picture.Picture) ([]picture.Key, error)
+	if w.before != nil {
+		back = func(now picture.Picture) ([]picture.Key, error) {
+			r, err := w.wayBack(ctx, now, w.Snapshot().PreDeploy)
+			return picture.KeysOf(r.Deeds(now)), err
+		}
+	}
+	now, findings, err := w.against(ctx, w.models, steps, back)
 	if err != nil {
 		return "", err
 	}

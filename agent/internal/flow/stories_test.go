@@ -179,7 +179,7 @@ func smallStories() map[string]hosttest.Story {
 		files: small("app grace:30s\ndatabase\n"), change: code, end: rolledBack, spare: 2, along: func(h *hosttest.Host, _ string) { h.Patience = 5 * time.Second },
 	}.story()
 	late.Ends = append(late.Ends, operation.Succeeded) // it goes on where the container has stopped while no agent lived
-	return map[string]hosttest.Story{
+	stories := map[string]hosttest.Story{
 		"stack renamed": tale{
 			files: small("name core\napp\ndatabase\n"), change: map[string]string{hosttest.ConfigPath: renamed, "app/main.go": "two"}, bad: true, end: rolledBack,
 		}.story(),
@@ -234,4 +234,6 @@ func smallStories() map[string]hosttest.Story {
 			files: small("app\ndatabase declares:/data grace:1s\n"), change: compose("app\ndatabase declares:/other\n"), bad: true, end: rolledBack, spare: 1,
 		}.story(),
 	}
+	maps.Copy(stories, sharerStories())
+	return stories
 }

@@ -27,7 +27,7 @@ type composed struct {
 //	invalid                makes the file one that Compose refuses
 //	SERVICE WORD...        a service
 //
-// Words of a service: oneshot, mount:PATH, source:PATH, image:REF, pulled:REF, replicas:N, shares:SERVICE, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE, vol:PATH for
+// Words of a service: oneshot, mount:PATH, source:PATH, image:REF, pulled:REF, replicas:N, shares:SERVICE, within:CONTAINER, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE, vol:PATH for
 // a volume without a name, vol:PATH=NAME for one with, declares:PATH for one without a name that the image declares. Any other
 // word is a part of its configuration.
 func (h *Host) composed(sha string, stack pipeline.Stack) (composed, error) {
@@ -109,6 +109,8 @@ func (m *composed) add(fields []string) {
 		case "shares":
 			spec.Shares, spec.DependsOn = append(spec.Shares, value), append(spec.DependsOn, value)
 			spec.Networks = nil
+		case "within":
+			spec.Within, spec.Networks = append(spec.Within, value), nil
 		case "dep":
 			spec.DependsOn = append(spec.DependsOn, value)
 		case "net":

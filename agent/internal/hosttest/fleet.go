@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -31,6 +32,7 @@ type fleet struct {
 	pins       []string
 	orphans    map[string]int // children of a dead agent, by operation
 	applied    []string       // migrations
+	cuts       []ports.Cut    // what was waited for
 }
 
 func newFleet() fleet {
@@ -45,7 +47,7 @@ func (f *fleet) copy() fleet {
 	c.images, c.lost, c.loaded, c.stopping = maps.Clone(f.images), maps.Clone(f.lost), maps.Clone(f.loaded), maps.Clone(f.stopping)
 	c.registry = maps.Clone(f.registry)
 	c.networks, c.volumes, c.created, c.orphans = maps.Clone(f.networks), maps.Clone(f.volumes), maps.Clone(f.created), maps.Clone(f.orphans)
-	c.pins, c.applied = slices.Clone(f.pins), slices.Clone(f.applied)
+	c.pins, c.applied, c.cuts = slices.Clone(f.pins), slices.Clone(f.applied), slices.Clone(f.cuts)
 	c.containers = nil
 	for _, container := range f.containers {
 		own := *container
@@ -133,6 +135,13 @@ func (f *fleet) create(m composed, service, head string, start bool, old picture
 			return fault.New(fault.Failed, "UP_FAILED", "%s: cannot join the network of %s, which does not run", service, owner)
 		}
 		c.Shares = append(c.Shares, picture.Share{Namespace: "network", Container: owners[0].ID})
+	}
+	for _, name := range spec.Within {
+		i := slices.IndexFunc(f.containers, func(o *picture.Container) bool { return o.Name == name })
+		if i < 0 || !f.containers[i].Running() && start {
+			return fault.New(fault.Failed, "UP_FAILED", "%s: cannot join the network of %s, which does not run", service, name)
+		}
+		c.Shares = append(c.Shares, picture.Share{Namespace: "network", Container: f.containers[i].ID})
 	}
 	for _, n := range spec.Networks {
 		if _, there := f.networks[n]; !there {
@@ -279,6 +288,26 @@ func (h *Host) Start(c picture.Container) {
 	h.fleet.made++
 	c.ID = fmt.Sprintf("%064x", h.fleet.made)
 	h.fleet.containers = append(h.fleet.containers, &c)
+}
+
+// Remove removes a container by its name.
+func (h *Host) Remove(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fleet.containers = slices.DeleteFunc(h.fleet.containers, func(c *picture.Container) bool { return c.Name == name })
+}
+
+// WaitedFor lists the services that the engine was ever waited for, "project/pattern".
+func (h *Host) WaitedFor() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var reached []string
+	for _, cut := range h.fleet.cuts {
+		for _, r := range cut.Reaches {
+			reached = append(reached, r.Project+"/"+strings.Join(r.Patterns, ","))
+		}
+	}
+	return reached
 }
 
 // Tag makes a name of an image mean another one, behind everybody's back.

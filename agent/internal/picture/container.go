@@ -47,6 +47,7 @@ type Container struct {
 	Number   int          `json:"number,omitempty"`   // Compose's, among those of its service, from 1; 0 where it has none
 	// Carrier says that it never runs, and stands where another stood to hand its volumes on; see [Carrier].
 	Carrier bool `json:"carrier,omitempty"`
+	Unseen  bool `json:"-"` // the engine lists it and does not tell of it: it may share namespaces that are not among these
 	// WorkingDir is the folder that Compose was called in when it made the container.
 	WorkingDir string `json:"-"`
 }

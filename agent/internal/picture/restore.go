@@ -90,6 +90,16 @@ func (r Restore) Further(now Picture, done []Deed) []Deed {
 	})
 }
 
+// KeysOf lists the services that deeds are done to, in order; empty, never nil.
+func KeysOf(deeds []Deed) []Key {
+	keys := []Key{}
+	for _, d := range deeds {
+		keys = append(keys, d.Key)
+	}
+	slices.SortFunc(keys, CompareKeys)
+	return slices.Compact(keys)
+}
+
 func replaces(d Deed) bool { return d.Verb == Recreate || d.Verb == Create }
 
 func unionKeys(a, b Picture) []Key {
@@ -258,6 +268,19 @@ func (r Restore) replace(k Key, was []Container, why string) Deed {
 	return d
 }
 
+// Anew lists the deeds that make services again as they are, with those who live in their namespaces, of whatever stack.
+func (r Restore) Anew(services []Key, why string) []Deed {
+	var deeds []Deed
+	for _, k := range SharersOf(r.Models, r.Before, services) {
+		if list := r.Before.Of(k); len(list) > 0 {
+			d := r.replace(k, list, why)
+			d.Image = "" // its name means what it is to be made from
+			deeds = append(deeds, d)
+		}
+	}
+	return deeds
+}
+
 // states brings containers that need not be replaced to the state that they had.
 func (r Restore) states(k Key, pairs []couple, spec Spec, now Picture) []Deed {
 	by := map[Verb][]string{}
@@ -352,9 +375,9 @@ func (r Restore) running(k Key, now Picture, deeds []Deed) []string {
 // ownerDeed is what is done to the services in whose namespaces another lives, by the compose files or as it is: Recreate where one is
 // replaced, else Restart where one is started again.
 func (r Restore) ownerDeed(k Key, is []Container, deeds []Deed) (owner string, verb Verb) {
-	_, spec, _ := find(r.Models, k)
+	owners := ownersBy(r.Models, k)
 	for _, d := range deeds {
-		lives := d.Project == k.Project && slices.Contains(spec.Shares, d.Service)
+		lives := slices.Contains(owners, d.Key)
 		for _, c := range is {
 			lives = lives || slices.ContainsFunc(c.Shares, func(s Share) bool { return r.Began.ownedBy(s.Container, d.Key) })
 		}

@@ -131,7 +131,7 @@ type Runtime interface {
 // Work is a step for the runtime, with what it must know to do it once and to touch nothing else.
 type Work struct {
 	Step pipeline.Step
-	// Before is what ran in the step's stack when it began for the first time: what is younger was made by
+	// Before is what ran in the step's stack, with who shares namespaces elsewhere, when it began for the first time: what is younger was made by
 	// it, before a crash. Nil for steps that change no container.
 	Before *picture.Picture
 	Ground

@@ -25,7 +25,8 @@ func Changes(base, target Projects, plan *pipeline.Plan) []string {
 			is.definitions(was, say)
 			is.nameless(was, say)
 		}
-		is.sharers(plan, say)
+		target.sharers(is, plan, say)
+		target.homeless(is, base, say)
 	}
 	return lines
 }
@@ -148,20 +149,6 @@ func (p *project) replicas(name string) int {
 		}
 	}
 	return n
-}
-
-// sharers tells the services that go with the owner of their namespaces, where a step names the owner and not them.
-func (p *project) sharers(plan *pipeline.Plan, say func(string, ...any)) {
-	var told []string
-	for _, s := range p.services {
-		for _, owner := range s.Shares {
-			if !p.named(plan, owner) || p.named(plan, s.Name) || slices.Contains(told, s.Name) {
-				continue
-			}
-			told = append(told, s.Name)
-			say("%s of project %s lives in the namespaces of %s: it is replaced or restarted with it", s.Name, called(p.name), owner)
-		}
-	}
 }
 
 // named reports whether a step that touches containers names a service of the project.

@@ -117,6 +117,23 @@ func TestChanges(t *testing.T) {
 			"who lives with another that stays", one("a.yml", "name: shop\nservices: {vpn: {}, get: {pid: 'service:vpn'}}\n"), one("a.yml", "name: shop\nservices: {vpn: {}, get: {pid: 'service:vpn'}}\n"),
 			up("web"), nil,
 		},
+		{
+			"who lives with another of another stack, by its container_name", tunnel("tunnel", "tunnel"), tunnel("tunnel", "tunnel"), up("vp*"),
+			[]string{`get of project "more" lives in the namespaces of vpn of project "shop": it is replaced or restarted with it`},
+		},
+		{
+			"who lives with another of another stack, by the name that Compose gives", tunnel("", "shop-vpn-1"), tunnel("", "shop-vpn-1"), up("vp*"),
+			[]string{`get of project "more" lives in the namespaces of vpn of project "shop"`},
+		},
+		{"who lives with another of another stack that stays", tunnel("tunnel", "tunnel"), tunnel("tunnel", "tunnel"), up("web"), nil},
+		{"who lives with a container of somebody else", tunnel("tunnel", "theirs"), tunnel("tunnel", "theirs"), up("vp*"), nil},
+		{
+			"who lives with another of another stack that leaves", tunnel("tunnel", "tunnel"), tunnel("tunnel", "tunnel").with("a.yml", "name: shop\nservices: {web: {}}\n"), up(),
+			[]string{`no compose file of project "shop" names vpn any more`, `get of project "more" lives in the namespaces of the container tunnel, which leaves: while both run, a deploy is refused (NAMESPACE_IN_USE)`},
+		},
+		{
+			"who lives with another of another stack that may be in what is not followed", tunnel("tunnel", "tunnel"), tunnel("tunnel", "tunnel").with("a.yml", "name: shop\ninclude: ['oci://x']\nservices: {web: {}}\n"), up(), nil,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -129,6 +146,21 @@ func TestChanges(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// tunnel is a commit of two stacks: vpn, whose container may have a name of its own, and get in the other, which lives in the namespaces of a container.
+func tunnel(name, within string) commit {
+	named := ""
+	if name != "" {
+		named = "container_name: " + name
+	}
+	return commit{
+		map[string]pipeline.StackConfig{"core": {Files: []string{"a.yml"}}, "more": {Files: []string{"b.yml"}}},
+		map[string]string{
+			"a.yml": "name: shop\nservices: {web: {}, vpn: {" + named + "}}\n",
+			"b.yml": "name: more\nservices: {get: {network_mode: 'container:" + within + "'}}\n",
+		},
 	}
 }
 
