@@ -42,7 +42,7 @@ func newAlone(t *testing.T) *alone {
 	a.docker("tag", baseImage(t), a.side)
 	t.Cleanup(func() { _ = exec.Command("docker", "rmi", "-f", a.side).Run() }) // it may be in use by what is cleaned up later
 	sha := a.push("converge", map[string]string{
-		"ops/landfall.yaml":          strings.Replace(tinyConfig, "skip: [Makefile]", "skip: [Makefile]\nci: {required: [test.yml]}\ngitops: {drift: {pulled_images: true}}", 1),
+		"ops/landfall.yaml":          aloneConfig("gitops: {drift: {pulled_images: true}}"),
 		".github/workflows/test.yml": "on: {push: {branches: [main]}}\njobs: {a: {runs-on: x, steps: []}}\n",
 		"docker-compose.yml":         strings.Replace(tinyCompose, "  side:\n    image: ${BASE_IMAGE}", "  side:\n    image: "+a.side, 1),
 	})
@@ -253,7 +253,7 @@ func TestConvergenceMeetsTrouble(t *testing.T) {
 
 	// A checkout that somebody works in is reported, never forced.
 	a.tree.Write("docker-compose.yml", "services: {}\n")
-	if got := a.tick("SKIPPED", "CHECKOUT_DIRTY"); !strings.Contains(got.Tick.Message, "docker-compose.yml") {
+	if got := a.tick("SKIPPED", "DIRTY_TREE"); !strings.Contains(got.Tick.Message, "docker-compose.yml") {
 		t.Errorf("%s", got.Tick.Message)
 	}
 	a.tree.Git("checkout", "--", "docker-compose.yml")
