@@ -19,7 +19,7 @@ var mayReadAll = map[string]string{
 	"shared/ci/conditional.go":              "an answer that transport.go has bounded",
 	"shared/discordtest/discordtest.go":     "a server of tests, behind io.LimitReader",
 	"shared/git/gittest/gittest.go":         "repositories that tests make",
-	"coordinator/internal/notify/client.go": "an answer of the network, behind io.LimitReader",
+	"shared/notify/client.go": "an answer of the network, behind io.LimitReader",
 	"agent/internal/probe/probe.go":         "an answer of the network, behind io.LimitReader",
 	"agent/internal/checkout/disk.go":       "an open regular file, no longer than what it is compared with",
 	"agent/internal/checkout/holders.go":    "/proc, which the kernel writes and bounds",

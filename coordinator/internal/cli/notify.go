@@ -14,7 +14,7 @@ import (
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/changes"
 	"ataraxis.dev/landfall/coordinator/internal/console"
-	"ataraxis.dev/landfall/coordinator/internal/notify"
+	"ataraxis.dev/landfall/shared/notify"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
