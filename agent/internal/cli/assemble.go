@@ -23,22 +23,25 @@ import (
 	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/agent/internal/script"
 	"ataraxis.dev/landfall/agent/internal/server"
+	"ataraxis.dev/landfall/agent/internal/telling"
 	"ataraxis.dev/landfall/shared/audit"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/process"
 )
 
 // configDeadline bounds `docker compose config`, which reads files and nothing else.
 const configDeadline = time.Minute
 
-// agent is one assembled agent: adapters, engine, server.
+// agent is one assembled agent: adapters, engine, teller, server.
 type agent struct {
 	tree    *checkout.Checkout
 	journal *journal.Journal
 	compose *compose.Compose
 	engine  *flow.Flows
+	teller  *telling.Teller
 	server  *server.Server
 }
 
@@ -85,6 +88,10 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if s := c.RequireSigned; s != nil {
 		signatures = tree.Signatures(s.AllowedSigners, s.Every)
 	}
+	plan := func(id string) (*pipeline.Plan, error) { return a.engine.Plan(id) }
+	if a.teller, err = openTeller(c, tree, a.journal, secrets, plan, log); err != nil {
+		return nil, err
+	}
 	a.engine = flow.New(ports.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
 		Runtime: a.compose, Restorer: a.compose, Inspector: a.compose,
@@ -94,6 +101,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		}, log),
 		Prober: prober, Gauge: gauge,
 		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets, Teacher: a.compose, Signatures: signatures,
+		Listener: a.teller,
 	}, flow.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
 		KeepVersions: c.Limits.KeepVersions, Config: c.Config, Services: policy(c),
@@ -104,7 +112,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		Left:     gauge.Left,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
 		Trail: a.journal, Sign: func(c audit.Checkpoint) (audit.Checkpoint, error) { return sign(source.Identity(), c) },
-		Authority: source,
+		Authority: source, Notifications: a.teller,
 	}, log)
 	return a, nil
 }
@@ -136,7 +144,7 @@ func never(c hostconfig.Config) []string {
 	if c.RequireSigned != nil {
 		own = append(own, c.RequireSigned.AllowedSigners)
 	}
-	return withLeads(own)
+	return withLeads(append(own, notifySecrets(c)...))
 }
 
 // withLeads are paths as they are written and as their links lead.
@@ -154,6 +162,9 @@ func withLeads(paths []string) []string {
 func (a *agent) close() error {
 	if a.engine != nil {
 		a.engine.Close()
+	}
+	if a.teller != nil {
+		a.teller.Close() // it writes to the journal's folder
 	}
 	var errs []error
 	if a.compose != nil {

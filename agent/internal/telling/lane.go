@@ -194,11 +194,11 @@ func (r *record) settle(number uint64, o Outcome, now time.Time) {
 		if r.Outbox[i].Refused++; r.Outbox[i].Refused < mostRefusals {
 			return
 		}
-		l, _ := r.take(number)
-		r.miss(l)
+		fallthrough
 	case Unsure:
-		l, _ := r.take(number)
-		r.miss(l)
+		if l, _ := r.take(number); !l.EditOnly {
+			r.miss(l)
+		}
 	case Delivered:
 		l, _ := r.take(number)
 		if o.Channel != "" && o.Message != "" {

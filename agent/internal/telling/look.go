@@ -248,7 +248,7 @@ func (t *Teller) write(r *record, c Change, s *story, now time.Time) {
 	scrub(&doc, t.c.Redact)
 	body := doc.encode()
 	if i := r.Memory.find(c.Key); i >= 0 && r.Memory.Incidents[i].Open {
-		r.Memory.Incidents[i].Said = &said
+		r.Memory.Incidents[i].Said = said.brief()
 	}
 	for _, sender := range t.c.Senders {
 		l := Letter{Sender: sender.Name(), ID: id, Event: c.Event, Title: doc.Title, About: c.About}
@@ -293,6 +293,29 @@ func (t *Teller) postStory(r *record, l Letter, c Change, now time.Time) {
 func (t *Teller) id(c Change, now time.Time) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s\n%s\n%d", t.c.Host, c.Key, c.Phase, c.About, now.UnixNano()))
 	return "msg_" + hex.EncodeToString(sum[:16])
+}
+
+// mostSaid is what an open incident keeps of its message, in bytes.
+const mostSaid = 8 << 10
+
+// brief is s for keeping: without what was printed, where that is much.
+func (s Said) brief() *Said {
+	kept := s.copied()
+	if raw, err := json.Marshal(kept); err == nil && len(raw) <= mostSaid {
+		return &kept
+	}
+	if kept.Input != nil {
+		op := &kept.Input.Operation
+		op.Migrations, op.Warnings, kept.Input.Change.Unclaimed = nil, nil, nil
+		if op.Problem != nil {
+			op.Problem.Output, op.Problem.Message = nil, cut(op.Problem.Message, mostLine)
+		}
+		op.Summary = cut(op.Summary, mostLine)
+	}
+	if raw, err := json.Marshal(kept); err == nil && len(raw) <= mostSaid {
+		return &kept
+	}
+	return &Said{State: s.State, Notice: &notify.Notice{Headline: cut(s.title(), mostLine), State: s.State}}
 }
 
 // copied is s, so that it can be changed without what it was made of.
