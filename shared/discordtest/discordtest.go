@@ -84,9 +84,13 @@ func Start(now func() time.Time) (*Server, error) {
 // Close ends what Start began.
 func (s *Server) Close() error { return s.http.Close() }
 
-// WebhookURL is the address as Discord's client copies it: without a version.
+// WebhookURL is the address as Discord's client copies it: without a version. Of a server that does not listen it leads nowhere.
 func (s *Server) WebhookURL() string {
-	return "http://" + s.listener.Addr().String() + "/api/webhooks/" + s.id + "/" + s.token
+	at := "127.0.0.1:1"
+	if s.listener != nil {
+		at = s.listener.Addr().String()
+	}
+	return "http://" + at + "/api/webhooks/" + s.id + "/" + s.token
 }
 
 // Token is the secret part of the address.

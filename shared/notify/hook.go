@@ -70,19 +70,25 @@ func ParseHook(address, secret string) (Hook, error) {
 	return Hook{&hookAt{address: u.String(), secret: key}}, nil
 }
 
-// HookSecrets lists what must not be printed of an address and a secret.
+// HookSecrets lists what must not be printed of an address and a secret: both, and what in the address looks like a token. Of an
+// address on this machine the host and the words of the path are no secrets.
 func HookSecrets(address, secret string) []string {
 	address, secret = strings.TrimSpace(address), strings.TrimSpace(secret)
-	all := []string{address, secret}
-	if u, err := url.Parse(address); err == nil {
-		all = append(all, u.RequestURI())
-		for _, part := range strings.FieldsFunc(u.RequestURI(), func(r rune) bool { return strings.ContainsRune("/?&=", r) }) {
-			if len(part) >= 16 { // a token; shorter parts are words
-				all = append(all, part)
-			}
+	all := []string{secret, strings.TrimPrefix(secret, "whsec_")}
+	u, err := url.Parse(address)
+	if err != nil || !loopback(strings.ToLower(u.Hostname())) {
+		all = append(all, address)
+	}
+	if err != nil {
+		return all
+	}
+	const token = 16 // shorter parts are words
+	for _, part := range strings.FieldsFunc(u.RequestURI(), func(r rune) bool { return strings.ContainsRune("/?&=", r) }) {
+		if len(part) >= token {
+			all = append(all, part)
 		}
 	}
-	return append(all, strings.TrimPrefix(secret, "whsec_"))
+	return all
 }
 
 // Request is a POST of a JSON body. The same id tells the receiver that it has the body already; at is the clock that it holds against its own.

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"os"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -44,7 +45,7 @@ func senders(c hostconfig.Config, tree *checkout.Checkout, secrets *redact.Redac
 			if err != nil {
 				return "", err
 			}
-			return raw, secrets.Learn("notify.discord", notify.Secrets(raw))
+			return raw, secrets.Learn("notify.discord", discordSecrets(raw))
 		}
 		if _, err := read(); err != nil {
 			return nil, err
@@ -75,6 +76,18 @@ func senders(c hostconfig.Config, tree *checkout.Checkout, secrets *redact.Redac
 		all = append(all, telling.NewCommand(n.Command, tree.Owner(), secrets.Text, 0))
 	}
 	return all, nil
+}
+
+// discordSecrets are what must not be printed of an address of Discord's. The host is no secret, and parts of what is learned are taken out
+// wherever they stand.
+func discordSecrets(raw string) []string {
+	all := notify.Secrets(raw)
+	for i, s := range all {
+		if _, secret, ok := strings.Cut(s, "/webhooks/"); ok {
+			all[i] = secret
+		}
+	}
+	return all
 }
 
 // notifySecrets are the files that the agent's addresses and keys are in.

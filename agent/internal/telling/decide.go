@@ -306,7 +306,7 @@ func (m *Memory) over(prefix string, still func(Incident) bool, event Event, why
 
 // open opens the incident of a fact; false when it was told already, or when there are too many.
 func (m *Memory) open(i Incident, now time.Time) bool {
-	if m.find(i.Key) >= 0 || m.count(func(i Incident) bool { return i.Open }) >= mostOpen {
+	if m.find(i.Key) >= 0 || m.count(func(i Incident) bool { return i.Open && i.ofFact() }) >= mostOpen {
 		return false
 	}
 	i.Phase, i.About, i.Open, i.Began, i.Changed = phaseDue, i.Key, true, now, now

@@ -266,7 +266,7 @@ func (t *Teller) write(r *record, c Change, s *story, now time.Time) {
 func (t *Teller) postStory(r *record, l Letter, c Change, now time.Time) {
 	over := c.Over
 	if over == "" && c.Recovery {
-		over = l.Title
+		over = l.Said.title()
 	}
 	for _, inc := range c.Ends {
 		if inc.Said == nil {
@@ -274,8 +274,11 @@ func (t *Teller) postStory(r *record, l Letter, c Change, now time.Time) {
 		}
 		edit := l
 		edit.About, edit.Said, edit.Over, edit.OverAt, edit.EditOnly = inc.About, *inc.Said, over, now, true
-		if inc.Times > 0 {
-			edit.Over += fmt.Sprintf(" (the same happened %d times more)", inc.Times)
+		switch {
+		case inc.Times == 1:
+			edit.Over += ", after the same once more"
+		case inc.Times > 1:
+			edit.Over += fmt.Sprintf(", after the same %d times more", inc.Times)
 		}
 		r.post(edit)
 		l.Follows = inc.About

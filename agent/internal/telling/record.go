@@ -143,21 +143,22 @@ func (r *record) post(l Letter) {
 
 // bound drops the oldest letters beyond what may wait, and counts them. One that is on its way stays.
 func (r *record) bound(sender string) {
-	for {
-		waiting, size := 0, 0
-		for _, l := range r.Outbox {
-			size += l.size()
-			if l.Sender == sender {
-				waiting++
-			}
+	waiting, size := 0, 0
+	for _, l := range r.Outbox {
+		size += l.size()
+		if l.Sender == sender {
+			waiting++
 		}
+	}
+	for waiting > 1 && (waiting > mostLetters || size > mostBytes) {
 		i := slices.IndexFunc(r.Outbox, func(l Letter) bool { return l.Sender == sender && !l.Begun })
-		if i < 0 || waiting <= 1 || (waiting <= mostLetters && size <= mostBytes) {
+		if i < 0 {
 			return
 		}
 		if !r.Outbox[i].EditOnly {
 			r.Dropped[sender]++
 		}
+		waiting, size = waiting-1, size-r.Outbox[i].size()
 		r.Outbox = slices.Delete(r.Outbox, i, i+1)
 	}
 }

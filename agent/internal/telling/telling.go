@@ -111,20 +111,31 @@ func Open(c Config, log hclog.Logger) *Teller {
 	}
 	t.rec = t.rec.clone()
 	t.rec.reopen(names)
-	if len(names) == 0 {
-		t.rec.Begun = false // whoever names a channel later is not told what ended until then
-	}
 	return t
 }
 
 // Start begins to tell. Call it when operations that were left are taken up: what they come to is told as well.
 func (t *Teller) Start() {
 	if len(t.c.Senders) == 0 {
+		t.forget()
 		return
 	}
 	t.group.Go(t.run)
 	for _, s := range t.c.Senders {
 		t.group.Go(func() { t.deliver(s) })
+	}
+}
+
+// forget has whoever names somebody to tell later not tell what ended until then.
+func (t *Teller) forget() {
+	t.mu.Lock()
+	begun := t.rec.Begun
+	t.mu.Unlock()
+	if !begun {
+		return
+	}
+	if err := t.change(func(r *record) { r.Begun = false }); err != nil {
+		t.log.Error("that nobody is told cannot be recorded", "error", err)
 	}
 }
 
