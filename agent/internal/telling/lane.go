@@ -98,6 +98,7 @@ func (t *Teller) next(s Sender, failures *int) (wait time.Duration, more bool) {
 		return 0, true
 	}
 	o := s.Send(t.sending, p)
+	o.missed, o.dropped = p.Missed, p.Dropped
 	if err := t.settle(p.Number, o); err != nil {
 		t.log.Error("that somebody was told cannot be recorded yet", "sender", s.Name(), "error", err)
 		if o.Fate == Delivered {
@@ -155,8 +156,9 @@ func (t *Teller) begin(s Sender) (p Parcel, ok bool, err error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	missed, dropped := t.rec.missing(l)
 	return Parcel{
-		Letter: l, Missed: slices.Clone(t.rec.Missed[s.Name()]), Dropped: t.rec.Dropped[s.Name()],
+		Letter: l, Missed: missed, Dropped: dropped,
 		Filed: func(about, channel string) string {
 			t.mu.Lock()
 			defer t.mu.Unlock()
@@ -202,7 +204,7 @@ func (r *record) settle(number uint64, o Outcome, now time.Time) {
 	case Delivered:
 		l, _ := r.take(number)
 		if o.Channel != "" && o.Message != "" {
-			r.file(filed{About: l.About, Channel: o.Channel, Message: o.Message, Time: now.UTC()})
+			r.file(filed{About: l.About, Channel: o.Channel, Message: o.Message, Time: now.UTC(), Missed: o.missed, Dropped: o.dropped})
 		}
 		if !l.EditOnly {
 			delete(r.Missed, l.Sender) // it said so

@@ -42,6 +42,8 @@ type filed struct {
 	Channel string    `json:"channel"`
 	Message string    `json:"message"`
 	Time    time.Time `json:"time"`
+	Missed  []string  `json:"missed,omitempty"` // what it says of those before it: an edit must not take that back
+	Dropped int       `json:"dropped,omitempty"`
 }
 
 // Letter is one thing that one sender has to deliver.
@@ -107,6 +109,19 @@ func (r *record) message(about, channel string) string {
 		}
 	}
 	return ""
+}
+
+// missing is what a letter says of those before it: what its message says already, and what no message said yet.
+func (r *record) missing(l Letter) (missed []string, dropped int) {
+	for _, m := range r.Messages {
+		if m.About == l.About {
+			missed, dropped = append(missed, m.Missed...), dropped+m.Dropped
+		}
+	}
+	if !l.EditOnly {
+		missed, dropped = append(missed, r.Missed[l.Sender]...), dropped+r.Dropped[l.Sender]
+	}
+	return missed, dropped
 }
 
 // file keeps the identifier of a message in place of an older one. Of too many the oldest goes that no open incident is about.

@@ -25,8 +25,8 @@ type Parcel struct {
 	Letter
 	// Filed is the identifier of the message about something in a channel, "" for none.
 	Filed   func(about, channel string) string
-	Missed  []string
-	Dropped int
+	Missed  []string // messages before it that may not have arrived
+	Dropped int      // messages before it that were dropped
 }
 
 // story is what the message says besides its news.
@@ -52,4 +52,7 @@ type Outcome struct {
 	Wait    time.Duration // what was asked for before the next; 0 when nobody said
 	Channel string        // where a message is that can be edited, "" where none can
 	Message string
+
+	missed  []string // what it said of those before it
+	dropped int
 }
