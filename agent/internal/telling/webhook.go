@@ -2,6 +2,7 @@ package telling
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -94,6 +95,10 @@ func unreachable(err error) error {
 	var timeout interface{ Timeout() bool }
 	if errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &timeout) && timeout.Timeout()) {
 		return fault.New(fault.Unreachable, "WEBHOOK_UNREACHABLE", "the webhook did not answer in time")
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) { // it may name the host
+		return fault.New(fault.Unreachable, "WEBHOOK_UNREACHABLE", "the certificate of the webhook's host is not believed: of an unknown authority, of another name, or over")
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
