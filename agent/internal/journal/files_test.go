@@ -170,5 +170,21 @@ func TestWhatWasToldIsKept(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info, err)
 	}
-	noTemporary(t, j.Dir())
+	for _, e := range entries(t, j.Dir()) {
+		if strings.HasPrefix(e, "."+fileTold) {
+			t.Errorf("left behind: %s", e)
+		}
+	}
+}
+
+func entries(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range found {
+		names = append(names, e.Name())
+	}
+	return names
 }

@@ -38,12 +38,8 @@ func (d deployService) RecordNotification(_ context.Context, req *landfallv1.Rec
 
 // told is an operation on the wire, with the messages that tell of it.
 func (s *Server) told(op operation.Operation) *landfallv1.Operation {
-	out := operationOf(op)
 	if s.notified == nil {
-		return out
+		return operationOf(op)
 	}
-	for _, n := range s.notified.Notifications(op.ID) {
-		out.Notifications = append(out.Notifications, &landfallv1.Notification{Channel: n.Channel, MessageId: n.Message, RecordTime: at(n.Time)})
-	}
-	return out
+	return operationOf(op, s.notified.Notifications(op.ID)...)
 }
