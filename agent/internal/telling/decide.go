@@ -113,8 +113,11 @@ const (
 // tellsOwn reports whether nobody tells of an operation but the agent: it asked for it itself, or somebody of the host did. Whoever
 // asks over the network tells by `notify` or `run`.
 func tellsOwn(requester string) bool {
-	return strings.HasPrefix(requester, "agent/") || strings.HasPrefix(requester, "local/")
+	return strings.HasPrefix(requester, "agent/") || byPerson(requester)
 }
+
+// byPerson reports whether somebody of the host asked, over the local socket.
+func byPerson(requester string) bool { return strings.HasPrefix(requester, "local/") }
 
 // failed reports whether an operation was tried and not done.
 func failed(s operation.State) bool {
@@ -125,7 +128,7 @@ func failed(s operation.State) bool {
 func signature(op operation.Operation) string {
 	what := cmp.Or(op.Signature, op.Target, op.Subject, op.ID)
 	switch {
-	case strings.HasPrefix(op.Requester, "local/"):
+	case byPerson(op.Requester):
 		what = op.ID
 	case op.Kind.Moves() && op.State == operation.Succeeded:
 		what += "/" + op.ID // another commit runs: news each time

@@ -71,6 +71,9 @@ func (d *Discord) Send(ctx context.Context, p Parcel) Outcome {
 	if p.EditOnly && id == "" {
 		return Outcome{Fate: Delivered} // there is no message that could say so
 	}
+	if !p.After.IsZero() && id != "" {
+		return Outcome{Fate: Delivered} // whoever asked for it has told of it, and knows more than we do
+	}
 	earlier := ""
 	if p.Follows != "" {
 		if message := p.Filed(p.Follows, channel); message != "" {

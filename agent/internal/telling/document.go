@@ -128,9 +128,10 @@ func cut(s string, most int) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-func first(list []string, most, length int) (out []string) {
+// first is the beginning of a list, of lines that are cut.
+func first(list []string, most int) (out []string) {
 	for _, s := range list[:min(len(list), most)] {
-		out = append(out, cut(s, length))
+		out = append(out, cut(s, mostLine))
 	}
 	return out
 }
@@ -139,12 +140,12 @@ func first(list []string, most, length int) (out []string) {
 func inputOf(op operation.Operation) notify.Operation {
 	out := notify.Operation{
 		ID: op.ID, Kind: string(op.Kind), Subject: cut(op.Subject, mostLine), State: notify.OperationState(op.State), Target: op.Target,
-		PreDeploy: op.PreDeploy, Migrations: first(op.Migrations, mostListed, mostLine), Warnings: first(op.Warnings, 4, mostLine),
+		PreDeploy: op.PreDeploy, Migrations: first(op.Migrations, mostListed), Warnings: first(op.Warnings, 4),
 		SupersededBy: op.SupersededBy, Summary: cut(op.Summary, mostText), Start: op.Created, End: op.Ended,
 	}
 	if f := op.Failure; f != nil {
 		tail := f.OutputTail[max(0, len(f.OutputTail)-mostLines):]
-		out.Problem = &notify.Problem{Reason: f.Reason, Message: cut(f.Message, mostText), Hint: cut(f.Hint, mostLine), Output: first(tail, mostLines, mostLine)}
+		out.Problem = &notify.Problem{Reason: f.Reason, Message: cut(f.Message, mostText), Hint: cut(f.Hint, mostLine), Output: first(tail, mostLines)}
 		for _, s := range op.Steps {
 			if s.ID == f.StepID {
 				out.Problem.Step = cut(s.Title, mostLine)
@@ -251,7 +252,7 @@ func documentOperation(op operation.Operation) *DocumentOperation {
 		ID: op.ID, Kind: string(op.Kind), State: string(op.State), Requester: op.Requester, Subject: notify.Clean(cut(op.Subject, mostLine)), Target: op.Target,
 		PreDeploy: op.PreDeploy, Summary: notify.Clean(cut(op.Summary, mostText)), Start: op.Created, End: op.Ended,
 	}
-	for _, m := range first(op.Migrations, mostListed, mostLine) {
+	for _, m := range first(op.Migrations, mostListed) {
 		out.Migrations = append(out.Migrations, notify.Clean(m))
 	}
 	if f := op.Failure; f != nil {

@@ -74,8 +74,12 @@ func (t *Teller) rest(d time.Duration) bool {
 
 // next delivers the oldest letter. more says that there may be another one, or the same again after the wait.
 func (t *Teller) next(s Sender, failures *int) (wait time.Duration, more bool) {
-	if _, ok := t.oldest(s.Name()); !ok {
+	l, ok := t.oldest(s.Name())
+	if !ok {
 		return 0, false
+	}
+	if wait := l.After.Sub(t.c.Now()); wait > 0 {
+		return min(wait, courtesy), true // the clock may have been set back
 	}
 	later := func(err error, asked time.Duration) (time.Duration, bool) {
 		*failures++
@@ -187,6 +191,7 @@ func (r *record) settle(number uint64, o Outcome, now time.Time) {
 	if i < 0 {
 		return
 	}
+	l := r.Outbox[i]
 	switch o.Fate {
 	case Later:
 		r.Outbox[i].Begun = false
@@ -198,11 +203,12 @@ func (r *record) settle(number uint64, o Outcome, now time.Time) {
 		}
 		fallthrough
 	case Unsure:
-		if l, _ := r.take(number); !l.EditOnly {
+		r.take(number)
+		if !l.EditOnly {
 			r.miss(l)
 		}
 	case Delivered:
-		l, _ := r.take(number)
+		r.take(number)
 		if o.Channel != "" && o.Message != "" {
 			r.file(filed{About: l.About, Channel: o.Channel, Message: o.Message, Time: now.UTC(), Missed: o.missed, Dropped: o.dropped})
 		}
@@ -213,5 +219,5 @@ func (r *record) settle(number uint64, o Outcome, now time.Time) {
 	}
 }
 
-// mark is what fmt prints of an outcome; its error holds no address.
+// String is what an outcome was, for logs and tests.
 func (o Outcome) String() string { return fmt.Sprintf("fate %d: %v", o.Fate, o.Err) }

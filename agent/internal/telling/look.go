@@ -43,7 +43,6 @@ func (t *Teller) look(ctx context.Context) error {
 		return ctx.Err() // the next start looks again
 	}
 	now := t.c.Now().UTC()
-	same := true
 	next := func(r *record) {
 		r.Begun = true
 		r.Through = max(r.Through, newest)
@@ -63,7 +62,7 @@ func (t *Teller) look(ctx context.Context) error {
 	t.mu.Lock()
 	trial := t.rec.clone()
 	next(&trial)
-	same = equal(trial, t.rec) && len(t.settled) == 0
+	same := equal(trial, t.rec) && len(t.settled) == 0
 	t.mu.Unlock()
 	if same {
 		return nil // nothing is written where nothing happened
@@ -177,7 +176,7 @@ func (t *Teller) storyOf(ctx context.Context, op operation.Operation) story {
 	if t.c.Plan != nil {
 		if plan, err := t.c.Plan(op.ID); err == nil && plan != nil {
 			in.Project = cmp.Or(plan.Project, in.Project)
-			in.Change.Everything, in.Change.Unclaimed = plan.Everything, first(plan.Unclaimed, mostListed, mostLine)
+			in.Change.Everything, in.Change.Unclaimed = plan.Everything, first(plan.Unclaimed, mostListed)
 		}
 	}
 	if op.Kind.Moves() && op.Target != "" {
@@ -258,9 +257,15 @@ func (t *Teller) write(r *record, c Change, s *story, now time.Time) {
 			continue
 		}
 		l.Said = said
+		if ended && byPerson(s.op.Requester) {
+			l.After = now.Add(courtesy)
+		}
 		t.postStory(r, l, c, now)
 	}
 }
+
+// courtesy is how long a person of the host who follows his own operation has to tell of it himself, by `run` or `notify`.
+const courtesy = time.Minute
 
 // postStory posts what Discord is told: the messages of what is over say so, and good news have a message of their own that links back.
 func (t *Teller) postStory(r *record, l Letter, c Change, now time.Time) {
@@ -273,7 +278,7 @@ func (t *Teller) postStory(r *record, l Letter, c Change, now time.Time) {
 			continue
 		}
 		edit := l
-		edit.About, edit.Said, edit.Over, edit.OverAt, edit.EditOnly = inc.About, *inc.Said, over, now, true
+		edit.About, edit.Said, edit.Over, edit.OverAt, edit.EditOnly, edit.After = inc.About, *inc.Said, over, now, true, time.Time{}
 		switch {
 		case inc.Times == 1:
 			edit.Over += ", after the same once more"

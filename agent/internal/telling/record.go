@@ -60,6 +60,7 @@ type Letter struct {
 	Follows  string          `json:"follows,omitempty"`   // what is filed under it is linked to
 	EditOnly bool            `json:"edit_only,omitempty"` // an existing message is changed, or nothing is done
 	Body     json.RawMessage `json:"body,omitempty"`
+	After    time.Time       `json:"after,omitzero"`  // not before, and not at all where somebody else has told by then
 	Begun    bool            `json:"begun,omitempty"` // it was about to go out: after a crash nobody knows whether it did
 	Refused  int             `json:"refused,omitempty"`
 }
@@ -178,21 +179,17 @@ func (r *record) bound(sender string) {
 	}
 }
 
-// take removes a letter and returns it.
-func (r *record) take(number uint64) (Letter, bool) {
-	i := slices.IndexFunc(r.Outbox, func(l Letter) bool { return l.Number == number })
-	if i < 0 {
-		return Letter{}, false
-	}
-	l := r.Outbox[i]
-	r.Outbox = slices.Delete(r.Outbox, i, i+1)
-	return l, true
+// take removes a letter.
+func (r *record) take(number uint64) {
+	r.Outbox = slices.DeleteFunc(r.Outbox, func(l Letter) bool { return l.Number == number })
 }
 
 // miss notes that a message may not have arrived.
 func (r *record) miss(l Letter) {
-	missed := append(r.Missed[l.Sender], l.Title)
-	r.Missed[l.Sender] = missed[max(0, len(missed)-mostMissed):]
+	r.Missed[l.Sender] = append(r.Missed[l.Sender], l.Title)
+	if over := len(r.Missed[l.Sender]) - mostMissed; over > 0 {
+		r.Missed[l.Sender] = r.Missed[l.Sender][over:]
+	}
 }
 
 // reopen decides what becomes of letters that were on their way when the agent before us ended. Nobody knows whether they arrived. An edit is

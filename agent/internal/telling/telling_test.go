@@ -13,6 +13,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/discordtest"
+	"ataraxis.dev/landfall/shared/notify"
 )
 
 const (
@@ -252,6 +253,32 @@ func TestAMessageThatActionsPosted(t *testing.T) {
 			if err := w.teller.RecordNotification("op-2", n); err == nil {
 				t.Errorf("%+v is kept", n)
 			}
+		}
+	})
+}
+
+// Whoever does something on the host himself, and tells of it, is not told of it again.
+func TestAPersonOfTheHost(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w *world) {
+		w.ends(op("op-1", operation.KindRestart, operation.Succeeded, by("local/root")))
+		w.pass(59 * time.Second)
+		w.expect()
+		w.reboot()
+		w.pass(2 * time.Second)
+		w.expect("Restart done")
+		w.ends(op("op-2", operation.KindRestart, operation.Succeeded, by("local/root")))
+		hook, err := notify.ParseWebhook(w.discord.WebhookURL())
+		if err == nil {
+			err = w.teller.RecordNotification("op-2", ports.Notification{Channel: hook.Channel(), Message: w.discord.Messages()[0].ID})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.pass(time.Hour)
+		w.expect("Restart done")
+		if w.discord.Messages()[0].Edits > 0 || w.outbox() > 0 {
+			t.Error("the agent tells what was told")
 		}
 	})
 }

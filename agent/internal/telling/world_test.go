@@ -139,11 +139,11 @@ func (w *world) RoundTrip(r *http.Request) (res *http.Response, err error) {
 	down := w.down
 	w.mu.Unlock()
 	if strings.HasPrefix(r.URL.Path, "/api/") && down != nil {
-		if a := down(); a == nil {
+		a := down()
+		if a == nil {
 			return nil, errors.New("connection refused")
-		} else {
-			w.discord.Next(*a)
 		}
+		w.discord.Next(*a)
 	}
 	if trace := httptrace.ContextClientTrace(r.Context()); trace != nil && trace.WroteHeaders != nil {
 		trace.WroteHeaders()
