@@ -135,6 +135,13 @@ func (s *Server) DeleteWebhook() {
 	s.gone = true
 }
 
+// RestoreWebhook makes the webhook anew, with the same address.
+func (s *Server) RestoreWebhook() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = false
+}
+
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	raw, err := io.ReadAll(io.LimitReader(r.Body, 8<<20))

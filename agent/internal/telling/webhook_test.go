@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -47,6 +48,13 @@ func newReceiver(t *testing.T, answer func(http.ResponseWriter, *http.Request)) 
 	return r
 }
 
+// requests are what came so far.
+func (r *receiver) requests() []received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.got)
+}
+
 const hookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" // the one of the specification's example
 
 func hookTo(t *testing.T, address string) *Webhook {
@@ -77,7 +85,7 @@ func TestTheSignatureIsStandard(t *testing.T) {
 	if o := hookTo(t, r.URL+"/x?y=1").Send(t.Context(), Parcel{Letter: Letter{ID: "msg_1", Body: []byte(`{"a":"ä\u2028"}`)}}); o.Err != nil || o.Fate != Delivered {
 		t.Fatal(o)
 	}
-	got := r.got[0]
+	got := r.requests()[0]
 	if at := got.header.Get("Webhook-Timestamp"); at < fmt.Sprint(time.Now().Add(-time.Minute).Unix()) {
 		t.Errorf("timestamp %s", at)
 	}
@@ -146,13 +154,13 @@ func TestWhatAWebhookAnswers(t *testing.T) {
 			if o.Err != nil && (strings.Contains(o.Err.Error(), "secret-path") || strings.Contains(o.Err.Error(), "127.0.0.1")) {
 				t.Errorf("the address is in %q", o.Err)
 			}
-			if len(r.got) != 1 {
-				t.Errorf("%d requests", len(r.got))
+			if n := len(r.requests()); n != 1 {
+				t.Errorf("%d requests", n)
 			}
 		})
 	}
 	t.Cleanup(func() {
-		if len(other.got) > 0 {
+		if len(other.requests()) > 0 {
 			t.Error("a redirect to another host was followed")
 		}
 	})

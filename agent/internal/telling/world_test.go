@@ -63,7 +63,11 @@ func (w *world) step() bool {
 
 var errPower = errors.New("the power is gone")
 
-func (w *world) Told() ([]byte, error) { return slices.Clone(w.disk), nil }
+func (w *world) Told() ([]byte, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.disk), nil
+}
 
 func (w *world) SetTold(raw []byte) error {
 	if !w.step() {
@@ -229,6 +233,13 @@ func (w *world) ends(o operation.Operation) {
 	w.mu.Unlock()
 	w.teller.Ended(o)
 	synctest.Wait()
+}
+
+// set changes the world.
+func (w *world) set(change func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	change()
 }
 
 // pass lets time pass.
