@@ -2,6 +2,8 @@ package telling
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -133,7 +135,20 @@ func signature(op operation.Operation) string {
 	case op.Kind.Moves() && op.State == operation.Succeeded:
 		what += "/" + op.ID // another commit runs: news each time
 	}
-	return string(op.Kind) + "/" + what
+	return string(op.Kind) + "/" + brief(what)
+}
+
+// mostKey is what a signature has at most, in bytes.
+const mostKey = 120
+
+// brief is a text of at most mostKey bytes, and another one for another text.
+func brief(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= mostKey {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	return cut(s, mostKey/2) + hex.EncodeToString(sum[:12])
 }
 
 // JudgeEnd says what the end of an operation is worth telling, after memory; state is what [notify.Decide] says of it. It is pure:

@@ -118,6 +118,7 @@ const (
 	mostLine   = 300
 	mostLines  = 12
 	mostListed = 20
+	mostFlags  = 50
 )
 
 func cut(s string, most int) string {
@@ -141,7 +142,7 @@ func inputOf(op operation.Operation) notify.Operation {
 	out := notify.Operation{
 		ID: op.ID, Kind: string(op.Kind), Subject: cut(op.Subject, mostLine), State: notify.OperationState(op.State), Target: op.Target,
 		PreDeploy: op.PreDeploy, Migrations: first(op.Migrations, mostListed), Warnings: first(op.Warnings, 4),
-		SupersededBy: op.SupersededBy, Summary: cut(op.Summary, mostText), Start: op.Created, End: op.Ended,
+		SupersededBy: cut(op.SupersededBy, mostLine), Summary: cut(op.Summary, mostText), Start: op.Created, End: op.Ended,
 	}
 	if f := op.Failure; f != nil {
 		tail := f.OutputTail[max(0, len(f.OutputTail)-mostLines):]
@@ -166,7 +167,7 @@ func noticeOf(c Change, host, project string, now time.Time) *notify.Notice {
 			{Name: "Until", Text: day(c.Pause.Expires)},
 			{Name: "Why it was paused", Text: cut(c.Pause.Reason, mostText)},
 			{Name: "By", Text: cut(c.Pause.Owner, mostLine), Code: true},
-			{Name: "Operation", Text: c.Pause.Operation, Code: true},
+			{Name: "Operation", Text: cut(c.Pause.Operation, mostLine), Code: true},
 			{Text: "Convergence goes on by itself then. To keep it paused: landfall-coordinator pause --for 4h --reason WHY"},
 		}
 	case c.Blocked != nil:
@@ -175,7 +176,7 @@ func noticeOf(c Change, host, project string, now time.Time) *notify.Notice {
 			{Name: "Commit", Text: operation.Short(c.Blocked.SHA), Code: true},
 			{Name: "Since", Text: day(c.Blocked.Created)},
 			{Name: "Why", Text: cut(c.Blocked.Reason, mostText)},
-			{Name: "Operation", Text: c.Blocked.Operation, Code: true},
+			{Name: "Operation", Text: cut(c.Blocked.Operation, mostLine), Code: true},
 			{Text: "The host stays on an older commit until the branch has a newer one, or: landfall-coordinator unblock"},
 		}
 	case c.CI != nil && c.CI.Verdict == Green:
@@ -235,13 +236,13 @@ func documentOf(c Change, said Said, op *operation.Operation, id, host, project 
 		}
 	}
 	if p := c.Pause; p != nil {
-		d.Pause = &DocumentPause{notify.Clean(cut(p.Reason, mostText)), notify.Clean(p.Owner), p.Operation, p.Created, p.Expires}
+		d.Pause = &DocumentPause{notify.Clean(cut(p.Reason, mostText)), notify.Clean(cut(p.Owner, mostLine)), notify.Clean(cut(p.Operation, mostLine)), p.Created, p.Expires}
 	}
 	if b := c.Blocked; b != nil {
-		d.Blocked = &DocumentBlocked{b.SHA, b.Operation, notify.Clean(cut(b.Reason, mostText)), b.Created}
+		d.Blocked = &DocumentBlocked{b.SHA, notify.Clean(cut(b.Operation, mostLine)), notify.Clean(cut(b.Reason, mostText)), b.Created}
 	}
 	if ci := c.CI; ci != nil {
-		d.CI = &DocumentCI{ci.Head, ci.Verdict, ci.Since, notify.Clean(cut(ci.Why, mostText))}
+		d.CI = &DocumentCI{notify.Clean(cut(ci.Head, mostLine)), ci.Verdict, ci.Since, notify.Clean(cut(ci.Why, mostText))}
 	}
 	d.Title = notify.Clean(d.Title)
 	return d
@@ -249,7 +250,7 @@ func documentOf(c Change, said Said, op *operation.Operation, id, host, project 
 
 func documentOperation(op operation.Operation) *DocumentOperation {
 	out := &DocumentOperation{
-		ID: op.ID, Kind: string(op.Kind), State: string(op.State), Requester: op.Requester, Subject: notify.Clean(cut(op.Subject, mostLine)), Target: op.Target,
+		ID: op.ID, Kind: string(op.Kind), State: string(op.State), Requester: notify.Clean(cut(op.Requester, mostLine)), Subject: notify.Clean(cut(op.Subject, mostLine)), Target: op.Target,
 		PreDeploy: op.PreDeploy, Summary: notify.Clean(cut(op.Summary, mostText)), Start: op.Created, End: op.Ended,
 	}
 	for _, m := range first(op.Migrations, mostListed) {

@@ -121,6 +121,8 @@ func (t *Teller) next(s Sender, failures *int) (wait time.Duration, more bool) {
 	case Refused:
 		if p.Refused+1 >= mostRefusals {
 			t.log.Error("nobody was told: it is refused again and again", "sender", s.Name(), "event", p.Event, "about", p.About, "error", o.Err)
+			*failures = 0 // it is given up, and the next may go out
+			return max(o.Wait, t.c.Retry.wait(1, 0)), true
 		}
 	case Later:
 	}

@@ -163,7 +163,7 @@ type story struct {
 // storyOf gathers what a message is made of, and has [notify.Decide] judge it.
 func (t *Teller) storyOf(ctx context.Context, op operation.Operation) story {
 	in := notify.Input{Host: t.c.Host, Project: t.c.Project, Operation: inputOf(op)}
-	in.Change.Flags = op.Flags
+	in.Change.Flags = first(op.Flags, mostFlags)
 	s := story{op: op}
 	if !tellsOwn(op.Requester) {
 		return s // only what it ends is told
@@ -173,7 +173,7 @@ func (t *Teller) storyOf(ctx context.Context, op operation.Operation) story {
 	if t.c.Plan != nil {
 		if plan, err := t.c.Plan(op.ID); err == nil && plan != nil {
 			in.Project = cmp.Or(plan.Project, in.Project)
-			in.Change.Everything, in.Change.Unclaimed = plan.Everything, first(plan.Unclaimed, mostListed)
+			in.Change.Everything, in.Change.Unclaimed = cut(plan.Everything, mostLine), first(plan.Unclaimed, mostListed)
 		}
 	}
 	if op.Kind.Moves() && op.Target != "" {
@@ -204,7 +204,7 @@ func (t *Teller) storyOf(ctx context.Context, op operation.Operation) story {
 		in.Past = relevant(in.Past)
 	}
 	in.Policy = notify.Policy{FullWhen: slices.DeleteFunc(slices.Clone(in.Policy.FullWhen), func(f string) bool { return !slices.Contains(op.Flags, f) })}
-	in.Change.Flags = slices.Clone(in.Change.Flags)
+	in.Project = cut(in.Project, mostLine)
 	s.said, s.project = Said{Input: &in, State: state}, in.Project
 	return s
 }
@@ -247,7 +247,7 @@ func (t *Teller) write(r *record, c Change, s *story, now time.Time) {
 		r.Memory.Incidents[i].Said = said.brief()
 	}
 	for _, sender := range t.c.Senders {
-		l := Letter{Sender: sender.Name(), ID: id, Event: c.Event, Title: doc.Title, About: c.About}
+		l := Letter{Sender: sender.Name(), ID: id, Event: c.Event, Title: cut(doc.Title, mostLine), About: c.About}
 		if _, edits := sender.(*Discord); !edits {
 			l.Body = body
 			r.post(l)
@@ -301,7 +301,7 @@ func (t *Teller) id(c Change, now time.Time) string {
 }
 
 // mostSaid is what an open incident keeps of its message, in bytes.
-const mostSaid = 8 << 10
+const mostSaid = 4 << 10
 
 // brief is s for keeping: without what was printed, where that is much.
 func (s Said) brief() *Said {

@@ -17,6 +17,7 @@ const (
 	mostLetters  = 100       // that wait for one sender
 	mostBytes    = 256 << 10 // of letters in all
 	mostMessages = 300       // messages whose identifiers are known
+	mostSaying   = 20        // messages of which it is known what they say to be missing
 	mostMissed   = 10        // titles of messages that may not have arrived
 	mostChannel  = 64        // bytes of a channel's name
 	mostID       = 128       // bytes of a message's identifier
@@ -128,6 +129,9 @@ func (r *record) missing(l Letter) (missed []string, dropped int) {
 // file keeps the identifier of a message in place of an older one. Of too many the oldest goes that no open incident is about.
 func (r *record) file(added filed) {
 	r.Messages = append(slices.DeleteFunc(r.Messages, func(m filed) bool { return m.About == added.About && m.Channel == added.Channel }), added)
+	for i := range r.Messages[:max(0, len(r.Messages)-mostSaying)] {
+		r.Messages[i].Missed = nil
+	}
 	for len(r.Messages) > mostMessages {
 		i := slices.IndexFunc(r.Messages, func(m filed) bool {
 			return !slices.ContainsFunc(r.Memory.Incidents, func(i Incident) bool { return i.Open && i.About == m.About })

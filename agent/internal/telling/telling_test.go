@@ -347,7 +347,9 @@ func TestTheOutboxIsBounded(t *testing.T) {
 		w.set(func() { w.down = func() *discordtest.Answer { return nil } })
 		for i := range 140 {
 			w.ends(op(times(i, "op-%d"), repair, operation.RolledBack, failure, func(o *operation.Operation) {
-				o.Signature = times(i, "%d")
+				o.Signature = times(i, "%d") + strings.Repeat("s", 50_000)
+				o.Requester = "agent/" + strings.Repeat("r", 50_000)
+				o.Flags = slices.Repeat([]string{strings.Repeat("f", 5000)}, 900)
 				o.Failure.Message = strings.Repeat("\x00<\u2028", 5000)
 				o.Failure.OutputTail = slices.Repeat([]string{strings.Repeat("é", 9000)}, 40)
 				o.Migrations = slices.Repeat([]string{strings.Repeat("m", 5000)}, 200)
