@@ -78,6 +78,24 @@ func senders(c hostconfig.Config, tree *checkout.Checkout, secrets *redact.Redac
 	return all, nil
 }
 
+// tells lists the channels of agent.yaml, "" for none.
+func tells(n *hostconfig.Notify) string {
+	var names []string
+	if n != nil && n.Discord != nil {
+		names = append(names, "Discord")
+	}
+	if n != nil && n.Webhook != nil {
+		names = append(names, "a webhook")
+	}
+	if n != nil && len(n.Command) > 0 {
+		names = append(names, n.Command[0])
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "what the agent does by itself is told by " + strings.Join(names, ", ")
+}
+
 // discordSecrets are what must not be printed of an address of Discord's. The host is no secret, and parts of what is learned are taken out
 // wherever they stand.
 func discordSecrets(raw string) []string {

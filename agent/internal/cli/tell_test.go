@@ -77,6 +77,9 @@ func TestTheAgentTells(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "told")
 	h := newMachine(t, "notify:\n  discord: {webhook_file: $CREDENTIALS_DIRECTORY/discord}\n  webhook: {url_file: "+credentials+"/url, secret_file: key}\n"+
 		"  command: [/bin/sh, -c, 'cat >> "+out+"']\n")
+	if o := agentProgram("check", "--config", h.config); !strings.Contains(o.out, "ok    notify: what the agent does by itself is told by Discord, a webhook, /bin/sh") || strings.Contains(o.out+o.err, channel.Token()) {
+		t.Errorf("check: %s %s", o.out, o.err)
+	}
 	c, err := hostconfig.Load(h.config)
 	if err != nil {
 		t.Fatal(err)
