@@ -26,9 +26,13 @@ const lookDeadline = 20 * time.Second
 // look judges what has happened since the last look, and keeps what is worth telling together with the fact that it was judged.
 func (t *Teller) look(ctx context.Context) error {
 	t.mu.Lock()
-	begun, through := t.rec.Begun, t.rec.Through
+	begun, through, last := t.rec.Begun, t.rec.Through, t.rec.Last
 	t.mu.Unlock()
-	ended, newest, err := t.ends(begun, through)
+	from, err := t.counted(through, last)
+	if err != nil {
+		return err
+	}
+	ended, newest, last, err := t.ends(begun, from, last)
 	if err != nil {
 		return err
 	}
@@ -46,7 +50,7 @@ func (t *Teller) look(ctx context.Context) error {
 	now := t.c.Now().UTC()
 	next := func(r *record) {
 		r.Begun = true
-		r.Through = max(r.Through, newest)
+		r.Through, r.Last = newest, last
 		for _, s := range stories {
 			memory, changes := JudgeEnd(r.Memory, s.op, s.said.State, now)
 			r.Memory = memory
@@ -83,12 +87,12 @@ func (t *Teller) nothingNew(facts Facts, now time.Time) bool {
 
 // ends are the operations that ended after a number, oldest first, and the number that all are judged to. The first time nothing is told of
 // what has ended already.
-func (t *Teller) ends(begun bool, through uint64) (ended []operation.Operation, newest uint64, err error) {
-	newest = through
+func (t *Teller) ends(begun bool, through uint64, was string) (ended []operation.Operation, newest uint64, last string, err error) {
+	newest, last = through, was
 	for before := uint64(0); ; {
 		ops, err := t.c.Records.Operations(before, page)
 		if err != nil {
-			return nil, through, err
+			return nil, through, was, err
 		}
 		for _, op := range ops {
 			if op.Number <= through {
@@ -108,12 +112,31 @@ func (t *Teller) ends(begun bool, through uint64) (ended []operation.Operation, 
 		ended = ended[:i]
 	}
 	if len(ended) > 0 {
-		newest = ended[len(ended)-1].Number
+		newest, last = ended[len(ended)-1].Number, ended[len(ended)-1].ID
 	}
 	if !begun {
 		ended = nil
 	}
-	return ended, newest, nil
+	return ended, newest, last, nil
+}
+
+// counted is the number that operations were judged to, 0 where the journal is another one than then: somebody moved it aside.
+func (t *Teller) counted(through uint64, last string) (uint64, error) {
+	newest, err := t.c.Records.Operations(0, 1)
+	if err != nil || through == 0 {
+		return 0, err
+	}
+	if len(newest) == 0 || newest[0].Number < through {
+		return 0, nil
+	}
+	same, err := t.c.Records.Operations(through+1, 1)
+	if err != nil {
+		return 0, err
+	}
+	if len(same) > 0 && same[0].Number == through && last != "" && same[0].ID != last {
+		return 0, nil
+	}
+	return through, nil
 }
 
 // seen are the facts of the moment.

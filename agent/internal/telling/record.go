@@ -27,9 +27,10 @@ const (
 // neither is.
 type record struct {
 	Version  int                 `json:"version"`
-	Begun    bool                `json:"begun"`   // false: nothing was ever told here, and what ended before is not told any more
-	Through  uint64              `json:"through"` // number of the newest operation whose end was judged
-	Next     uint64              `json:"next"`    // number of the next letter
+	Begun    bool                `json:"begun"`          // false: nothing was ever told here, and what ended before is not told any more
+	Through  uint64              `json:"through"`        // number of the newest operation whose end was judged
+	Last     string              `json:"last,omitempty"` // its identifier: a journal that was moved aside begins to count anew
+	Next     uint64              `json:"next"`           // number of the next letter
 	Memory   Memory              `json:"memory"`
 	Messages []filed             `json:"messages,omitempty"` // oldest first
 	Outbox   []Letter            `json:"outbox,omitempty"`   // oldest first

@@ -408,6 +408,38 @@ func TestABrokenRecord(t *testing.T) {
 	}
 }
 
+// A journal that was moved aside counts from 1 again: what ends then is told.
+func TestANewJournal(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]int{"shorter": 1, "as long": 3, "longer": 5} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(w *world) {
+				for i := range 3 {
+					w.ends(op(times(i, "op-%d-old"), deploy, operation.Succeeded))
+				}
+				w.set(func() { w.ops = nil })
+				w.reboot()
+				w.pass(time.Minute)
+				for i := range again {
+					w.set(func() {
+						o := op(times(i, "op-%d-new"), deploy, operation.Succeeded)
+						o.Number = uint64(i + 1)
+						w.ops = append(w.ops, o)
+					})
+				}
+				w.reboot()
+				w.pass(time.Minute)
+				w.reboot()
+				w.pass(time.Minute)
+				if n := len(w.discord.Messages()); n != 3+again {
+					t.Errorf("%d messages, want %d", n, 3+again)
+				}
+			})
+		})
+	}
+}
+
 // Ended and Observe return at once, whatever the channels do.
 func TestNothingIsHeldUp(t *testing.T) {
 	t.Parallel()
