@@ -13,6 +13,7 @@ import (
 	"ataraxis.dev/landfall/agent/internal/checkout"
 	"ataraxis.dev/landfall/agent/internal/cistatus"
 	"ataraxis.dev/landfall/agent/internal/compose"
+	"ataraxis.dev/landfall/agent/internal/converge"
 	"ataraxis.dev/landfall/agent/internal/flow"
 	"ataraxis.dev/landfall/agent/internal/host"
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
@@ -24,24 +25,27 @@ import (
 	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/agent/internal/script"
 	"ataraxis.dev/landfall/agent/internal/server"
+	"ataraxis.dev/landfall/agent/internal/telling"
 	"ataraxis.dev/landfall/agent/internal/tick"
 	"ataraxis.dev/landfall/shared/audit"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/process"
 )
 
 // configDeadline bounds `docker compose config`, which reads files and nothing else.
 const configDeadline = time.Minute
 
-// agent is one assembled agent: adapters, engine, server.
+// agent is one assembled agent: adapters, engine, teller, server.
 type agent struct {
 	tree    *checkout.Checkout
 	journal *journal.Journal
 	compose *compose.Compose
 	engine  *flow.Flows
 	ticker  *tick.Ticker
+	teller  *telling.Teller
 	server  *server.Server
 }
 
@@ -89,6 +93,10 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if s := c.RequireSigned; s != nil {
 		signatures = tree.Signatures(s.AllowedSigners, s.Every)
 	}
+	plan := func(id string) (*pipeline.Plan, error) { return a.engine.Plan(id) }
+	if a.teller, err = openTeller(c, tree, a.journal, secrets, plan, log); err != nil {
+		return nil, err
+	}
 	a.engine = flow.New(ports.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
 		Runtime: a.compose, Restorer: a.compose, Inspector: a.compose, Configs: a.compose,
@@ -98,13 +106,14 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		}, log),
 		Prober: prober, Gauge: gauge,
 		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets, Teacher: a.compose, Signatures: signatures,
+		Listener: a.teller,
 	}, flow.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
 		KeepVersions: c.Limits.KeepVersions, Config: c.Config, Services: policy(c),
 	}, log)
 	a.ticker = tick.New(tick.Settings{
 		Engine: a.engine, Sentinels: a.journal, Stamp: a.journal, Commits: tree, Trees: tree, Branch: c.Branch, Every: c.Converge.Every,
-		CI: ciStatus(c, tree, secrets),
+		CI: ciStatus(c, tree, secrets), Seen: func(t tick.Tick) { a.teller.Observe(seenBy(t)) },
 	}, log)
 	a.server = server.New(server.Config{
 		Converger: a.ticker,
@@ -113,7 +122,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		Left:     gauge.Left,
 		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
 		Trail: a.journal, Sign: func(c audit.Checkpoint) (audit.Checkpoint, error) { return sign(source.Identity(), c) },
-		Authority: source, Locals: locals(tree.Owner()),
+		Authority: source, Locals: locals(tree.Owner()), Notifications: a.teller,
 	}, log)
 	return a, nil
 }
@@ -133,6 +142,15 @@ func ciStatus(c hostconfig.Config, tree *checkout.Checkout, secrets *redact.Reda
 			return token, secrets.Learn("the GitHub token", []string{token})
 		},
 	})
+}
+
+// seenBy is what people may have to be told of a tick: the CI's verdict on the head of the branch.
+func seenBy(t tick.Tick) telling.Facts {
+	verdicts := map[converge.CIVerdict]telling.Verdict{converge.CIGreen: telling.Green, converge.CIRed: telling.Red}
+	if t.Head == "" {
+		return telling.Facts{}
+	}
+	return telling.Facts{CI: &telling.CI{Head: t.Head, Verdict: verdicts[t.CI.Verdict], Why: t.CI.Reason}}
 }
 
 // sign signs what stands for entries of the audit trail that are cut off.
@@ -165,7 +183,7 @@ func never(c hostconfig.Config) []string {
 	if c.RequireSigned != nil {
 		own = append(own, c.RequireSigned.AllowedSigners)
 	}
-	return withLeads(own)
+	return withLeads(append(own, notifySecrets(c)...))
 }
 
 // withLeads are paths as they are written and as their links lead.
@@ -183,6 +201,9 @@ func withLeads(paths []string) []string {
 func (a *agent) close() error {
 	if a.engine != nil {
 		a.engine.Close()
+	}
+	if a.teller != nil {
+		a.teller.Close() // it writes to the journal's folder
 	}
 	var errs []error
 	if a.compose != nil {

@@ -40,6 +40,7 @@ type Config struct {
 	Deadlines       Deadlines     `yaml:"deadlines"`
 	Metrics         string        `yaml:"metrics"`
 	Renewal         *Renewal      `yaml:"renewal"`
+	Notify          *Notify       `yaml:"notify"`
 
 	Policy        ComposePolicy  `yaml:"policy"`
 	RequireSigned *RequireSigned `yaml:"require_signed"`
@@ -141,6 +142,7 @@ func Parse(file string, raw []byte) (Config, error) {
 	k.names(c)
 	k.numbers(c)
 	k.policy(c)
+	k.notify(c)
 	if err := k.problems.Err(); err != nil {
 		return Config{}, err
 	}

@@ -54,6 +54,8 @@ type Config struct {
 	Redact    func(text string) string         // takes secrets out of what leaves the agent; nil takes nothing out
 	Trail     Trail                            // nil keeps nothing
 	Sign      func(audit.Checkpoint) (audit.Checkpoint, error)
+
+	Notifications ports.Notifications // nil keeps none
 }
 
 // Tree is what diagnostics read of the checkout.
@@ -81,6 +83,7 @@ type Server struct {
 	pauseTTL  time.Duration
 	redact    func(string) string
 	audit     *recorder
+	notified  ports.Notifications
 	started   time.Time
 	log       hclog.Logger
 
@@ -108,7 +111,7 @@ func newLimited(c Config, l limits, log hclog.Logger) *Server {
 		versions: c.Versions, expires: c.Expires, left: c.Left, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
 		started: time.Now(), log: log, health: health.NewServer(),
 		seenCheckout: latest.New[seenTree](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
-		authority: c.Authority, limits: l, connections: newConnections(l, c.Authority), calls: newCalls(l), desk: newDesk(l), refusals: newTally(log, l.quiet),
+		notified: c.Notifications, authority: c.Authority, limits: l, connections: newConnections(l, c.Authority), calls: newCalls(l), desk: newDesk(l), refusals: newTally(log, l.quiet),
 	}
 	if s.redact = c.Redact; s.redact == nil {
 		s.redact = func(text string) string { return text }

@@ -84,6 +84,7 @@ type Tick struct {
 	Requester    string
 	DryRun       bool
 	Head         string         // of the branch; "" where nobody could tell
+	CI           converge.CI    // the verdict on it, where it was asked for; green where it runs here
 	Operation    string         // that it began; "" for none
 	Plan         *pipeline.Plan // of a deploy that it begins, or would
 	Unknown      []string       // what could not be compared, for people
@@ -284,7 +285,7 @@ func (t *Ticker) branch(ctx context.Context, o *converge.Observation, now *Tick)
 	}
 	now.Head = b.Head
 	if b.Head == o.Host.Stamp && b.Head == o.Host.Checkout {
-		b.Forward = true
+		b.Forward, now.CI = true, converge.CI{Verdict: converge.CIGreen}
 		return
 	}
 	blocks, err := t.Sentinels.Blocked()
@@ -312,6 +313,7 @@ func (t *Ticker) branch(ctx context.Context, o *converge.Observation, now *Tick)
 		return
 	}
 	b.CI = t.CI.Of(ctx, b.Head, config.CI.Required)
+	now.CI = b.CI
 }
 
 // host looks at what runs, unless a deploy replaces it anyway.

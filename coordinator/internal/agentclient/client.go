@@ -212,6 +212,25 @@ func (c *Client) Operation(ctx context.Context, id string) (*landfallv1.Operatio
 	return resp.GetOperation(), resp.GetPlan(), err
 }
 
+// RecordNotification tells the agent which message tells of an operation. An agent that keeps none is no error.
+func (c *Client) RecordNotification(ctx context.Context, operation, channel, message string) error {
+	_, err := look(ctx, c, c.deploy.RecordNotification, &landfallv1.RecordNotificationRequest{OperationId: operation, Channel: channel, MessageId: message})
+	if fault.KindOf(err) == fault.Unimplemented {
+		return nil
+	}
+	return err
+}
+
+// Notification is the message that tells of an operation in a channel, "" when the agent knows of none.
+func Notification(op *landfallv1.Operation, channel string) string {
+	for _, n := range op.GetNotifications() {
+		if n.GetChannel() == channel {
+			return n.GetMessageId()
+		}
+	}
+	return ""
+}
+
 // Policy says what the policy of the host finds in the compose files of a commit that it knows, a line each. One that it does not know is NotFound.
 func (c *Client) Policy(ctx context.Context, target, base, everything string) ([]string, error) {
 	resp, err := look(ctx, c, c.diagnostics.GetPlan, &landfallv1.GetPlanRequest{TargetSha: target, BaseSha: base, EverythingReason: everything, Policy: true})

@@ -53,6 +53,21 @@ type agent struct {
 	policy   []string // findings in every commit that it knows; nil: it knows none
 }
 
+// RecordNotification keeps a message with the operation that it is about.
+func (a *agent) RecordNotification(_ context.Context, req *landfallv1.RecordNotificationRequest) (*landfallv1.RecordNotificationResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.older {
+		return nil, status.Error(codes.Unimplemented, "unknown method RecordNotification")
+	}
+	for _, op := range append([]*landfallv1.Operation{a.op}, a.past...) {
+		if op.GetId() == req.GetOperationId() {
+			op.Notifications = []*landfallv1.Notification{{Channel: req.GetChannel(), MessageId: req.GetMessageId()}}
+		}
+	}
+	return &landfallv1.RecordNotificationResponse{}, nil
+}
+
 // set changes what the agent does from now on, while a stream may still be open.
 func (a *agent) set(change func()) {
 	a.mu.Lock()
