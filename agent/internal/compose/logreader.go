@@ -115,7 +115,7 @@ func (r *logReader) read(ctx context.Context, follow bool, out func(ports.LogLin
 	}
 	for _, more := range nearLines {
 		options.Tail = strconv.FormatUint(known.Skip+more, 10)
-		if fresh, err = r.readOnce(ctx, options, seam{known: known, near: true}, out); !errors.Is(err, errFar) {
+		if fresh, err = r.readOnce(ctx, options, seam{known: known, near: known.Skip + more}, out); !errors.Is(err, errFar) {
 			return fresh, err
 		}
 	}
@@ -154,6 +154,9 @@ func (r *logReader) readOnce(ctx context.Context, options container.LogsOptions,
 		}
 		return refused
 	})
+	if refused == nil && err == nil {
+		refused = gap.end()
+	}
 	if refused != nil {
 		return fresh, refused
 	}

@@ -162,11 +162,11 @@ func (l fakeLog) after(known ports.LogPosition, near int) (fresh []int, at ports
 				fresh, at = append(fresh, i), now.at
 			}
 		}
-		return nil
+		return gap.end()
 	}
 	if known.From.IsZero() {
 		_ = read(seam{}, 0)
-	} else if err := read(seam{known: known, near: true}, max(0, len(l)-int(known.Skip)-near)); errors.Is(err, errFar) {
+	} else if err := read(seam{known: known, near: known.Skip + uint64(near)}, max(0, len(l)-int(known.Skip)-near)); errors.Is(err, errFar) {
 		_ = read(seam{known: known}, 0)
 	}
 	return fresh, at

@@ -46,8 +46,8 @@ var errFar = errors.New("the position lies before what was read of the log")
 // seam tells the lines of a log that is read again which are new.
 type seam struct {
 	known ports.LogPosition
-	near  bool // the log is read from some lines before its end on, not from its beginning
-	any   bool
+	near  uint64 // the log is read from at most so many lines before its end on; 0: from its beginning
+	seen  uint64 // lines before the one that is counted from
 	begun bool
 	lost  bool // what the position names was rotated away
 }
@@ -60,11 +60,13 @@ func (s *seam) line(t time.Time) (fresh, counts bool, err error) {
 	}
 	if !s.begun {
 		before := t.Before(from)
-		if s.near && !s.any && !before {
+		switch {
+		case s.near > 0 && (s.seen == 0 || !t.Equal(from)) && !before:
 			return false, false, errFar // of several lines with the very time of the position some may be missing
-		}
-		s.any = true
-		if before {
+		case s.near > 0 && s.seen >= s.near:
+			return false, false, errFar // the clock was set back: these lines came after the position
+		case before:
+			s.seen++
 			return false, false, nil
 		}
 		// When the line that is counted from is gone, there is the time alone to go by.
@@ -78,4 +80,12 @@ func (s *seam) line(t time.Time) (fresh, counts bool, err error) {
 		return false, true, nil
 	}
 	return true, true, nil
+}
+
+// end fails with errFar where the log has ended before the position was found.
+func (s *seam) end() error {
+	if s.near > 0 && s.seen > 0 && !s.begun {
+		return errFar
+	}
+	return nil
 }
