@@ -183,9 +183,9 @@ func TestSeamsLoseAndRepeatNothing(t *testing.T) {
 			switch random.IntN(5) {
 			case 0: // the same moment
 			case 1:
-				now = now.Add(time.Duration(random.IntN(3000)-200) * time.Millisecond) // now and then the clock is set back
+				now = now.Add(time.Duration(random.Int64N(3e9) - 2e8)) // now and then the clock is set back
 			default:
-				now = now.Add(time.Duration(random.IntN(2000)) * time.Microsecond)
+				now = now.Add(time.Duration(random.Int64N(2e6)))
 			}
 			log = append(log, now.Add(-time.Duration(random.IntN(2))*time.Duration(random.IntN(900))*time.Microsecond))
 		}
