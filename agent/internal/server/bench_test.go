@@ -38,6 +38,8 @@ type bench struct {
 	config  Config
 	engine  *flow.Flows
 	limits  limits
+	logs    *logs
+	server  *Server
 	address string
 	dir     string // identities, by role
 }
@@ -65,7 +67,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 // newBenchLimited is newBench with other limits.
 func newBenchLimited(t *testing.T, l limits, change ...func(*Config)) *bench {
 	t.Helper()
-	b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir(), limits: l}
+	b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir(), limits: l, logs: &logs{}}
 	// No soak: these tests run on real time.
 	b.Push(map[string]string{hosttest.ConfigPath: strings.Replace(hosttest.Files()[hosttest.ConfigPath], "soak: 3s", "soak: 0s", 1)})
 	b.issue("127.0.0.1")
@@ -89,6 +91,7 @@ func newBenchLimited(t *testing.T, l limits, change ...func(*Config)) *bench {
 // serve serves on a listener until the test ends.
 func (b *bench) serve(listener net.Listener) {
 	s := newLimited(b.config, b.limits, hclog.NewNullLogger())
+	b.server = s
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(listener) }()
 	b.t.Cleanup(func() {
@@ -109,7 +112,7 @@ func (b *bench) configure() Config {
 	}
 	p := b.Ports()
 	return Config{
-		Engine: b.engine, Inspector: p.Inspector, Prober: p.Prober,
+		Engine: b.engine, Inspector: p.Inspector, Logs: b.logs, Teacher: p.Teacher, Prober: p.Prober,
 		Stamp: p.Stamp, Sentinels: p.Sentinels, Tree: &tree{head: b.Head()},
 		Versions: func(context.Context) (string, string, error) { return "28.5.2", "2.40.3", nil },
 		Expires:  func() time.Time { return source.Identity().Principal.NotAfter },
