@@ -88,7 +88,7 @@ func (t *logTail) wait(ctx context.Context, broken error) error {
 // request is the request from where the tail is.
 func (t *logTail) request() *landfallv1.TailLogsRequest {
 	req := proto.CloneOf(t.req)
-	if since := req.GetSince(); since != nil {
+	if since := req.GetSince(); since != nil && !t.lost.IsZero() { // it is measured from now
 		req.Since = durationpb.New(since.AsDuration() + time.Since(t.began))
 	}
 	for _, p := range t.positions {

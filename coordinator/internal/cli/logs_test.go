@@ -95,7 +95,9 @@ func TestLogsWhoseReaderLeaves(t *testing.T) {
 			}
 			var errs strings.Builder
 			done := make(chan int, 1)
-			go func() { done <- Run([]string{"logs", "--follow"}, Streams{In: strings.NewReader(""), Out: write, Err: &errs}) }()
+			go func() {
+				done <- Run([]string{"logs", "--follow"}, Streams{In: strings.NewReader(""), Out: write, Err: &errs})
+			}()
 			if _, err := io.ReadFull(read, make([]byte, len("web-1 | line 0\n"))); err != nil {
 				t.Error(err)
 			}
