@@ -207,14 +207,14 @@ func TestLogsOverRestarts(t *testing.T) {
 func TestLogsGoOnFromAPosition(t *testing.T) {
 	t.Parallel()
 	const last = 20_000
-	b := newBench(t, map[string]string{"core.yml": fmt.Sprintf(`services:
+	b := newBench(t, map[string]string{"core.yml": `services:
   web:
     image: ${IMAGE}
     init: true
     stop_grace_period: 1s
     command: [sh, -c, "for i in 0 1 2 3; do seq $$((i*5000+1)) $$((i*5000+5000)) | sed 's/^/n /'; sleep 0.7; done; sleep 1000"]
     deploy: {replicas: 2}
-`)})
+`})
 	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core", Services: []string{"web"}}})
 	whole := &reading{t: t}
 	q := b.query(true)
@@ -481,7 +481,10 @@ func TestAStalledReaderOfLogsCostsNoMemory(t *testing.T) { // not parallel: it m
 		})
 	}()
 	before := resident(t)
-	eventually(t, "the containers have printed all, though nobody reads", func() bool { return b.services()["web"].Containers[0].Health == "healthy" && b.services()["web"].Containers[1].Health == "healthy" })
+	eventually(t, "the containers have printed all, though nobody reads", func() bool {
+		web := b.services()["web"].Containers
+		return web[0].Health == "healthy" && web[1].Health == "healthy"
+	})
 	stalled := resident(t)
 	if grown := stalled - before; grown > 16<<20 {
 		t.Errorf("memory grew by %d MiB while %d MiB were printed", grown>>20, 2*last*107>>20)

@@ -161,9 +161,9 @@ func TestLogsOfAnAgentThatStaysAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &printer{agent: &agent{}, last: 10}
 		p.breaks = func(int) uint64 {
-			p.agent.mu.Lock()
-			p.agent.down = true
-			for _, c := range p.agent.conns {
+			p.agent.mu.Lock() // the script's, not the printer's
+			p.down = true
+			for _, c := range p.conns {
 				_ = c.Close()
 			}
 			p.agent.mu.Unlock()

@@ -113,10 +113,15 @@ func (g *globals) logs(ctx context.Context, o *logsOptions, req *landfallv1.Tail
 	show := logScreen{g: g, logs: console.NewLogs(g.streams.Out, console.LogStyle{
 		JSON: *o.format == "json", Colour: command.Colour(g.streams.Out), Timestamps: o.timestamps, NoPrefix: o.noPrefix,
 	})}
-	done := make(chan error, 1)
-	go func() { done <- client.Logs(ctx, req, show) }()
+	var result error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		result = client.Logs(ctx, req, show)
+	}()
 	select {
-	case err = <-done:
+	case <-done:
+		err = result
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 		select {

@@ -23,32 +23,32 @@ func printing(lines int, notices ...*landfallv1.LogNotice) (*agent, func() *land
 	var mu sync.Mutex
 	var asked *landfallv1.TailLogsRequest
 	return &agent{tails: func(req *landfallv1.TailLogsRequest, stream grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error {
-			mu.Lock()
-			asked = req
-			mu.Unlock()
-			for _, n := range notices {
-				if err := stream.Send(&landfallv1.TailLogsResponse{Stack: "core", Service: "silent", Notice: n}); err != nil {
-					return err
-				}
+		mu.Lock()
+		asked = req
+		mu.Unlock()
+		for _, n := range notices {
+			if err := stream.Send(&landfallv1.TailLogsResponse{Stack: "core", Service: "silent", Notice: n}); err != nil {
+				return err
 			}
-			for n := range lines {
-				err := stream.Send(&landfallv1.TailLogsResponse{
-					Stack: "core", Service: "web", Container: "web", Number: 1, Text: fmt.Sprint("line ", n), LogTime: timestamppb.New(time.Unix(int64(n), 0)),
-					Stream: landfallv1.OutputStream_OUTPUT_STREAM_STDOUT, Position: &landfallv1.LogPosition{ContainerId: "c", Skip: uint64(n + 1)},
-				})
-				if err != nil {
-					return err
-				}
-			}
-			if req.GetFollow() {
-				<-stream.Context().Done()
-			}
-			return nil
-		}}, func() *landfallv1.TailLogsRequest {
-			mu.Lock()
-			defer mu.Unlock()
-			return asked
 		}
+		for n := range lines {
+			err := stream.Send(&landfallv1.TailLogsResponse{
+				Stack: "core", Service: "web", Container: "web", Number: 1, Text: fmt.Sprint("line ", n), LogTime: timestamppb.New(time.Unix(int64(n), 0)),
+				Stream: landfallv1.OutputStream_OUTPUT_STREAM_STDOUT, Position: &landfallv1.LogPosition{ContainerId: "c", Skip: uint64(n + 1)},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		if req.GetFollow() {
+			<-stream.Context().Done()
+		}
+		return nil
+	}}, func() *landfallv1.TailLogsRequest {
+		mu.Lock()
+		defer mu.Unlock()
+		return asked
+	}
 }
 
 func TestLogs(t *testing.T) {
