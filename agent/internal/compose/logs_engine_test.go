@@ -20,6 +20,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"ataraxis.dev/landfall/agent/internal/ports"
+	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/pipeline"
 )
@@ -529,5 +530,30 @@ func TestPlacesForLogsAreBounded(t *testing.T) {
 	}
 	if b.logs != 0 {
 		t.Errorf("%d places are not given back", b.logs)
+	}
+}
+
+// A container prints what it was made with, also when no file has it any more.
+func TestLogsTeachWhatContainersWereMadeWith(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, map[string]string{"core.yml": `services:
+  web: {image: "${IMAGE}", environment: {TOKEN: "${TOKEN}", SHA: "${SHA}", MODE: production}, command: [sh, -c, "echo $$TOKEN; echo $$SHA; echo $$MODE"]}
+`, ".env": "TOKEN=first-8Fq2LzRw71Vd\nSHA=0123456789abcdef0123456789abcdef01234567\n"})
+	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core", Services: []string{"web"}}})
+	eventually(t, "it has ended", func() bool { return b.services()["web"].Containers[0].State == "exited" })
+	write(t, b.dir, map[string]string{".env": "TOKEN=second-3Kd0PqXz55Mn\nSHA=\n"})
+	redactor := redact.New() // as after a restart of the agent
+	again := newCompose(t, b.dir)
+	again.Teach(redactor, func(_ context.Context, hashes []string) []string { return hashes })
+	var texts []string
+	q := b.query(false)
+	if err := again.Tail(t.Context(), q, func(l ports.LogLine) error {
+		texts = append(texts, redactor.Text(l.Text))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"[redacted]", "0123456789abcdef0123456789abcdef01234567", "production"}; !slices.Equal(texts, want) {
+		t.Errorf("lines: %q", texts)
 	}
 }
