@@ -93,3 +93,64 @@ func TestLogs(t *testing.T) {
 		t.Errorf("| head: %v: %s", err, shown)
 	}
 }
+
+// endlessCompose is a service that counts on, also over restarts.
+const endlessCompose = `name: PROJECT
+services:
+  counter:
+    image: BASE
+    init: true
+    restart: always
+    stop_grace_period: 1s
+    command: [sh, -c, "n=0; [ ! -f /tmp/n ] || read n </tmp/n; while :; do n=$$((n+1)); echo n $$n; echo $$n >/tmp/n; [ $$((n%200)) = 0 ] && sleep 0.1; done"]
+`
+
+// TestLogsOverAnEngineRestart: who follows the logs has in the end what the engine has, though the engine was stopped and killed meanwhile.
+func TestLogsOverAnEngineRestart(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	y := &yard{&shop{newHost(t, "landfall.yaml", map[string]string{".gitignore": ".env\n"})}}
+	y.engine = e
+	y.commit("first edition", map[string]string{
+		"landfall.yaml": yardConfig("core: {files: [compose.yml]}", "core: {paths: [compose.yml], actions: [core]}", "core: [{up: {stack: core}}]"),
+		"compose.yml":   endlessCompose,
+	})
+	y.tree.Git("pull", "-q", "--ff-only", "origin", "main")
+	y.compose("", nil, "up", "--detach")
+	y.startAgent()
+	cmd := exec.Command(bin.coordinator, "logs", "--follow", "--tail", "all", "--no-prefix", "--agent", y.address, "--identity", filepath.Join(y.ids, "observer"))
+	var out, errs lockedBuffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
+	lines := func() int { return strings.Count(out.String(), "\n") }
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		more := lines() + 500
+		y.eventually(time.Minute, "lines come", func() bool { return lines() > more })
+		told := strings.Count(errs.String(), "waiting for the Docker Engine")
+		e.end(signal)
+		y.eventually(time.Minute, "that the engine is away is told", func() bool { return strings.Count(errs.String(), "waiting for the Docker Engine") > told })
+		e.start()
+	}
+	more := lines() + 1000
+	y.eventually(time.Minute, "lines come again", func() bool { return lines() > more })
+	y.docker("stop", y.project+"-counter-1")
+	want := run1(t, y.engineEnv(), "docker", "logs", y.project+"-counter-1")
+	y.eventually(time.Minute, "all lines are there", func() bool { return len(out.String()) >= len(want) })
+	_ = cmd.Process.Signal(syscall.SIGINT)
+	<-ended
+	if got := out.String(); got != want {
+		at := 0
+		for at < min(len(got), len(want)) && got[at] == want[at] {
+			at++
+		}
+		t.Errorf("%d and %d bytes differ at %d:\n%q\n%q", len(got), len(want), at, got[max(0, at-40):min(len(got), at+40)], want[max(0, at-40):min(len(want), at+40)])
+	}
+	if strings.Count(errs.String(), "the Docker Engine answers again") < 2 {
+		t.Errorf("stderr: %s", errs.String())
+	}
+}
