@@ -107,8 +107,9 @@ func readFrames(r *bufio.Reader, builders []*lineBuilder, out func(printed) erro
 		switch header[0] {
 		case 0, 1, 2: // 0 is stdin, which nobody prints; the engine says nothing of it
 		default: // the engine's own words about what went wrong
-			said, err := io.ReadAll(io.LimitReader(payload, logChunk))
-			return errors.Join(err, errors.New(strings.TrimSpace(string(said))))
+			said := make([]byte, min(payload.N, logChunk))
+			n, _ := io.ReadFull(payload, said) // as much as came
+			return errors.New("the engine says: " + strings.TrimSpace(string(said[:n])))
 		}
 		b := builders[0]
 		if header[0] == 2 {
