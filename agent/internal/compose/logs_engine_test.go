@@ -557,3 +557,60 @@ func TestLogsTeachWhatContainersWereMadeWith(t *testing.T) {
 		t.Errorf("lines: %q", texts)
 	}
 }
+
+// A container whose secrets cannot be learned is not read, which is told, and is read whole once they can be.
+func TestLogsWaitForTheirSecrets(t *testing.T) {
+	t.Parallel()
+	printer := `{image: "${IMAGE}", init: true, stop_grace_period: 1s, command: [sh, -c, "for i in 1 2 3; do echo n $$i; done; sleep 1000"]}` + "\n"
+	b := newBench(t, map[string]string{"core.yml": "services:\n  web: " + printer})
+	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core"}})
+	var mu sync.Mutex
+	broken := false
+	q := b.query(true)
+	q.Learn = func(context.Context) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if broken {
+			return fault.New(fault.Refused, "SECRETS_NOT_READ", "what .env holds cannot be kept out of logs")
+		}
+		return nil
+	}
+	set := func(now bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		broken = now
+	}
+	r := b.tail(q)
+	eventually(t, "the first container is read", func() bool { return r.count() == 3 })
+	set(true)
+	b.run(pipeline.Step{Recreate: &pipeline.Recreate{Stack: "core", Services: []string{"web"}}})
+	eventually(t, "why the second is not read is told", func() bool {
+		return r.told(ports.LogUnreadable, "is not read yet: what .env holds cannot be kept out of logs")
+	})
+	if r.count() != 3 {
+		t.Errorf("%d lines", r.count())
+	}
+	set(false)
+	eventually(t, "the second container is read", func() bool { return r.count() == 6 })
+	r.end(true)
+	r.requireNumbered(2, 3)
+}
+
+// An engine that takes the question for a log and does not answer is one that is down.
+func TestLogsOfAnEngineThatHangs(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, map[string]string{"core.yml": "services:\n  web: " + sleeper})
+	b.run(pipeline.Step{Up: &pipeline.Up{Stack: "core", Services: []string{"web"}}})
+	h := behind(t, b.Compose)
+	b.lookTimeout = 500 * time.Millisecond
+	h.on("/logs$")
+	began := time.Now()
+	err := b.Tail(t.Context(), b.query(false), func(ports.LogLine) error { return nil })
+	if fault.ReasonOf(err) != "ENGINE_DOWN" || time.Since(began) > 20*time.Second {
+		t.Errorf("after %s: %v", time.Since(began), err)
+	}
+	h.on("/containers/json$")
+	if err := b.Tail(t.Context(), b.query(false), func(ports.LogLine) error { return nil }); fault.ReasonOf(err) != "ENGINE_DOWN" {
+		t.Errorf("no list: %v", err)
+	}
+}

@@ -35,6 +35,8 @@ type logTail struct {
 	positions map[string]*landfallv1.LogPosition // by container
 	following *timestamppb.Timestamp             // when the agent began to look; nil until all old lines have come
 
+	unreadable map[string]bool // notices that were told, which each connection brings again
+
 	lost  time.Time     // when the agent was lost; zero while it answers
 	pause time.Duration // before the next attempt
 	told  string        // the last warning, which is not repeated
@@ -43,7 +45,7 @@ type logTail struct {
 // Logs hands the lines that a request asks for to a reader, until there are no more, or, with follow, until ctx ends. When the connection
 // breaks it goes on where it broke. An agent that has never answered is an error at once.
 func (c *Client) Logs(ctx context.Context, req *landfallv1.TailLogsRequest, r LogReader) error {
-	t := &logTail{client: c, reader: r, req: req, began: time.Now(), positions: map[string]*landfallv1.LogPosition{}}
+	t := &logTail{client: c, reader: r, req: req, began: time.Now(), positions: map[string]*landfallv1.LogPosition{}, unreadable: map[string]bool{}}
 	for {
 		err := t.once(ctx)
 		var final *giveUp
@@ -126,11 +128,20 @@ func (t *logTail) once(ctx context.Context) error {
 
 // take remembers where to go on, once the reader has the line.
 func (t *logTail) take(resp *landfallv1.TailLogsResponse) error {
-	if resp.GetNotice().GetKind() == landfallv1.LogNoticeKind_LOG_NOTICE_KIND_FOLLOWING {
+	switch n := resp.GetNotice(); n.GetKind() {
+	case landfallv1.LogNoticeKind_LOG_NOTICE_KIND_FOLLOWING:
 		if t.following == nil {
-			t.following = resp.GetNotice().GetFollowTime()
+			t.following = n.GetFollowTime()
 		}
 		return nil
+	case landfallv1.LogNoticeKind_LOG_NOTICE_KIND_UNREADABLE:
+		if t.unreadable[n.GetMessage()] {
+			return nil
+		}
+		if len(t.unreadable) < maxPositions {
+			t.unreadable[n.GetMessage()] = true
+		}
+	default:
 	}
 	if err := t.reader.Take(resp); err != nil {
 		return err

@@ -52,6 +52,9 @@ func (p *printer) TailLogs(req *landfallv1.TailLogsRequest, stream grpc.ServerSt
 			return err
 		}
 	}
+	if err := stream.Send(&landfallv1.TailLogsResponse{Notice: &landfallv1.LogNotice{Kind: landfallv1.LogNoticeKind_LOG_NOTICE_KIND_UNREADABLE, Message: "another cannot be read"}}); err != nil {
+		return err
+	}
 	most := p.breaks(attempt)
 	for n := from + 1; n <= p.last; n++ {
 		err := stream.Send(&landfallv1.TailLogsResponse{
@@ -80,6 +83,7 @@ func connectPrinter(t *testing.T, p *printer) *Client {
 // listener remembers lines.
 type listener struct {
 	texts    []string
+	notices  []string
 	warnings []string
 	enough   int
 	stop     context.CancelFunc
@@ -87,6 +91,10 @@ type listener struct {
 }
 
 func (l *listener) Take(r *landfallv1.TailLogsResponse) error {
+	if n := r.GetNotice(); n != nil {
+		l.notices = append(l.notices, n.GetMessage())
+		return nil
+	}
 	if l.fails != nil && len(l.texts) == 3 {
 		return l.fails
 	}
@@ -127,6 +135,9 @@ func TestLogsGoOnWhereTheyBroke(t *testing.T) {
 				t.Error(err)
 			}
 			l.requireLines(t, 500)
+			if len(l.notices) != 1 {
+				t.Errorf("notices, of which each connection brings the same: %q", l.notices)
+			}
 			if len(p.requests) < 10 || len(l.warnings) != 0 {
 				t.Errorf("%d streams, warnings %q", len(p.requests), l.warnings)
 			}

@@ -22,7 +22,7 @@ import (
 func printing(lines int, notices ...*landfallv1.LogNotice) (*agent, func() *landfallv1.TailLogsRequest) {
 	var mu sync.Mutex
 	var asked *landfallv1.TailLogsRequest
-	return &agent{tails: func(req *landfallv1.TailLogsRequest, stream grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error {
+	tails := func(req *landfallv1.TailLogsRequest, stream grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error {
 		mu.Lock()
 		asked = req
 		mu.Unlock()
@@ -44,7 +44,8 @@ func printing(lines int, notices ...*landfallv1.LogNotice) (*agent, func() *land
 			<-stream.Context().Done()
 		}
 		return nil
-	}}, func() *landfallv1.TailLogsRequest {
+	}
+	return &agent{tails: tails}, func() *landfallv1.TailLogsRequest {
 		mu.Lock()
 		defer mu.Unlock()
 		return asked
