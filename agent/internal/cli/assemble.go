@@ -117,10 +117,10 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	}, log)
 	a.server = server.New(server.Config{
 		Converger: a.ticker,
-		Engine:    a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
+		Engine:    a.engine, Inspector: a.compose.Diagnostics(), Logs: a.compose, Teacher: a.compose, Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
 		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     gauge.Left,
-		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
+		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text, Lines: secrets.Lines,
 		Trail: a.journal, Sign: func(c audit.Checkpoint) (audit.Checkpoint, error) { return sign(source.Identity(), c) },
 		Authority: source, Locals: locals(tree.Owner()), Notifications: a.teller,
 	}, log)

@@ -152,10 +152,6 @@ func (d diagnosticsService) WatchOperation(req *landfallv1.WatchOperationRequest
 	}, nil)
 }
 
-func (d diagnosticsService) TailLogs(*landfallv1.TailLogsRequest, grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error {
-	return fault.New(fault.Unimplemented, "NOT_YET", "this agent does not stream logs yet").WithHint("use docker compose logs on the host")
-}
-
 func (d diagnosticsService) GetPlan(ctx context.Context, req *landfallv1.GetPlanRequest) (*landfallv1.GetPlanResponse, error) {
 	if !commit.MatchString(req.GetTargetSha()) {
 		return nil, fault.New(fault.Invalid, "BAD_SHA", "target_sha must be a full commit SHA in lower case")

@@ -50,6 +50,7 @@ type agent struct {
 	blocks   []*landfallv1.BlockedCommit
 	past     []*landfallv1.Operation // besides op
 	rollback *landfallv1.GetRollbackPlanResponse
+	tails    func(*landfallv1.TailLogsRequest, grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error
 	policy   []string // findings in every commit that it knows; nil: it knows none
 }
 
@@ -158,6 +159,10 @@ func (a *agent) GetRollbackPlan(_ context.Context, req *landfallv1.GetRollbackPl
 		plan.Target.Sha = sha
 	}
 	return plan, nil
+}
+
+func (a *agent) TailLogs(req *landfallv1.TailLogsRequest, stream grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error {
+	return a.tails(req, stream)
 }
 
 func (a *agent) Probe(context.Context, *landfallv1.ProbeRequest) (*landfallv1.ProbeResponse, error) {
