@@ -135,7 +135,7 @@ func ciStatus(c hostconfig.Config, tree *checkout.Checkout, secrets *redact.Reda
 	return cistatus.New(cistatus.Settings{
 		Repository: c.GitHub.Repository, BaseURL: c.GitHub.APIURL, Branch: c.Branch, Remote: c.Remote, Repo: tree.Repo(),
 		Token: func() (string, error) {
-			token, err := hostconfig.Credential(c.GitHub.TokenFile)
+			token, err := c.GitHub.TokenFile.Read()
 			if err != nil {
 				return "", err
 			}
@@ -182,6 +182,11 @@ func never(c hostconfig.Config) []string {
 	}
 	if c.RequireSigned != nil {
 		own = append(own, c.RequireSigned.AllowedSigners)
+	}
+	if c.GitHub != nil {
+		if path, err := c.GitHub.TokenFile.Path(); err == nil {
+			own = append(own, path)
+		}
 	}
 	return withLeads(append(own, notifySecrets(c)...))
 }

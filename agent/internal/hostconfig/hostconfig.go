@@ -7,7 +7,6 @@ package hostconfig
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -60,9 +59,9 @@ const (
 
 // GitHub is where convergence asks for the CI status.
 type GitHub struct {
-	Repository string `yaml:"repository,required"` // owner/name
-	TokenFile  string `yaml:"token_file,required"` // see [CredentialPath]
-	APIURL     string `yaml:"api_url"`             // of an Enterprise server; "" is github.com's
+	Repository string     `yaml:"repository,required"` // owner/name
+	TokenFile  SecretFile `yaml:"token_file,required"`
+	APIURL     string     `yaml:"api_url"` // of an Enterprise server; "" is github.com's
 }
 
 // Converge says how the host's timer makes ticks of convergence.
@@ -197,9 +196,7 @@ func (k *checker) folders(c Config) {
 		k.bad("state_dir must not lie inside the checkout", []string{"state_dir"})
 	}
 	if c.GitHub != nil && c.GitHub.TokenFile != "" {
-		if _, err := os.Stat(CredentialPath(c.GitHub.TokenFile)); err != nil {
-			k.bad("%v", []string{"github", "token_file"}, err)
-		}
+		k.secret(c.GitHub.TokenFile, "github", "token_file")
 	}
 }
 

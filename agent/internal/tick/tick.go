@@ -284,7 +284,7 @@ func (t *Ticker) branch(ctx context.Context, o *converge.Observation, now *Tick)
 		return
 	}
 	now.Head = b.Head
-	if b.Head == o.Host.Stamp && b.Head == o.Host.Checkout {
+	if b.Head == o.Host.Stamp && o.Host.Checkout == o.Host.Stamp {
 		b.Forward, now.CI = true, converge.CI{Verdict: converge.CIGreen}
 		return
 	}

@@ -226,11 +226,6 @@ func TestDriftIsRepairedWhenItIsSeenTwice(t *testing.T) {
 	}
 }
 
-// unwell makes a health check fail until its container runs anew.
-func unwell(b *bench) {
-	b.ChangeContainer("core", "app", func(c *picture.Container) { c.Health = "unhealthy" })
-}
-
 // mounted deploys a file that a service shows and that no flag claims: nobody sees to it.
 func mounted(b *bench) {
 	target := b.Push(map[string]string{"config/app.conf": "two"})
