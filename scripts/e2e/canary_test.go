@@ -179,7 +179,7 @@ func TestCanary(t *testing.T) {
 				t.Errorf("%s: exit code %d\n%s", c.name, a.code, a.stdout+a.stderr)
 			}
 		}
-		for _, args := range [][]string{{"show"}, {"show", "--format", "json"}, {"status"}, {"status", "--format", "json"}, {"history"}, {"history", "--format", "json"}, {"probe"}, {"plan", "--sha", sha}} {
+		for _, args := range [][]string{{"show"}, {"show", "--format", "json"}, {"status"}, {"status", "--format", "json"}, {"history"}, {"history", "--format", "json"}, {"probe"}, {"plan", "--sha", sha}, {"logs", "--tail", "all"}} {
 			a := h.coordinate("observer", args...)
 			said.WriteString(a.stdout + a.stderr)
 		}

@@ -72,7 +72,7 @@ func (f *fleet) grpcurl() {
 	}{
 		{[]string{"-d", `{"reason":"x"}`, f.address, "landfall.v1.GitOpsService/Pause"}, "PermissionDenied"},
 		{[]string{"-d", `{"command_id":"x","rollback":{}}`, f.address, "landfall.v1.DeployService/Execute"}, "PermissionDenied"},
-		{[]string{f.address, "landfall.v1.DiagnosticsService/TailLogs"}, "Unimplemented"},
+		{[]string{"-d", `{"services":["nothing-like-it"]}`, f.address, "landfall.v1.DiagnosticsService/TailLogs"}, "UNKNOWN_SERVICE"},
 	} {
 		if out, err := call(c.args...); err == nil || !strings.Contains(out, c.want) {
 			f.t.Errorf("grpcurl %v: want %s, got %v\n%s", c.args, c.want, err, out)

@@ -34,6 +34,7 @@ type seen struct {
 	state    string // "running", "exited (0)", "created"
 	healthy  bool
 	networks []string // with aliases
+	volumes  []string // "name at place"
 	lives    string   // whose namespaces it lives in, and whether they are really the same
 	grace    time.Duration
 }
@@ -48,7 +49,7 @@ func (c seen) stands() string {
 
 // as is what of a container has to come back with a rollback.
 func (c seen) as() string {
-	return fmt.Sprintf("image %.19s, edition %q, %s, in %s, %s", c.image, c.edition, c.stands(), strings.Join(c.networks, " "), c.lives)
+	return fmt.Sprintf("image %.19s, edition %q, %s, in %s, %s, with volumes %v", c.image, c.edition, c.stands(), strings.Join(c.networks, " "), c.lives, c.volumes)
 }
 
 // inspected is what of docker inspect is read.
@@ -69,6 +70,7 @@ type inspected struct {
 		Health    *struct{ Status string }
 	}
 	HostConfig      struct{ NetworkMode, PidMode string }
+	Mounts          []struct{ Type, Name, Destination string }
 	NetworkSettings struct {
 		Networks map[string]struct{ Aliases []string }
 	}
@@ -145,6 +147,12 @@ func (h *host) see(c inspected, all []inspected) seen {
 		s.networks = append(s.networks, fmt.Sprintf("%s as %v", name, slices.Compact(aliases)))
 	}
 	slices.Sort(s.networks)
+	for _, m := range c.Mounts {
+		if m.Type == "volume" {
+			s.volumes = append(s.volumes, m.Name+" at "+m.Destination)
+		}
+	}
+	slices.Sort(s.volumes)
 	if id, shared := strings.CutPrefix(c.HostConfig.NetworkMode, "container:"); shared {
 		s.lives = h.lives(c, id, all)
 	}

@@ -113,7 +113,8 @@ func stopsAt(prefix, why string, rooms ...string) rule {
 
 // domain are the rooms of what operations are and do, each of which may know those before it.
 var domain = []string{
-	"agent/internal/picture", "agent/internal/operation", "agent/internal/ports", "agent/internal/engine", "agent/internal/flow",
+	"agent/internal/picture", "agent/internal/operation", "agent/internal/converge", "agent/internal/ports", "agent/internal/engine", "agent/internal/flow",
+	"agent/internal/tick",
 }
 
 // adapter reports whether a room of the agent implements or uses the domain's interfaces,
@@ -176,10 +177,10 @@ var rules = []rule{
 		},
 	},
 	{
-		name: "record and picture are pure",
+		name: "record, picture and convergence's decision are pure",
 		why:  "what they decide is decided over what somebody else has seen: they read no clock, no disk and no network, and wait for nobody",
 		broken: func(_ world, p pkg, imported string) bool {
-			return in(p.room(), "agent/internal/picture", "agent/internal/operation") &&
+			return in(p.room(), "agent/internal/picture", "agent/internal/operation", "agent/internal/converge") &&
 				slices.Contains([]string{"context", "os", "os/exec", "io/fs", "net", "net/http", "sync", "github.com/hashicorp/go-hclog"}, imported)
 		},
 	},
@@ -277,6 +278,10 @@ func TestRulesBite(t *testing.T) {
 		{"agent/internal/operation", module + "shared/git"},
 		{"agent/internal/server", module + "agent/internal/journal"},
 		{"agent/internal/probe", module + "agent/internal/compose"},
+		{"agent/internal/telling", module + "agent/internal/journal"},
+		{"agent/internal/server", module + "agent/internal/telling"},
+		{"agent/internal/telling", module + "agent/internal/flow"},
+		{"shared/notify", module + "agent/internal/telling"},
 		{"coordinator/internal/console", module + "coordinator/internal/cli"},
 		{"coordinator/internal/changes", module + "coordinator/internal/agentclient"},
 		{"agent/cmd/landfall-agent", module + "shared/fault"},

@@ -14,18 +14,18 @@ var unbounded = map[string]bool{"os.ReadFile": true, "io.ReadAll": true}
 
 // mayReadAll says which files call them all the same, and why. Everything else reads by package boundedfile.
 var mayReadAll = map[string]string{
-	"shared/boundedfile/boundedfile.go":     "it is the one that bounds",
-	"shared/ci/transport.go":                "an answer of the network, behind io.LimitReader",
-	"shared/ci/conditional.go":              "an answer that transport.go has bounded",
-	"shared/discordtest/discordtest.go":     "a server of tests, behind io.LimitReader",
-	"shared/git/gittest/gittest.go":         "repositories that tests make",
-	"coordinator/internal/notify/client.go": "an answer of the network, behind io.LimitReader",
-	"agent/internal/probe/probe.go":         "an answer of the network, behind io.LimitReader",
-	"agent/internal/checkout/disk.go":       "an open regular file, no longer than what it is compared with",
-	"agent/internal/checkout/holders.go":    "/proc, which the kernel writes and bounds",
-	"agent/internal/compose/processes.go":   "/proc, which the kernel writes and bounds",
-	"agent/internal/orphans/orphans.go":     "/proc, which the kernel writes and bounds",
-	"agent/internal/host/read.go":           "/proc, which the kernel writes and bounds",
+	"shared/boundedfile/boundedfile.go":   "it is the one that bounds",
+	"shared/ci/transport.go":              "an answer of the network, behind io.LimitReader",
+	"shared/ci/conditional.go":            "an answer that transport.go has bounded",
+	"shared/discordtest/discordtest.go":   "a server of tests, behind io.LimitReader",
+	"shared/git/gittest/gittest.go":       "repositories that tests make",
+	"shared/notify/client.go":             "an answer of the network, behind io.LimitReader",
+	"agent/internal/probe/probe.go":       "an answer of the network, behind io.LimitReader",
+	"agent/internal/checkout/disk.go":     "an open regular file, no longer than what it is compared with",
+	"agent/internal/checkout/holders.go":  "/proc, which the kernel writes and bounds",
+	"agent/internal/compose/processes.go": "/proc, which the kernel writes and bounds",
+	"agent/internal/orphans/orphans.go":   "/proc, which the kernel writes and bounds",
+	"agent/internal/host/read.go":         "/proc, which the kernel writes and bounds",
 }
 
 // TestReadsAreBounded: limits hold before and while a file is read, in one function that both programs use.

@@ -84,9 +84,20 @@ func Run(ctx context.Context, root *cobra.Command, args []string, streams Stream
 		// Cobra found the fault before anything of ours ran: a flag, an argument, a command.
 		err = fault.New(fault.Invalid, "USAGE", "%s", firstLine(err.Error())).WithHint("see %s --help", cmd.CommandPath())
 	}
-	report(cmd, err, streams)
+	var silent *quiet
+	if !errors.As(err, &silent) {
+		report(cmd, err, streams)
+	}
 	return fault.ExitCode(err)
 }
+
+// quiet is an error whose exit code says it all.
+type quiet struct{ error }
+
+func (q *quiet) Unwrap() error { return q.error }
+
+// Quiet makes an error one of which no message is written: whoever caused it knows.
+func Quiet(err error) error { return &quiet{err} }
 
 // refuseStrays makes a word that is none of a group's commands an error, at every level:
 // cobra does so for the program itself and shows the help of any other group.

@@ -5,6 +5,7 @@
 package composefile
 
 import (
+	"path"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -28,6 +29,16 @@ type Service struct {
 	Line      int      // from 1
 	Container string   // container_name
 	Shares    []string // services whose namespaces it lives in: network_mode, pid or ipc "service:NAME"
+	Within    []string // containers whose namespaces it lives in: likewise "container:NAME"
+	Mounts    []Mount  // of those that no variable decides
+	Replicas  int      // scale, or deploy.replicas; 0 where the file does not say, or a variable does
+}
+
+// Mount is what a service shows somewhere.
+type Mount struct {
+	At   string // path in the container
+	Type string // "volume", "bind", "tmpfs", ...
+	From string // the volume's key, or a path; "" for a volume without a name
 }
 
 // Definition is a network or a volume of a file.
@@ -44,6 +55,50 @@ type body struct {
 	NetworkMode string `yaml:"network_mode"`
 	PID         string `yaml:"pid"`
 	IPC         string `yaml:"ipc"`
+
+	Volumes yaml.Node `yaml:"volumes"`
+	Scale   yaml.Node `yaml:"scale"`
+	Deploy  yaml.Node `yaml:"deploy"`
+}
+
+func (b body) replicas() (n int) {
+	var deploy struct {
+		Replicas yaml.Node `yaml:"replicas"`
+	}
+	if b.Scale.Decode(&n) == nil && n > 0 {
+		return n
+	}
+	if resolve(&b.Deploy).Decode(&deploy) != nil || deploy.Replicas.Decode(&n) != nil {
+		return 0
+	}
+	return n
+}
+
+// mounts reads both forms, "SOURCE:TARGET:MODE" and the mapping.
+func (b body) mounts() []Mount {
+	var list []Mount
+	for _, item := range resolve(&b.Volumes).Content {
+		var says struct{ Type, Source, Target string }
+		switch item = resolve(item); {
+		case strings.Contains(item.Value, "$"):
+			continue
+		case item.Kind == yaml.ScalarNode:
+			parts := strings.SplitN(item.Value, ":", 3)
+			says.Type, says.Target = "volume", parts[0]
+			if len(parts) > 1 {
+				says.Source, says.Target = parts[0], parts[1]
+			}
+			if strings.HasPrefix(says.Source, "/") || strings.HasPrefix(says.Source, ".") || strings.HasPrefix(says.Source, "~") {
+				says.Type = "bind"
+			}
+		case item.Decode(&says) != nil || strings.Contains(says.Type+says.Source+says.Target, "$"):
+			continue
+		}
+		if path.IsAbs(says.Target) {
+			list = append(list, Mount{path.Clean(says.Target), says.Type, says.Source})
+		}
+	}
+	return list
 }
 
 // Parse reads a file; name is what it is called in problems. The error, of kind Invalid and reason CONFIG_INVALID,
@@ -99,10 +154,13 @@ func services(node *yaml.Node, includes bool) ([]Service, bool) {
 		s := Service{Name: key.Value, Line: key.Line}
 		var b body
 		if err := node.Content[i+1].Decode(&b); err == nil { // what is none is Compose's to find fault with
-			s.Container = b.Container
+			s.Container, s.Mounts, s.Replicas = b.Container, b.mounts(), b.replicas()
 			for _, mode := range []string{b.NetworkMode, b.PID, b.IPC} {
 				if owner, ok := strings.CutPrefix(mode, "service:"); ok {
 					s.Shares = append(s.Shares, owner)
+				}
+				if owner, ok := strings.CutPrefix(mode, "container:"); ok {
+					s.Within = append(s.Within, owner)
 				}
 			}
 		}

@@ -17,6 +17,7 @@ func TestParse(t *testing.T) {
 		{"services", "name: x\nservices:\n  web: {image: a}\n  db:\n    image: b\nvolumes: {}\n", File{Name: "x", Services: []Service{{Name: "web", Line: 3}, {Name: "db", Line: 4}}}, ""},
 		{"alias", "x-s: &s\n  web: {}\nservices: *s\n", File{Services: []Service{{Name: "web", Line: 2}}}, ""},
 		{"include", "include: [other.yml, {path: [a.yml, b.yml]}, {path: c.yml}, {env_file: x}]\nservices: {}\n", File{Includes: true, Included: []string{"other.yml", "a.yml", "b.yml", "c.yml"}}, ""},
+		{"namespaces of containers", "services:\n  a: {network_mode: 'container:x', pid: 'container:x', ipc: 'container:y'}\n", File{Services: []Service{{Name: "a", Line: 2, Within: []string{"x", "x", "y"}}}}, ""},
 		{"a container's name and namespaces", "services:\n  a: {container_name: x, network_mode: 'service:b', pid: host, ipc: 'service:c'}\n", File{Services: []Service{{Name: "a", Line: 2, Container: "x", Shares: []string{"b", "c"}}}}, ""},
 		{
 			"definitions", "x: &x {driver: bridge, internal: true}\nnetworks:\n  a:\n  b: {internal: true, driver: bridge}\n  c: *x\nvolumes: {v: {external: true}, w: {external: false}}\n",
@@ -24,6 +25,15 @@ func TestParse(t *testing.T) {
 				Networks: []Definition{{Key: "a"}, {Key: "b", Text: "driver: bridge\ninternal: true\n"}, {Key: "c", Text: "driver: bridge\ninternal: true\n"}},
 				Volumes:  []Definition{{Key: "v", External: true, Text: "external: true\n"}, {Key: "w", Text: "external: false\n"}},
 			},
+			"",
+		},
+		{
+			"mounts and replicas", "x: &x [/data]\nservices:\n  a: {scale: 2, volumes: *x}\n  b: {deploy: {replicas: 3}, volumes: ['rows:/rows/:ro', './c:/c', {type: tmpfs, target: /t}, '$V:/v', {type: volume, source: 1}, [x]]}\n  c: {scale: $N, volumes: x}\n",
+			File{Services: []Service{
+				{Name: "a", Line: 3, Mounts: []Mount{{"/data", "volume", ""}}, Replicas: 2},
+				{Name: "b", Line: 4, Mounts: []Mount{{"/rows", "volume", "rows"}, {"/c", "bind", "./c"}, {"/t", "tmpfs", ""}}, Replicas: 3},
+				{Name: "c", Line: 5},
+			}},
 			"",
 		},
 		{"merged", "x: &x\n  a: {}\nservices:\n  <<: *x\n  b: {}\n", File{Services: []Service{{Name: "b", Line: 5}}, Includes: true}, ""},

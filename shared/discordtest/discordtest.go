@@ -84,9 +84,13 @@ func Start(now func() time.Time) (*Server, error) {
 // Close ends what Start began.
 func (s *Server) Close() error { return s.http.Close() }
 
-// WebhookURL is the address as Discord's client copies it: without a version.
+// WebhookURL is the address as Discord's client copies it: without a version. Of a server that does not listen it leads nowhere.
 func (s *Server) WebhookURL() string {
-	return "http://" + s.listener.Addr().String() + "/api/webhooks/" + s.id + "/" + s.token
+	at := "127.0.0.1:1"
+	if s.listener != nil {
+		at = s.listener.Addr().String()
+	}
+	return "http://" + at + "/api/webhooks/" + s.id + "/" + s.token
 }
 
 // Token is the secret part of the address.
@@ -129,6 +133,13 @@ func (s *Server) DeleteWebhook() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.gone = true
+}
+
+// RestoreWebhook makes the webhook anew, with the same address.
+func (s *Server) RestoreWebhook() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gone = false
 }
 
 // ServeHTTP answers one request.
@@ -182,8 +193,18 @@ func (s *Server) answer(r *http.Request, raw []byte) Answer {
 	return a
 }
 
-// change posts or edits.
+// Where messages appear: the guild and the channel of the webhook.
+const (
+	Guild   = "1000000000000000002"
+	Channel = "1000000000000000001"
+)
+
+// change posts or edits, or tells of the webhook itself.
 func (s *Server) change(r *http.Request, raw []byte, version, messageID string) Answer {
+	if r.Method == http.MethodGet && messageID == "" {
+		return Answer{Status: http.StatusOK, Body: fmt.Sprintf(`{"id":%q,"type":1,"name":"landfall","guild_id":%q,"channel_id":%q,"token":%q,"application_id":null}`,
+			s.id, Guild, Channel, s.token)}
+	}
 	body, found, refusal := check(raw)
 	switch {
 	case refusal != nil:
@@ -216,7 +237,7 @@ func (s *Server) change(r *http.Request, raw []byte, version, messageID string) 
 // show is the message object, as far as anybody reads it.
 func (s *Server) show(m Message) Answer {
 	raw, err := json.Marshal(map[string]any{
-		"id": m.ID, "type": 0, "webhook_id": s.id, "channel_id": "1000000000000000001", "content": m.Body.Content,
+		"id": m.ID, "type": 0, "webhook_id": s.id, "channel_id": Channel, "content": m.Body.Content,
 		"embeds": m.Body.Embeds, "mentions": []string{}, "mention_roles": []string{}, "mention_everyone": false,
 		"timestamp": s.now().UTC().Format(time.RFC3339), "tts": false, "pinned": false,
 	})

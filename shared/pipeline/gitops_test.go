@@ -10,7 +10,7 @@ func TestGitOpsProblems(t *testing.T) {
 	const head = "version: 1\nproject: p\nstacks: {core: {}}\n"
 	for name, c := range map[string]struct{ text, want string }{
 		"another answer":        {"gitops:\n  drift: {files: repare}\n", `landfall.yaml:5:18: gitops.drift.files: unknown answer "repare": did you mean "repair"?`},
-		"another key":           {"gitops:\n  drift: {unhealty: repair}\n", `did you mean "unhealthy"?`},
+		"another key":           {"gitops:\n  drift: {unhealth: repair}\n", `did you mean "unhealthy"?`},
 		"an unknown stack":      {"gitops:\n  leave_out: [cor/web]\n", `landfall.yaml:5:15: gitops.leave_out[0]: unknown stack "cor": did you mean "core"?`},
 		"no service":            {"gitops:\n  leave_out: [core]\n", `"core" is no STACK/SERVICE`},
 		"twice":                 {"gitops:\n  leave_out: [core/a, core/a]\n", `"core/a" is named twice`},

@@ -11,7 +11,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ataraxis.dev/landfall/agent/internal/checkout"
+	"ataraxis.dev/landfall/agent/internal/cistatus"
 	"ataraxis.dev/landfall/agent/internal/compose"
+	"ataraxis.dev/landfall/agent/internal/converge"
 	"ataraxis.dev/landfall/agent/internal/flow"
 	"ataraxis.dev/landfall/agent/internal/host"
 	"ataraxis.dev/landfall/agent/internal/hostconfig"
@@ -23,22 +25,27 @@ import (
 	"ataraxis.dev/landfall/agent/internal/redact"
 	"ataraxis.dev/landfall/agent/internal/script"
 	"ataraxis.dev/landfall/agent/internal/server"
+	"ataraxis.dev/landfall/agent/internal/telling"
+	"ataraxis.dev/landfall/agent/internal/tick"
 	"ataraxis.dev/landfall/shared/audit"
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/git"
 	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/pipeline"
 	"ataraxis.dev/landfall/shared/process"
 )
 
 // configDeadline bounds `docker compose config`, which reads files and nothing else.
 const configDeadline = time.Minute
 
-// agent is one assembled agent: adapters, engine, server.
+// agent is one assembled agent: adapters, engine, teller, server.
 type agent struct {
 	tree    *checkout.Checkout
 	journal *journal.Journal
 	compose *compose.Compose
 	engine  *flow.Flows
+	ticker  *tick.Ticker
+	teller  *telling.Teller
 	server  *server.Server
 }
 
@@ -86,6 +93,10 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	if s := c.RequireSigned; s != nil {
 		signatures = tree.Signatures(s.AllowedSigners, s.Every)
 	}
+	plan := func(id string) (*pipeline.Plan, error) { return a.engine.Plan(id) }
+	if a.teller, err = openTeller(c, tree, a.journal, secrets, plan, log); err != nil {
+		return nil, err
+	}
 	a.engine = flow.New(ports.Ports{
 		Commits: tree, Trees: tree, Checkout: tree,
 		Runtime: a.compose, Restorer: a.compose, Inspector: a.compose, Configs: a.compose,
@@ -95,19 +106,51 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 		}, log),
 		Prober: prober, Gauge: gauge,
 		Journal: a.journal, Records: a.journal, Stamp: a.journal, Sentinels: a.journal, Redactor: secrets, Teacher: a.compose, Signatures: signatures,
+		Listener: a.teller,
 	}, flow.Policy{
 		RequireAncestry: c.RequireAncestry, VerifyWithin: c.VerifyWithin, PauseTTL: c.PauseTTL, Parallelism: c.Limits.BuildParallelism,
 		KeepVersions: c.Limits.KeepVersions, Config: c.Config, Services: policy(c),
 	}, log)
+	a.ticker = tick.New(tick.Settings{
+		Engine: a.engine, Sentinels: a.journal, Stamp: a.journal, Commits: tree, Trees: tree, Branch: c.Branch, Every: c.Converge.Every,
+		CI: ciStatus(c, tree, secrets), Seen: func(t tick.Tick) { a.teller.Observe(seenBy(t)) },
+	}, log)
 	a.server = server.New(server.Config{
-		Engine: a.engine, Inspector: a.compose.Diagnostics(), Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
+		Converger: a.ticker,
+		Engine:    a.engine, Inspector: a.compose.Diagnostics(), Logs: a.compose, Teacher: a.compose, Prober: prober, Stamp: a.journal, Sentinels: a.journal, Tree: tree,
 		Versions: a.compose.Version, Expires: func() time.Time { return source.Identity().Principal.NotAfter },
 		Left:     gauge.Left,
-		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text,
+		Checkout: c.Checkout, Branch: c.Branch, PauseTTL: c.PauseTTL, Creds: source.ServerCredentials(), Redact: secrets.Text, Lines: secrets.Lines,
 		Trail: a.journal, Sign: func(c audit.Checkpoint) (audit.Checkpoint, error) { return sign(source.Identity(), c) },
-		Authority: source, Locals: locals(tree.Owner()),
+		Authority: source, Locals: locals(tree.Owner()), Notifications: a.teller,
 	}, log)
 	return a, nil
+}
+
+// ciStatus tells whether commits passed; nil where agent.yaml names no repository on GitHub.
+func ciStatus(c hostconfig.Config, tree *checkout.Checkout, secrets *redact.Redactor) tick.CI {
+	if c.GitHub == nil {
+		return nil
+	}
+	return cistatus.New(cistatus.Settings{
+		Repository: c.GitHub.Repository, BaseURL: c.GitHub.APIURL, Branch: c.Branch, Remote: c.Remote, Repo: tree.Repo(),
+		Token: func() (string, error) {
+			token, err := c.GitHub.TokenFile.Read()
+			if err != nil {
+				return "", err
+			}
+			return token, secrets.Learn("the GitHub token", []string{token})
+		},
+	})
+}
+
+// seenBy is what people may have to be told of a tick: the CI's verdict on the head of the branch.
+func seenBy(t tick.Tick) telling.Facts {
+	verdicts := map[converge.CIVerdict]telling.Verdict{converge.CIGreen: telling.Green, converge.CIRed: telling.Red}
+	if t.Head == "" {
+		return telling.Facts{}
+	}
+	return telling.Facts{CI: &telling.CI{Head: t.Head, Verdict: verdicts[t.CI.Verdict], Why: t.CI.Reason}}
 }
 
 // sign signs what stands for entries of the audit trail that are cut off.
@@ -140,7 +183,12 @@ func never(c hostconfig.Config) []string {
 	if c.RequireSigned != nil {
 		own = append(own, c.RequireSigned.AllowedSigners)
 	}
-	return withLeads(own)
+	if c.GitHub != nil {
+		if path, err := c.GitHub.TokenFile.Path(); err == nil {
+			own = append(own, path)
+		}
+	}
+	return withLeads(append(own, notifySecrets(c)...))
 }
 
 // withLeads are paths as they are written and as their links lead.
@@ -158,6 +206,9 @@ func withLeads(paths []string) []string {
 func (a *agent) close() error {
 	if a.engine != nil {
 		a.engine.Close()
+	}
+	if a.teller != nil {
+		a.teller.Close() // it writes to the journal's folder
 	}
 	var errs []error
 	if a.compose != nil {

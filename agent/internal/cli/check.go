@@ -84,6 +84,9 @@ func runCheck(ctx context.Context, o checkOptions, streams command.Streams, secr
 		findings = append(findings, f)
 	}
 	add("agent.yaml", o.config, nil)
+	if told := tells(c.Notify); told != "" {
+		add("notify", told, nil) // its files were read with agent.yaml
+	}
 	checkIdentity(c, add)
 	checkSocket(c, add)
 	add("state_dir", c.StateDir+" is ours alone to write", journal.Check(c.StateDir))

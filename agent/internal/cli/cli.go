@@ -37,6 +37,6 @@ func newRoot(streams command.Streams, secrets *redact.Redactor) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Version}}\n")
-	root.AddCommand(newServeCommand(streams, secrets), newCheckCommand(streams, secrets), newSentinelsCommand(streams), newVersionCommand(streams))
+	root.AddCommand(newServeCommand(streams, secrets), newCheckCommand(streams, secrets), newConvergeCommand(streams), newSentinelsCommand(streams), newVersionCommand(streams))
 	return root
 }

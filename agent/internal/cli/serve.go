@@ -104,6 +104,7 @@ func serve(ctx context.Context, a *agent, c hostconfig.Config, log hclog.Logger)
 	if err := a.engine.Start(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	a.teller.Start()
 	log.Info("serving", "address", listener.Addr().String(), "version", version.Get().Version, "checkout", c.Checkout, "state_dir", c.StateDir)
 	if c.Metrics != "" {
 		log.Warn("metrics are configured, but this version serves none", "address", c.Metrics)

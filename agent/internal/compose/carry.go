@@ -79,10 +79,16 @@ func (c *Compose) replace(ctx context.Context, plan *pipeline.Plan, batch pictur
 	if err := c.repair(ctx, m.Project, out); err != nil {
 		return err
 	}
-	args := append(slices.Clone(upArgs), "--no-deps", "--force-recreate")
-	if batch.Verb == picture.Create {
-		args = append(slices.DeleteFunc(args, func(a string) bool { return a == "--detach" }), "--no-start")
+	for _, d := range batch.Deeds {
+		if err := c.putCarriers(ctx, d, m.Services[d.Service], out); err != nil {
+			return err
+		}
 	}
+	args := slices.Clone(upArgs)
+	if batch.Verb == picture.Create {
+		args = slices.Clone(createArgs)
+	}
+	args = append(args, "--no-deps", "--force-recreate")
 	for _, d := range batch.Deeds {
 		if d.Scale != m.Services[d.Service].Replicas {
 			args = append(args, fmt.Sprintf("--scale=%s=%d", d.Service, d.Scale))
@@ -92,6 +98,9 @@ func (c *Compose) replace(ctx context.Context, plan *pipeline.Plan, batch pictur
 	_, err = c.run(ctx, command{stack: stack, env: plan.Environment, args: args, out: out, deadline: c.deadlines.Up, silence: c.deadlines.NoProgress})
 	return because(err, "ROLLBACK_UP_FAILED", "bring back %s of stack %s", strings.Join(batch.Services(), ", "), stack.Name)
 }
+
+// createArgs begin an up that starts nothing.
+var createArgs = append(slices.DeleteFunc(slices.Clone(upArgs), func(a string) bool { return a == "--detach" }), "--no-start")
 
 // upArgs begin every up. Nothing is built or pulled while containers are changed; see Complete.
 var upArgs = []string{"up", "--detach", "--no-build", "--pull=never"}

@@ -70,6 +70,7 @@ type Compose struct {
 	mu          sync.Mutex
 	secretFiles map[string]knownFile
 	hidden      map[string]bool // values that are secrets by their name
+	logs        int             // that are being read; see mostLogs
 	models      map[string]cachedModel
 	last        map[string]*latest.Value[picture.Model] // by stack, as last rendered; see Diagnostics
 	projects    map[string]*sync.Mutex                  // stacks may share a compose project: one change of a project at a time

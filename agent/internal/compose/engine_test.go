@@ -39,6 +39,7 @@ type bench struct {
 	*Compose
 	t       *testing.T
 	project string
+	others  []string // further projects
 	plan    *pipeline.Plan
 	said    *said
 }
@@ -80,7 +81,13 @@ func newBench(t *testing.T, files map[string]string) *bench {
 
 // remove removes the project's containers, networks, volumes and images.
 func (b *bench) remove() {
-	label := "label=com.docker.compose.project=" + b.project
+	for _, project := range append(slices.Clone(b.others), b.project) { // who lives with others first
+		b.removeProject(project)
+	}
+}
+
+func (b *bench) removeProject(project string) {
+	label := "label=com.docker.compose.project=" + project
 	for _, kind := range [][]string{{"container", "ls", "-aq"}, {"network", "ls", "-q"}, {"volume", "ls", "-q"}, {"image", "ls", "-q"}} {
 		list := exec.Command("docker", append(kind, "--filter", label)...)
 		out, err := list.Output()

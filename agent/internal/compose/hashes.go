@@ -34,15 +34,15 @@ func (c *Compose) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipelin
 	}
 	hashes := map[picture.Key]string{}
 	for line := range strings.Lines(string(printed)) {
-		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok && comparable(r.Services[name]) {
+		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok && hashable(r.Services[name]) {
 			hashes[picture.Key{Project: r.Name, Service: name}] = hash
 		}
 	}
 	return hashes, nil
 }
 
-// comparable reports whether the hash of a service can be told: of volumes_from it holds containers, and not always the same.
-func comparable(s renderedService) bool { return len(s.VolumesFrom) == 0 }
+// hashable reports whether the hash of a service can be told: of volumes_from it holds containers, and not always the same.
+func hashable(s renderedService) bool { return len(s.VolumesFrom) == 0 }
 
 // resolved is a rendered project with the containers in place of services whose namespaces are shared, as they are now.
 func resolved(raw []byte, into *rendered, now picture.Picture) ([]byte, error) {

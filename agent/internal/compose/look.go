@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/image"
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
 
@@ -57,7 +59,7 @@ func (c *Compose) Look(ctx context.Context, projects, refs []string, whole bool)
 	if p.Containers, err = c.inspectAll(look, ours); err != nil {
 		return p, err
 	}
-	if p.Elsewhere, err = c.elsewhere(look, others, p.Containers); err != nil {
+	if p.Elsewhere, err = c.elsewhere(look, others, p.Containers, whole); err != nil {
 		return p, err
 	}
 	resolveShares(&p)
@@ -76,6 +78,21 @@ func (c *Compose) Look(ctx context.Context, projects, refs []string, whole bool)
 
 // inspectAll reads the details of containers; one that is gone meanwhile is left out.
 func (c *Compose) inspectAll(ctx context.Context, list []container.Summary) ([]picture.Container, error) {
+	details, errs := c.inspectEach(ctx, list)
+	var found []picture.Container
+	for i, d := range details {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		if d != nil {
+			found = append(found, *d)
+		}
+	}
+	return found, nil
+}
+
+// inspectEach reads the details of containers, nil for one that is gone meanwhile.
+func (c *Compose) inspectEach(ctx context.Context, list []container.Summary) ([]*picture.Container, []error) {
 	details, errs := make([]*picture.Container, len(list)), make([]error, len(list))
 	free := make(chan struct{}, inspectors)
 	var group sync.WaitGroup
@@ -95,16 +112,7 @@ func (c *Compose) inspectAll(ctx context.Context, list []container.Summary) ([]p
 		})
 	}
 	group.Wait()
-	var found []picture.Container
-	for i, d := range details {
-		if errs[i] != nil {
-			return nil, errs[i]
-		}
-		if d != nil {
-			found = append(found, *d)
-		}
-	}
-	return found, nil
+	return details, errs
 }
 
 // containerOf reads the engine's answer.
@@ -113,6 +121,8 @@ func containerOf(a container.InspectResponse) picture.Container {
 	if a.Config != nil {
 		c.Project, c.Service, c.Config = a.Config.Labels[labelProject], a.Config.Labels[labelService], a.Config.Labels[labelConfig]
 		c.ImageRef, c.WorkingDir = a.Config.Image, a.Config.Labels[labelDir]
+		c.Number, _ = strconv.Atoi(a.Config.Labels[labelNumber])
+		c.Carrier = a.Config.Labels[labelCarrier] != ""
 		if t := a.Config.StopTimeout; t != nil {
 			c.Grace = time.Duration(*t) * time.Second
 		}
@@ -132,8 +142,21 @@ func containerOf(a container.InspectResponse) picture.Container {
 			c.Networks = append(c.Networks, attachment(name, a.NetworkSettings.Networks[name], numbered(a)))
 		}
 	}
+	c.Volumes = volumesOf(a.Mounts)
 	stateOf(&c, a.State)
 	return c
+}
+
+// volumesOf leaves out what is no volume.
+func volumesOf(mounts []container.MountPoint) []picture.Mount {
+	var found []picture.Mount
+	for _, m := range mounts {
+		if m.Type == mount.TypeVolume {
+			found = append(found, picture.Mount{At: m.Destination, Volume: m.Name, ReadOnly: !m.RW})
+		}
+	}
+	slices.SortFunc(found, func(a, b picture.Mount) int { return cmp.Compare(a.At, b.At) })
+	return found
 }
 
 // attachment leaves out the aliases that are made of the container's own ID, and of its number among the service's: of two that are
@@ -181,10 +204,10 @@ func stateOf(c *picture.Container, s *container.State) {
 	}
 }
 
-// elsewhere tells what is known of other containers; those whose namespaces ours live in are looked at closer.
-func (c *Compose) elsewhere(ctx context.Context, list []container.Summary, ours []picture.Container) ([]picture.Container, error) {
-	var found []picture.Container
-	var owners []container.Summary
+// elsewhere tells what is known of other containers; those whose namespaces ours live in are looked at closer, and all of them for whole: lists do
+// not tell in whose namespaces they live. One that nobody can look at, because the engine is stuck with it, keeps nobody from deploying or going back.
+func (c *Compose) elsewhere(ctx context.Context, list []container.Summary, ours []picture.Container, whole bool) ([]picture.Container, error) {
+	var owners, others []container.Summary
 	for _, s := range list {
 		owner := slices.ContainsFunc(ours, func(o picture.Container) bool {
 			return slices.ContainsFunc(o.Shares, func(share picture.Share) bool {
@@ -193,29 +216,61 @@ func (c *Compose) elsewhere(ctx context.Context, list []container.Summary, ours 
 		})
 		if owner {
 			owners = append(owners, s)
-			continue
+		} else {
+			others = append(others, s)
 		}
-		other := picture.Container{
-			Project: s.Labels[labelProject], Service: s.Labels[labelService], ID: s.ID, Name: nameOf(s), State: s.State, WorkingDir: s.Labels[labelDir],
-		}
-		if s.NetworkSettings != nil {
-			for _, name := range slices.Sorted(maps.Keys(s.NetworkSettings.Networks)) {
-				other.Networks = append(other.Networks, picture.Attachment{Network: name})
-			}
-		}
-		found = append(found, other)
 	}
-	closer, err := c.inspectAll(ctx, owners)
-	return append(found, closer...), err
+	found, err := c.inspectAll(ctx, owners)
+	if err != nil {
+		return nil, err
+	}
+	details, errs := make([]*picture.Container, len(others)), make([]error, len(others))
+	if whole {
+		limited, cancel := context.WithTimeout(ctx, c.lookTimeout/4)
+		defer cancel()
+		details, errs = c.inspectEach(limited, others)
+	}
+	for i, s := range others {
+		switch {
+		case details[i] != nil:
+			found = append(found, *details[i])
+		case whole && errs[i] == nil: // it is gone
+		default:
+			listed := listedOf(s)
+			listed.Unseen = whole
+			found = append(found, listed)
+		}
+	}
+	return found, ctx.Err()
+}
+
+// listedOf is what a list tells of a container.
+func listedOf(s container.Summary) picture.Container {
+	c := picture.Container{
+		Project: s.Labels[labelProject], Service: s.Labels[labelService], ID: s.ID, Name: nameOf(s), State: s.State, WorkingDir: s.Labels[labelDir],
+	}
+	if owner, shared := strings.CutPrefix(s.HostConfig.NetworkMode, "container:"); shared {
+		c.Shares = append(c.Shares, picture.Share{Namespace: "network", Container: owner})
+	}
+	if s.NetworkSettings != nil {
+		for _, name := range slices.Sorted(maps.Keys(s.NetworkSettings.Networks)) {
+			c.Networks = append(c.Networks, picture.Attachment{Network: name})
+		}
+	}
+	return c
 }
 
 // resolveShares gives the owners of shared namespaces their IDs: Docker keeps them as they were given, which may be a name.
 func resolveShares(p *picture.Picture) {
-	for i := range p.Containers {
-		for j, s := range p.Containers[i].Shares {
-			for _, owner := range slices.Concat(p.Containers, p.Elsewhere) {
-				if owner.Name == s.Container {
-					p.Containers[i].Shares[j].Container = owner.ID
+	ids := map[string]string{}
+	for _, c := range slices.Concat(p.Containers, p.Elsewhere) {
+		ids[c.Name] = c.ID
+	}
+	for _, list := range [][]picture.Container{p.Containers, p.Elsewhere} {
+		for i := range list {
+			for j, s := range list[i].Shares {
+				if id, named := ids[s.Container]; named {
+					list[i].Shares[j].Container = id
 				}
 			}
 		}

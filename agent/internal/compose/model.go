@@ -224,6 +224,9 @@ func (r rendered) spec(name string, s renderedService, t tree) picture.Spec {
 		if owner, shared := strings.CutPrefix(mode, "service:"); shared && !slices.Contains(spec.Shares, owner) {
 			spec.Shares = append(spec.Shares, owner)
 		}
+		if owner, shared := strings.CutPrefix(mode, "container:"); shared && !slices.Contains(spec.Within, owner) {
+			spec.Within = append(spec.Within, owner)
+		}
 	}
 	for key := range s.Networks {
 		spec.Networks = append(spec.Networks, r.Networks[key].Name)

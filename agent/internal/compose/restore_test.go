@@ -47,7 +47,7 @@ func (b *bench) moved(files map[string]string) {
 // look is everything that the project has now.
 func (b *bench) look(refs ...string) picture.Picture {
 	b.t.Helper()
-	p, err := b.Look(b.t.Context(), []string{b.project}, refs, true)
+	p, err := b.Look(b.t.Context(), append([]string{b.project}, b.others...), refs, true)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -10,10 +11,21 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+
+	"ataraxis.dev/landfall/agent/internal/picture"
 )
 
 // commit is a commit's name inside a value: each deploy puts its own into what it makes.
 var commit = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
+
+// containerID is the container of a service that another takes its volumes from, as Compose writes it.
+var containerID = regexp.MustCompile(`^[0-9a-f]{64}\b`)
+
+// handedOn reports whether a volume has no name, or the one that Compose gave it when it handed it on from the container before.
+func handedOn(m mount.Mount) bool {
+	return m.Type == mount.TypeVolume && (m.Source == "" || picture.Mount{Volume: m.Source}.Unnamed())
+}
 
 // settingsOf is a hash of what a container was made with besides its image: command, environment, labels, mounts, limits. Compose's own hash
 // differs with the commit that landfall.yaml puts into an environment; this one does not. Neither names that the engine gives nor IDs are in it.
@@ -32,8 +44,14 @@ func settingsOf(a container.InspectResponse) string {
 	}
 	config.Labels = labels
 	host.ContainerIDFile = ""
+	host.Mounts = slices.DeleteFunc(slices.Clone(host.Mounts), handedOn) // which they are is compared by itself
+	slices.SortFunc(host.Mounts, func(a, b mount.Mount) int { return cmp.Compare(a.Target, b.Target) })
 	host.Binds = slices.Sorted(slices.Values(host.Binds))
 	host.Links = nil
+	host.VolumesFrom = slices.Clone(host.VolumesFrom)
+	for i, from := range host.VolumesFrom {
+		host.VolumesFrom[i] = containerID.ReplaceAllString(from, "container") // what it shows is compared by itself
+	}
 	for _, mode := range []*string{(*string)(&host.NetworkMode), (*string)(&host.PidMode), (*string)(&host.IpcMode)} {
 		if strings.HasPrefix(*mode, "container:") {
 			*mode = "container" // whose is compared by itself

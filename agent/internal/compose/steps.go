@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/docker/docker/api/types/container"
-
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
@@ -65,6 +63,7 @@ func (w *work) changing(ctx context.Context, c change) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer w.together(m.Project)()
 	if err := w.keepNames(ctx, m.Project, w.out); err != nil {
 		return "", err
 	}
@@ -114,55 +113,6 @@ func (w *work) ours(ctx context.Context, services []string, m picture.Model) []s
 		})
 	}
 	return services
-}
-
-// mendSharers replaces and restarts what lives in a namespace that went with the step's changes.
-func (w *work) mendSharers(ctx context.Context, m picture.Model) (string, error) {
-	var parts []string
-	for range len(m.Services) { // who lives in a namespace of one that lives in another's
-		now, err := w.Look(ctx, []string{m.Project}, nil, false)
-		if err != nil {
-			return "", err
-		}
-		stale := m.StaleSharers(now)
-		switch {
-		case len(stale.Recreate) > 0:
-			w.out(operation.Stdout, "the container whose namespace they share was replaced, so these are recreated: "+strings.Join(stale.Recreate, " "), false)
-			if _, err := w.change(ctx, stale.Recreate, append(slices.Clone(upArgs), "--no-deps", "--force-recreate"), "RECREATE_FAILED"); err != nil {
-				return "", err
-			}
-			parts = append(parts, "with it: "+strings.Join(stale.Recreate, " "))
-		case len(stale.Restart) > 0:
-			w.out(operation.Stdout, "the container whose namespace they share was started again, so these are restarted: "+strings.Join(stale.Restart, " "), false)
-			if err := w.restartNow(ctx, m, now, stale.Restart); err != nil {
-				return "", err
-			}
-			parts = append(parts, "restarted with it: "+strings.Join(stale.Restart, " "))
-		default:
-			return strings.Join(parts, "; "), nil
-		}
-	}
-	return strings.Join(parts, "; "), nil
-}
-
-func (w *work) restartNow(ctx context.Context, m picture.Model, now picture.Picture, names []string) error {
-	limited, cancel := context.WithTimeout(ctx, w.deadlines.Up)
-	defer cancel()
-	for _, name := range names {
-		for _, c := range now.Of(m.Key(name)) {
-			err := w.docker.ContainerRestart(limited, c.ID, container.StopOptions{})
-			switch {
-			case err == nil:
-			case limited.Err() != nil && ctx.Err() == nil:
-				return fault.Wrap(err, fault.Deadline, "ENGINE_DEADLINE", "restart of %s did not end within %s", name, w.deadlines.Up)
-			case isDown(err):
-				return engineFault(err)
-			default:
-				return fault.Wrap(err, fault.Failed, "RESTART_FAILED", "restart %s", name)
-			}
-		}
-	}
-	return nil
 }
 
 // services expands patterns to the names that the checkout's compose files have now. No

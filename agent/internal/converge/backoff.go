@@ -64,7 +64,7 @@ func inVain(past []Attempt, signature string, due []picture.Drift) (Attempt, boo
 func repairSignature(stamp string, due []picture.Drift) string {
 	var parts []string
 	for _, d := range due {
-		parts = append(parts, strings.Join([]string{d.Key.String(), string(d.Kind), string(d.Verb), d.Print}, "\x00"))
+		parts = append(parts, strings.Join([]string{d.String(), string(d.Kind), string(d.Verb), d.Print}, "\x00"))
 	}
 	slices.Sort(parts)
 	sum := sha256.Sum256([]byte(stamp + "\x00" + strings.Join(parts, "\x00")))
@@ -94,7 +94,7 @@ func describe(drift []picture.Drift) string {
 		}
 		name := d.Stack + "/" + d.Service
 		if d.Stack == "" {
-			name = d.Key.String()
+			name = d.String()
 		}
 		parts = append(parts, name+" ("+string(d.Kind)+"): "+strings.TrimPrefix(d.Why, d.Service+": "))
 	}

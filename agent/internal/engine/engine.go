@@ -27,6 +27,7 @@ type Engine struct {
 	kinds   map[operation.Kind]Kind
 	redact  ports.Redactor // never nil
 	teacher ports.Teacher  // nil teaches nothing
+	listens ports.Listener // nil: nobody hears of ends
 	log     hclog.Logger
 
 	shutdown context.Context // ends when we must end; not the same as cancelling the work
@@ -52,7 +53,7 @@ func New(p ports.Ports, log hclog.Logger, kinds map[operation.Kind]Kind) *Engine
 		redact = nothingSecret{}
 	}
 	return &Engine{
-		redact: redact, teacher: p.Teacher,
+		redact: redact, teacher: p.Teacher, listens: p.Listener,
 		journal: p.Journal, records: p.Records, orphans: p.Orphans, kinds: kinds, log: log.Named("engine"),
 		shutdown: ctx, stop: stop,
 		busy: func() {}, changed: newBroadcast(),
@@ -162,6 +163,9 @@ func (e *Engine) launch(op operation.Operation, work func(context.Context, *Run)
 		final := r.Snapshot()
 		e.leave(r, broken)
 		e.log.Info("operation left", "operation", op.ID, "state", final.State, "events", final.LastSequence)
+		if e.listens != nil && final.State.Terminal() {
+			e.listens.Ended(final)
+		}
 		e.idle(final)
 	}()
 	return op

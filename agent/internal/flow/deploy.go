@@ -221,6 +221,7 @@ func (d *deployment) judge(ctx context.Context) error {
 			return err
 		}
 	}
+	d.tellStrays(ctx, d.before)
 	if err := d.Step(ctx, operation.StampStep, "write the stamp", func(context.Context, ports.Output) (string, error) {
 		return short(d.plan.Target), d.stamp(d.plan.Target)
 	}); err != nil {

@@ -185,7 +185,7 @@ func (d *deployment) render(ctx context.Context, out ports.Output) (string, erro
 
 // compare holds the target against what runs, and records what a rollback goes back to.
 func (d *deployment) compare(ctx context.Context, out ports.Output) (string, error) {
-	now, findings, err := d.against(ctx, d.models, d.plan.Steps)
+	now, findings, err := d.against(ctx, d.models, d.plan.Steps, nil)
 	if err != nil {
 		return "", err
 	}
@@ -207,8 +207,9 @@ func (d *deployment) compare(ctx context.Context, out ports.Output) (string, err
 	return d.keepImages(ctx, now, d.proven)
 }
 
-// against looks at everything that runs, and at what a commit would do to it. steps are those that the operation would do.
-func (f flow) against(ctx context.Context, target []picture.Model, steps []pipeline.Step) (now picture.Picture, findings picture.Findings, err error) {
+// against looks at everything that runs, and at what a commit would do to it. steps are those that the operation would do; back tells for what there is
+// now which services going back would touch, nil where the steps tell.
+func (f flow) against(ctx context.Context, target []picture.Model, steps []pipeline.Step, back func(picture.Picture) ([]picture.Key, error)) (now picture.Picture, findings picture.Findings, err error) {
 	present, unread := f.present(ctx) // fewer where some do not render, which the target may mend
 	all := slices.Concat(target, present)
 	now, err = f.ports.Restorer.Look(ctx, picture.Projects(all), picture.Refs(all), true)
@@ -216,6 +217,11 @@ func (f flow) against(ctx context.Context, target []picture.Model, steps []pipel
 		return now, findings, err
 	}
 	proof := picture.Proof{Now: now, Present: present, Unread: unread, Target: target, Steps: steps, Dirs: f.ports.Trees.Dirs()}
+	if back != nil {
+		if proof.Back, err = back(now); err != nil {
+			return now, findings, err
+		}
+	}
 	return now, proof.Find(), nil
 }
 

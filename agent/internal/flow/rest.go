@@ -26,12 +26,29 @@ func (f flow) rest(ctx context.Context, id string) error {
 	if cut.Began.IsZero() {
 		return nil
 	}
+	cut.Reaches = append(cut.Reaches, f.sharersOf(plan)...)
 	return f.Step(ctx, id, "wait until the engine is at rest", func(ctx context.Context, out ports.Output) (string, error) {
 		if err := f.awaitEngine(ctx); err != nil {
 			return "", err
 		}
 		return "", f.ports.Restorer.Rest(ctx, cut, out)
 	})
+}
+
+// sharersOf are the services that lived in namespaces of others when steps began: they may be on their way with those.
+func (f flow) sharersOf(plan *pipeline.Plan) (reaches []picture.Reach) {
+	for _, s := range plan.Steps {
+		before, err := f.Before(s.ID, func() (picture.Picture, error) { return picture.Picture{}, nil })
+		if err != nil {
+			continue // it cannot fail: nothing is looked at
+		}
+		for _, c := range before.Containers {
+			if len(c.Shares) > 0 {
+				reaches = append(reaches, picture.Reach{Project: c.Project, Patterns: []string{c.Service}})
+			}
+		}
+	}
+	return reaches
 }
 
 // cutOff is what steps that did not end well may have left on its way; its Began is zero where there is none. A step that

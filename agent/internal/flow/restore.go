@@ -29,6 +29,7 @@ type restoration struct {
 	leftServices []picture.Key    // that the commit names from which it goes back
 	touched      []picture.Reach  // what may have been changed since
 	built        []picture.Reach  // what may have been built since
+	dataStay     bool             // see [picture.Restore]
 
 	plan   *pipeline.Plan  // of the target; nil until checked
 	models []picture.Model // of the target; nil until checked
@@ -192,7 +193,7 @@ func (b *restoration) restore(ctx context.Context) error {
 	}
 	changed := b.changed(ctx)
 	return b.StepFrom(ctx, operation.StepStarted{ID: id, Title: "bring back what ran", Before: began}, func(ctx context.Context, out ports.Output) (string, error) {
-		r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Changed: changed}
+		r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Changed: changed, DataStay: b.dataStay}
 		return b.carry(ctx, r, out)
 	})
 }
@@ -236,6 +237,7 @@ func (b *restoration) carry(ctx context.Context, r picture.Restore, out ports.Ou
 	if err := b.ports.Restorer.Rename(ctx, r.Meanings(now), out); err != nil {
 		return "", err
 	}
+	b.warnOf(r.Strays(now))
 	if wrong := r.Wrong(now); len(wrong) > 0 {
 		return "", fault.New(fault.Degraded, notRestored, "what runs is not what ran: %s", strings.Join(wrong, "; "))
 	}
@@ -335,7 +337,7 @@ func (b *restoration) sentence(ctx context.Context) string {
 	if err != nil {
 		return ""
 	}
-	r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Gone: b.gone}
+	r := picture.Restore{Before: *b.before, Began: *began, Models: b.models, Left: b.leftServices, Touched: b.touched, Built: b.built, Gone: b.gone, DataStay: b.dataStay}
 	sentence := r.Sentence(now)
 	if names := migrationsOf(b.Snapshot()); names != "" {
 		sentence += "; the database is newer: " + names

@@ -178,6 +178,9 @@ func (w *withdrawal) getReady(ctx context.Context, out ports.Output) error {
 			return err
 		}
 		w.before = facts.Before
+		if w.dataStay, err = w.goodSince(w.undo, w.ID()); err != nil {
+			return err
+		}
 		if facts.Plan != nil && facts.Proven != nil {
 			w.touched, w.built = reaches(facts.Plan, facts.Proven), picture.ReachOf(builds(facts.Plan.Steps), facts.Proven.Projects)
 		}
@@ -191,7 +194,14 @@ func (w *withdrawal) compare(ctx context.Context, _ ports.Output) (string, error
 	for _, stack := range w.plan.Stacks {
 		steps = append(steps, pipeline.Step{Up: &pipeline.Up{Stack: stack.Name}})
 	}
-	now, findings, err := w.against(ctx, w.models, steps)
+	var back func(picture.Picture) ([]picture.Key, error)
+	if w.before != nil {
+		back = func(now picture.Picture) ([]picture.Key, error) {
+			r, err := w.wayBack(ctx, now, w.Snapshot().PreDeploy)
+			return picture.KeysOf(r.Deeds(now)), err
+		}
+	}
+	now, findings, err := w.against(ctx, w.models, steps, back)
 	if err != nil {
 		return "", err
 	}
@@ -202,6 +212,10 @@ func (w *withdrawal) compare(ctx context.Context, _ ports.Output) (string, error
 		return "", err
 	}
 	w.here = &now
+	if w.before != nil {
+		r := picture.Restore{Before: *w.before, Began: now, Models: w.models, DataStay: w.dataStay}
+		findings.Warnings = append(findings.Warnings, r.Told(now)...)
+	}
 	w.proven = &operation.Proven{Projects: projectsOf(w.models), Services: picture.Keys(w.headModels(ctx)), Leaving: findings.Leaving}
 	if w.before != nil { // what is down now is what the rollback is for
 		w.proven.Excused = picture.Excused(w.models, *w.before, nil)
@@ -290,6 +304,7 @@ func (w *withdrawal) makeAgain(ctx context.Context) error {
 	if err := w.probeAll(ctx, "rollback", w.plan, w.plan.Verify, judgement{excused: w.excused, soak: touched}); err != nil {
 		return err
 	}
+	w.tellStrays(ctx, w.here)
 	w.summary = w.runs(ctx, w.plan, w.here, w.excused)
 	return nil
 }

@@ -62,8 +62,11 @@ func (f *Flows) planRollback(ctx context.Context, source, target string) (Rollba
 	if facts.Before == nil || facts.Proven == nil {
 		return f.planOfTheDifference(ctx, plan)
 	}
-	b := &restoration{flow: flow{Flows: f}, target: target, left: head, before: facts.Before}
+	b := &restoration{flow: flow{Flows: f}, target: target, left: head, before: facts.Before, touched: reaches(facts.Plan, facts.Proven)}
 	if err := b.ready(ctx, func(operation.Stream, string, bool) {}); err != nil {
+		return plan, err
+	}
+	if b.dataStay, err = f.goodSince(source, ""); err != nil {
 		return plan, err
 	}
 	b.leftServices = picture.Keys(f.headModels(ctx))
@@ -71,14 +74,16 @@ func (f *Flows) planRollback(ctx context.Context, source, target string) (Rollba
 	if err != nil {
 		return plan, err
 	}
-	r := picture.Restore{Before: *b.before, Began: now, Models: b.models, Left: b.leftServices, Touched: reaches(facts.Plan, facts.Proven)}
-	if r.Changed, err = f.differing(ctx, target, head); err != nil {
+	r, err := b.wayBack(ctx, now, head)
+	if err != nil {
 		return plan, err
 	}
-	if r.Gone, err = f.ports.Restorer.Gone(ctx, b.before.Images()); err != nil {
-		return plan, err
+	for _, told := range r.Told(now) {
+		plan.Warnings = append(plan.Warnings, warningText(told))
 	}
 	plan.Deeds = r.Deeds(now)
+	proof := picture.Proof{Now: now, Present: b.headModels(ctx), Target: b.models, Back: picture.KeysOf(plan.Deeds)}
+	plan.Warnings = append(plan.Warnings, cutsOff(proof.Find())...)
 	touched := map[picture.Key]bool{}
 	for _, d := range plan.Deeds {
 		touched[d.Key] = true
@@ -92,6 +97,30 @@ func (f *Flows) planRollback(ctx context.Context, source, target string) (Rollba
 		}
 	}
 	return plan, nil
+}
+
+// cutsOff tells what would be cut off from its namespaces: a rollback is refused for it.
+func cutsOff(found picture.Findings) (told []string) {
+	for _, f := range slices.Concat(found.Refusals, found.Warnings) {
+		if f.Reason == picture.NamespaceInUse {
+			told = append(told, f.Reason+": "+warningText(f))
+		}
+	}
+	return told
+}
+
+// wayBack is what going back from a commit would be decided from, were it begun now.
+func (b *restoration) wayBack(ctx context.Context, now picture.Picture, head string) (r picture.Restore, err error) {
+	left := b.leftServices
+	if left == nil {
+		left = picture.Keys(b.headModels(ctx))
+	}
+	r = picture.Restore{Before: *b.before, Began: now, Models: b.models, Left: left, Touched: b.touched, DataStay: b.dataStay}
+	if r.Changed, err = b.differing(ctx, b.target, head); err != nil {
+		return r, err
+	}
+	r.Gone, err = b.ports.Restorer.Gone(ctx, b.before.Images())
+	return r, err
 }
 
 // planOfTheDifference is the plan of a rollback to a commit of which nothing remembers what ran.

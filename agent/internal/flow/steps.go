@@ -3,8 +3,8 @@ package flow
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"ataraxis.dev/landfall/agent/internal/engine"
@@ -76,7 +76,7 @@ func (f flow) do(ctx context.Context, plan *pipeline.Plan, s pipeline.Step, grou
 		if err != nil {
 			return err
 		}
-		before, err := f.beforeStep(ctx, s.ID, known[s.Stack()])
+		before, err := f.beforeStep(ctx, s.ID, known[s.Stack()], slices.Sorted(maps.Values(known)))
 		if err != nil {
 			return err
 		}
@@ -126,25 +126,32 @@ func (f flow) nameAgain(ctx context.Context, plan *pipeline.Plan, s pipeline.Ste
 	if i < 0 {
 		return "", nil
 	}
-	names := models[i].Nameless(before, now)
-	if len(names) == 0 {
+	var nameless []picture.Key
+	for _, name := range models[i].Nameless(before, now) {
+		nameless = append(nameless, models[i].Key(name))
+	}
+	if len(nameless) == 0 {
 		return "", nil
 	}
-	batch := picture.Batch{Verb: picture.Recreate, Stack: s.Stack()}
-	for _, name := range names {
-		k := models[i].Key(name)
-		batch.Deeds = append(batch.Deeds, picture.Deed{Key: k, Verb: picture.Recreate, Scale: len(now.Of(k)), Why: "it lost its names in a network that was made anew"})
-	}
-	for _, d := range batch.Deeds {
+	r := picture.Restore{Before: now, Models: models}
+	deeds := r.Anew(nameless, "it lost its names in a network that was made anew, or lives with one that did")
+	for _, d := range deeds {
 		out(operation.Stdout, d.String(), false)
 	}
-	return "; a network was made anew, so with it: " + strings.Join(names, " "), f.ports.Restorer.Carry(ctx, plan, batch, out)
+	for _, batch := range r.Batches(deeds) {
+		if err := f.ports.Restorer.Carry(ctx, plan, batch, out); err != nil {
+			return "", err
+		}
+	}
+	return "; a network was made anew, so with it: " + keysOf(deeds), nil
 }
 
-// beforeStep is what ran in a stack when a step began for the first time: as recorded then, else what runs now.
-func (f flow) beforeStep(ctx context.Context, id, project string) (*picture.Picture, error) {
+// beforeStep is what ran in a stack, and in those whose containers share namespaces, when a step began for the first time: as recorded then, else
+// what runs now.
+func (f flow) beforeStep(ctx context.Context, id, project string, projects []string) (*picture.Picture, error) {
 	return f.Before(id, func() (picture.Picture, error) {
-		return f.ports.Restorer.Look(ctx, []string{project}, nil, false)
+		now, err := f.ports.Restorer.Look(ctx, slices.Compact(projects), nil, false)
+		return now.Around(project), err
 	})
 }
 

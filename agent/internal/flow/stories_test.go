@@ -179,7 +179,7 @@ func smallStories() map[string]hosttest.Story {
 		files: small("app grace:30s\ndatabase\n"), change: code, end: rolledBack, spare: 2, along: func(h *hosttest.Host, _ string) { h.Patience = 5 * time.Second },
 	}.story()
 	late.Ends = append(late.Ends, operation.Succeeded) // it goes on where the container has stopped while no agent lived
-	return map[string]hosttest.Story{
+	stories := map[string]hosttest.Story{
 		"stack renamed": tale{
 			files: small("name core\napp\ndatabase\n"), change: map[string]string{hosttest.ConfigPath: renamed, "app/main.go": "two"}, bad: true, end: rolledBack,
 		}.story(),
@@ -215,5 +215,25 @@ func smallStories() map[string]hosttest.Story {
 		}.story(),
 		"edit between proof and reset": edited,
 		"manual rollback repeated":     repeatedRollback(),
+		"service with volumes without names removed": tale{
+			files: small("app\ndatabase vol:/data declares:/cache\n"), change: compose("app\n"), bad: true, end: rolledBack,
+		}.story(),
+		"service with volumes without names removed for good": tale{
+			files: small("app\ndatabase vol:/data\n"), change: compose("app\n"), end: operation.Succeeded,
+		}.story(),
+		"replicas 3 to 1 with volumes without names": tale{
+			files: small("app vol:/data replicas:3\ndatabase\n"), change: compose("app vol:/data\ndatabase\n"), bad: true, end: rolledBack, spare: 2,
+		}.story(),
+		"replicas 1 to 3 with volumes without names": tale{
+			files: small("app vol:/data\ndatabase\n"), change: compose("app vol:/data replicas:3\ndatabase\n"), bad: true, end: rolledBack, spare: 2,
+		}.story(),
+		"volume without a name gets one": tale{
+			files: small("app\ndatabase vol:/data\n"), change: compose("app\ndatabase vol:/data=rows\n"), bad: true, end: rolledBack,
+		}.story(),
+		"image no longer declares a volume": tale{
+			files: small("app\ndatabase declares:/data grace:1s\n"), change: compose("app\ndatabase declares:/other\n"), bad: true, end: rolledBack, spare: 1,
+		}.story(),
 	}
+	maps.Copy(stories, sharerStories())
+	return stories
 }

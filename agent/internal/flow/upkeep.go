@@ -196,7 +196,7 @@ func (u *upkeep) stepsOf(ctx context.Context, plan *pipeline.Plan) ([]pipeline.S
 
 // compare looks at what runs, and records what is gone back to.
 func (u *upkeep) compare(ctx context.Context, _ ports.Output) (string, error) {
-	now, findings, err := u.against(ctx, u.models, u.plan.Steps)
+	now, findings, err := u.against(ctx, u.models, u.plan.Steps, nil)
 	if err != nil {
 		return "", err
 	}
@@ -204,9 +204,11 @@ func (u *upkeep) compare(ctx context.Context, _ ports.Output) (string, error) {
 		if err := u.judgePolicy(u.models, now); err != nil {
 			return "", err
 		}
-		if err := findings.Err(); err != nil {
-			return "", err
-		}
+	} else { // the same containers go on: what else stands against making them anew is no reason
+		findings.Refusals = slices.DeleteFunc(findings.Refusals, func(f picture.Finding) bool { return f.Reason != picture.NamespaceInUse })
+	}
+	if err := findings.Err(); err != nil {
+		return "", err
 	}
 	u.before = &now
 	u.proven = &operation.Proven{Projects: projectsOf(u.models), Services: picture.Keys(u.models)}

@@ -54,7 +54,7 @@ func upkeepStory(begin func(e *flow.Flows) (operation.Operation, bool, error), s
 	}
 }
 
-func restarting(services ...string) func(e *flow.Flows) (operation.Operation, bool, error) {
+func restartOf(services ...string) func(e *flow.Flows) (operation.Operation, bool, error) {
 	return func(e *flow.Flows) (operation.Operation, bool, error) {
 		return e.Restart(context.Background(), flow.RestartRequest{CommandID: "the-restart", Requester: "operator/test", Services: services})
 	}
@@ -113,10 +113,10 @@ func upkeepStories() map[string]hosttest.Story {
 	badUpdate.Blocks, badUpdate.BlocksImage = true, newImage
 	newApp := hosttest.ImageAt("newer", "core", "app")
 	return map[string]hosttest.Story{
-		"restart":                      upkeepStory(restarting(), nil, nil, operation.Succeeded),
-		"restart of an owner":          upkeepStory(restarting("app"), nil, nil, operation.Succeeded),
-		"restart fails":                upkeepStory(restarting(), nil, fails("Engine.Restart extra/mailer"), operation.RolledBack),
-		"restart of nobody":            upkeepStory(restarting("ap"), nil, nil, operation.FailedUntouched),
+		"restart":                      upkeepStory(restartOf(), nil, nil, operation.Succeeded),
+		"restart of an owner":          upkeepStory(restartOf("app"), nil, nil, operation.Succeeded),
+		"restart fails":                upkeepStory(restartOf(), nil, fails("Engine.Restart extra/mailer"), operation.RolledBack),
+		"restart of nobody":            upkeepStory(restartOf("ap"), nil, nil, operation.FailedUntouched),
 		"migration alone":              upkeepStory(migrating, nil, nil, operation.Succeeded),
 		"migration alone fails":        upkeepStory(migrating, nil, fails("Scripts.Migrate"), operation.RolledBack),
 		"repair":                       upkeepStory(repairing, drifted, nil, operation.Succeeded),

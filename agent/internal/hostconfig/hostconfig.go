@@ -7,7 +7,6 @@ package hostconfig
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -35,10 +34,12 @@ type Config struct {
 	PauseTTL        time.Duration `yaml:"pause_ttl"`
 	RequireAncestry bool          `yaml:"require_ancestry"`
 	GitHub          *GitHub       `yaml:"github"`
+	Converge        Converge      `yaml:"converge"`
 	Limits          Limits        `yaml:"limits"`
 	Deadlines       Deadlines     `yaml:"deadlines"`
 	Metrics         string        `yaml:"metrics"`
 	Renewal         *Renewal      `yaml:"renewal"`
+	Notify          *Notify       `yaml:"notify"`
 
 	Policy        ComposePolicy  `yaml:"policy"`
 	RequireSigned *RequireSigned `yaml:"require_signed"`
@@ -58,8 +59,14 @@ const (
 
 // GitHub is where convergence asks for the CI status.
 type GitHub struct {
-	Repository string `yaml:"repository,required"` // owner/name
-	TokenFile  string `yaml:"token_file,required"`
+	Repository string     `yaml:"repository,required"` // owner/name
+	TokenFile  SecretFile `yaml:"token_file,required"`
+	APIURL     string     `yaml:"api_url"` // of an Enterprise server; "" is github.com's
+}
+
+// Converge says how the host's timer makes ticks of convergence.
+type Converge struct {
+	Every time.Duration `yaml:"every"` // between two ticks; a timer that is later by more than as much again counts as dead
 }
 
 // Limits bound what an operation may take.
@@ -94,6 +101,7 @@ func Default() Config {
 		VerifyWithin:    15 * time.Minute,
 		PauseTTL:        4 * time.Hour,
 		RequireAncestry: true,
+		Converge:        Converge{Every: 15 * time.Minute},
 		Limits:          Limits{BuildParallelism: 2, MinFreeDisk: 2 << 30, MinAvailableMemory: 512 << 20, JournalKeep: 200, KeepVersions: 3},
 		Deadlines: Deadlines{
 			Fetch: 2 * time.Minute, Build: 30 * time.Minute, Migrate: 10 * time.Minute, Up: 5 * time.Minute,
@@ -133,6 +141,7 @@ func Parse(file string, raw []byte) (Config, error) {
 	k.names(c)
 	k.numbers(c)
 	k.policy(c)
+	k.notify(c)
 	if err := k.problems.Err(); err != nil {
 		return Config{}, err
 	}
@@ -187,9 +196,7 @@ func (k *checker) folders(c Config) {
 		k.bad("state_dir must not lie inside the checkout", []string{"state_dir"})
 	}
 	if c.GitHub != nil && c.GitHub.TokenFile != "" {
-		if _, err := os.Stat(c.GitHub.TokenFile); err != nil {
-			k.bad("%v", []string{"github", "token_file"}, err)
-		}
+		k.secret(c.GitHub.TokenFile, "github", "token_file")
 	}
 }
 
@@ -236,6 +243,7 @@ func (k *checker) numbers(c Config) {
 	}{
 		{c.VerifyWithin, []string{"verify_within"}},
 		{c.PauseTTL, []string{"pause_ttl"}},
+		{c.Converge.Every, []string{"converge", "every"}},
 		{c.Deadlines.Fetch, []string{"deadlines", "fetch"}},
 		{c.Deadlines.Build, []string{"deadlines", "build"}},
 		{c.Deadlines.Migrate, []string{"deadlines", "migrate"}},

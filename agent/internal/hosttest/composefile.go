@@ -15,6 +15,7 @@ import (
 type composed struct {
 	picture.Model
 	grace map[string]time.Duration // how long a service takes to stop
+	shows map[string][]string      // by service, where its image has volumes without a name
 	lines map[string]string        // what makes the configuration of a service
 }
 
@@ -26,7 +27,8 @@ type composed struct {
 //	invalid                makes the file one that Compose refuses
 //	SERVICE WORD...        a service
 //
-// Words of a service: oneshot, mount:PATH, source:PATH, image:REF, pulled:REF, replicas:N, shares:SERVICE, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE. Any other
+// Words of a service: oneshot, mount:PATH, source:PATH, image:REF, pulled:REF, replicas:N, shares:SERVICE, within:CONTAINER, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE, vol:PATH for
+// a volume without a name, vol:PATH=NAME for one with, declares:PATH for one without a name that the image declares. Any other
 // word is a part of its configuration.
 func (h *Host) composed(sha string, stack pipeline.Stack) (composed, error) {
 	m := composed{
@@ -34,7 +36,7 @@ func (h *Host) composed(sha string, stack pipeline.Stack) (composed, error) {
 			Stack: stack.Name, Project: stack.Name,
 			Services: map[string]picture.Spec{}, Networks: map[string]picture.NetworkSpec{}, Volumes: map[string]picture.VolumeSpec{},
 		},
-		grace: map[string]time.Duration{}, lines: map[string]string{},
+		grace: map[string]time.Duration{}, shows: map[string][]string{}, lines: map[string]string{},
 	}
 	if stack.Project != "" {
 		m.Project = stack.Project
@@ -107,6 +109,8 @@ func (m *composed) add(fields []string) {
 		case "shares":
 			spec.Shares, spec.DependsOn = append(spec.Shares, value), append(spec.DependsOn, value)
 			spec.Networks = nil
+		case "within":
+			spec.Within, spec.Networks = append(spec.Within, value), nil
 		case "dep":
 			spec.DependsOn = append(spec.DependsOn, value)
 		case "net":
@@ -118,6 +122,14 @@ func (m *composed) add(fields []string) {
 			grace, _ = time.ParseDuration(value)
 		case "fixed":
 			spec.ContainerName = value
+		case "vol":
+			at, volume, _ := strings.Cut(value, "=")
+			if spec.Mounts == nil {
+				spec.Mounts = map[string]string{}
+			}
+			spec.Mounts[at] = volume
+		case "declares":
+			m.shows[name] = append(m.shows[name], value)
 		}
 	}
 	m.Services[name], m.grace[name], m.lines[name] = spec, grace, strings.Join(fields, " ")

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ataraxis.dev/landfall/agent/internal/picture"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/fault"
 )
 
@@ -31,6 +32,7 @@ type fleet struct {
 	pins       []string
 	orphans    map[string]int // children of a dead agent, by operation
 	applied    []string       // migrations
+	cuts       []ports.Cut    // what was waited for
 }
 
 func newFleet() fleet {
@@ -45,11 +47,11 @@ func (f *fleet) copy() fleet {
 	c.images, c.lost, c.loaded, c.stopping = maps.Clone(f.images), maps.Clone(f.lost), maps.Clone(f.loaded), maps.Clone(f.stopping)
 	c.registry = maps.Clone(f.registry)
 	c.networks, c.volumes, c.created, c.orphans = maps.Clone(f.networks), maps.Clone(f.volumes), maps.Clone(f.created), maps.Clone(f.orphans)
-	c.pins, c.applied = slices.Clone(f.pins), slices.Clone(f.applied)
+	c.pins, c.applied, c.cuts = slices.Clone(f.pins), slices.Clone(f.applied), slices.Clone(f.cuts)
 	c.containers = nil
 	for _, container := range f.containers {
 		own := *container
-		own.Networks, own.Shares = slices.Clone(own.Networks), slices.Clone(own.Shares)
+		own.Networks, own.Shares, own.Volumes = slices.Clone(own.Networks), slices.Clone(own.Shares), slices.Clone(own.Volumes)
 		c.containers = append(c.containers, &own)
 	}
 	for key, images := range c.created {
@@ -109,8 +111,8 @@ func (f *fleet) remove(id string) {
 	delete(f.stopping, id)
 }
 
-// create makes one container of a service and starts it, or not.
-func (f *fleet) create(m composed, service, head string, start bool) error {
+// create makes one container of a service in the place of an old one, which it inherits volumes from, or of none, and starts it, or not.
+func (f *fleet) create(m composed, service, head string, start bool, old picture.Container) error {
 	spec, k := m.Services[service], m.Key(service)
 	c := &picture.Container{
 		Project: k.Project, Service: service, Name: spec.ContainerName, State: "created", OneShot: spec.OneShot,
@@ -134,6 +136,13 @@ func (f *fleet) create(m composed, service, head string, start bool) error {
 		}
 		c.Shares = append(c.Shares, picture.Share{Namespace: "network", Container: owners[0].ID})
 	}
+	for _, name := range spec.Within {
+		i := slices.IndexFunc(f.containers, func(o *picture.Container) bool { return o.Name == name })
+		if i < 0 || !f.containers[i].Running() && start {
+			return fault.New(fault.Failed, "UP_FAILED", "%s: cannot join the network of %s, which does not run", service, name)
+		}
+		c.Shares = append(c.Shares, picture.Share{Namespace: "network", Container: f.containers[i].ID})
+	}
 	for _, n := range spec.Networks {
 		if _, there := f.networks[n]; !there {
 			return fault.New(fault.Failed, "UP_FAILED", "network %s not found", n)
@@ -141,6 +150,12 @@ func (f *fleet) create(m composed, service, head string, start bool) error {
 		c.Networks = append(c.Networks, picture.Attachment{Network: n, Aliases: []string{service}})
 	}
 	slices.SortFunc(c.Networks, func(a, b picture.Attachment) int { return cmp.Compare(a.Network, b.Network) })
+	c.Volumes = f.volumesFor(m, service, old)
+	if c.Number = old.Number; c.Number == 0 {
+		for c.Number = 1; slices.ContainsFunc(f.of(k), func(o *picture.Container) bool { return o.Number == c.Number }); {
+			c.Number++
+		}
+	}
 	f.made++
 	c.ID = fmt.Sprintf("%064x", f.made)
 	f.created[k.String()] = append(f.created[k.String()], c.ImageID)
@@ -207,7 +222,7 @@ func (f *fleet) picture(projects, refs []string, whole bool) picture.Picture {
 	p := picture.Picture{Projects: slices.Clone(projects), Refs: map[string]string{}}
 	for _, c := range f.containers {
 		own := *c
-		own.Networks, own.Shares = slices.Clone(c.Networks), slices.Clone(c.Shares)
+		own.Networks, own.Shares, own.Volumes = slices.Clone(c.Networks), slices.Clone(c.Shares), slices.Clone(c.Volumes)
 		if slices.Contains(projects, c.Project) {
 			p.Containers = append(p.Containers, own)
 			refs = append(refs, c.ImageRef)
@@ -273,6 +288,26 @@ func (h *Host) Start(c picture.Container) {
 	h.fleet.made++
 	c.ID = fmt.Sprintf("%064x", h.fleet.made)
 	h.fleet.containers = append(h.fleet.containers, &c)
+}
+
+// Remove removes a container by its name.
+func (h *Host) Remove(name string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fleet.containers = slices.DeleteFunc(h.fleet.containers, func(c *picture.Container) bool { return c.Name == name })
+}
+
+// WaitedFor lists the services that the engine was ever waited for, "project/pattern".
+func (h *Host) WaitedFor() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var reached []string
+	for _, cut := range h.fleet.cuts {
+		for _, r := range cut.Reaches {
+			reached = append(reached, r.Project+"/"+strings.Join(r.Patterns, ","))
+		}
+	}
+	return reached
 }
 
 // Tag makes a name of an image mean another one, behind everybody's back.

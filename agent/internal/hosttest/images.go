@@ -71,11 +71,11 @@ func (r Runtime) Rebuild(ctx context.Context, plan *pipeline.Plan, services []pi
 			if _, ours := m.Services[k.Service]; !ours || k.Project != m.Project {
 				continue
 			}
-			make := r.build
+			bring := r.build
 			if !m.Services[k.Service].Builds {
-				make = r.pull
+				bring = r.pull
 			}
-			if err := make(ctx, m, []string{k.Service}); err != nil {
+			if err := bring(ctx, m, []string{k.Service}); err != nil {
 				return err
 			}
 		}

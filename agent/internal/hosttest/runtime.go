@@ -1,6 +1,7 @@
 package hosttest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -78,7 +79,7 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, work ports.Work, 
 	case step.Build != nil:
 		return "", r.build(ctx, m, todo.Names)
 	case step.Restart != nil:
-		return "", r.restart(ctx, m, todo.ToRestart())
+		err = r.restart(ctx, m, todo.ToRestart())
 	case step.Recreate != nil:
 		err = r.up(ctx, m, todo.ToReplace(), true, true)
 	case step.Up != nil && step.Up.ForceRecreate:
@@ -95,7 +96,7 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, work ports.Work, 
 	if err != nil {
 		return "", err
 	}
-	return "", r.mendSharers(ctx, m)
+	return "", r.mendSharers(ctx, m, plan, work)
 }
 
 // todo is what a step still has to do.
@@ -133,31 +134,6 @@ func (r Runtime) up(ctx context.Context, m composed, names []string, force, star
 	for _, name := range ownersFirst(m.Model, names) {
 		if err := r.upOne(ctx, m, name, m.Services[name].Replicas, force, start); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// bringUp makes what is missing and starts what is stopped, and replaces nothing.
-func (r Runtime) bringUp(ctx context.Context, m composed, names []string) error {
-	for _, name := range ownersFirst(m.Model, names) {
-		k := m.Key(name)
-		r.h.mu.Lock()
-		var stopped []string
-		of := r.h.fleet.of(k)
-		for _, c := range of {
-			if !c.Running() && !c.Succeeded() {
-				stopped = append(stopped, c.ID)
-			}
-		}
-		r.h.mu.Unlock()
-		if err := r.each(ctx, "Start", k, stopped); err != nil {
-			return err
-		}
-		for range m.Services[name].Replicas - len(of) {
-			if err := r.h.change(ctx, "Engine.Create "+k.String(), nil, func() error { return r.h.fleet.create(m, name, r.h.repository.head, true) }); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
@@ -217,7 +193,7 @@ func (r Runtime) upOne(ctx context.Context, m composed, name string, replicas in
 				at = slices.IndexFunc(r.h.fleet.containers, func(c *picture.Container) bool { return c.ID == old.ID })
 				r.h.fleet.remove(old.ID)
 			}
-			if err := r.h.fleet.create(m, name, r.h.repository.head, start); err != nil {
+			if err := r.h.fleet.create(m, name, r.h.repository.head, start, old); err != nil {
 				return err
 			}
 			// It takes the place of the old one, so that the next replica is the next.
@@ -244,13 +220,6 @@ func (r Runtime) removeBeyond(ctx context.Context, k picture.Key, replicas int) 
 }
 
 func (r Runtime) restart(ctx context.Context, m composed, names []string) error {
-	if err := r.restartOnly(ctx, m, names); err != nil {
-		return err
-	}
-	return r.mendSharers(ctx, m)
-}
-
-func (r Runtime) restartOnly(ctx context.Context, m composed, names []string) error {
 	for _, name := range names {
 		var ids []string
 		r.h.mu.Lock()
@@ -265,18 +234,40 @@ func (r Runtime) restartOnly(ctx context.Context, m composed, names []string) er
 	return nil
 }
 
-// mendSharers puts right what has lost a namespace to a step.
-func (r Runtime) mendSharers(ctx context.Context, m composed) error {
-	for range len(m.Services) { // who lives in a namespace of one that lives in another's
+// mendSharers puts right what has lost a namespace to a step, of whatever stack.
+func (r Runtime) mendSharers(ctx context.Context, m composed, plan *pipeline.Plan, work ports.Work) error {
+	todo := picture.Mending{Models: []picture.Model{m.Model}, Before: work.Before}
+	for _, name := range m.Matching(work.Step.Services()) {
+		todo.Named = append(todo.Named, m.Key(name))
+	}
+	stacks, projects := []composed{m}, []string{m.Project}
+	if work.Before != nil {
+		projects = append(projects, work.Before.Projects...)
+	}
+	for _, s := range plan.Stacks {
+		other, err := r.h.composedNow(s)
+		if err != nil {
+			return err
+		}
+		if s.Name != m.Stack {
+			stacks, todo.Models = append(stacks, other), append(todo.Models, other.Model)
+		}
+	}
+	for range 10 { // who lives in a namespace of one that lives in another's
 		r.h.mu.Lock()
-		stale := m.StaleSharers(r.h.fleet.picture([]string{m.Project}, nil, false))
+		todo.Now = r.h.fleet.picture(projects, nil, false)
 		r.h.mu.Unlock()
+		stale, _ := todo.Mendable()
 		var err error
 		switch {
 		case len(stale.Recreate) > 0:
-			err = r.up(ctx, m, stale.Recreate, true, true)
+			err = r.again(ctx, stacks, todo, stale.Recreate, true)
+		case len(stale.Create) > 0:
+			err = r.again(ctx, stacks, todo, stale.Create, false)
 		case len(stale.Restart) > 0:
-			err = r.restartOnly(ctx, m, stale.Restart)
+			for _, k := range stale.Restart {
+				err = cmp.Or(err, r.each(ctx, "Restart", k, todo.ToRestart(k)))
+			}
 		default:
 			return nil
 		}
@@ -287,19 +278,19 @@ func (r Runtime) mendSharers(ctx context.Context, m composed) error {
 	return nil
 }
 
-// Hashes implements ports.Configs: the configuration of this model's service is its line.
-func (r Runtime) Hashes(ctx context.Context, _ *pipeline.Plan, stack pipeline.Stack, _ picture.Picture) (map[picture.Key]string, error) {
-	if err := r.h.call(ctx, "Configs.Hashes", nil); err != nil {
-		return nil, err
+// again makes services again, stack by stack.
+func (r Runtime) again(ctx context.Context, stacks []composed, todo picture.Mending, services []picture.Key, start bool) error {
+	for _, m := range stacks {
+		for _, k := range services {
+			if _, has := m.Services[k.Service]; !has || k.Project != m.Project {
+				continue
+			}
+			if err := r.upOne(ctx, m, k.Service, todo.Scale(k), true, start); err != nil {
+				return err
+			}
+		}
 	}
-	r.h.mu.Lock()
-	defer r.h.mu.Unlock()
-	m, err := r.h.composed(r.h.repository.head, stack)
-	hashes := map[picture.Key]string{}
-	for name := range m.Services {
-		hashes[m.Key(name)] = digest(m.lines[name])
-	}
-	return hashes, err
+	return nil
 }
 
 // each does a verb to containers of a service, one call each.
@@ -342,10 +333,13 @@ func (r Runtime) Look(ctx context.Context, projects, refs []string, whole bool) 
 }
 
 // Rest implements ports.Restorer.
-func (r Runtime) Rest(ctx context.Context, _ ports.Cut, out ports.Output) error {
+func (r Runtime) Rest(ctx context.Context, cut ports.Cut, out ports.Output) error {
 	if err := r.h.call(ctx, "Restorer.Rest", out); err != nil {
 		return err
 	}
+	r.h.mu.Lock()
+	r.h.fleet.cuts = append(r.h.fleet.cuts, cut)
+	r.h.mu.Unlock()
 	return r.h.atRest(ctx)
 }
 
@@ -372,6 +366,9 @@ func (r Runtime) Carry(ctx context.Context, plan *pipeline.Plan, batch picture.B
 		return err
 	}
 	for _, d := range batch.Deeds {
+		if err := r.putCarriers(ctx, d); err != nil {
+			return err
+		}
 		if err := r.upOne(ctx, m, d.Service, d.Scale, true, batch.Verb == picture.Recreate); err != nil {
 			return err
 		}

@@ -24,6 +24,7 @@ type World struct {
 	States     map[string]string
 	Replicas   map[string]int
 	Networks   map[string]string // that the containers are in
+	Volumes    map[string]string // that the containers show
 	Detached   map[string]string // namespaces that running containers have lost
 	Defined    map[string]string // labels of the engine's networks
 	Migrations int
@@ -38,7 +39,7 @@ func (h *Host) World() World {
 	w := World{
 		Head: h.repository.head, Branch: h.repository.branchOut, Stamp: h.files.stamp, Migrations: len(h.fleet.applied),
 		Images: map[string]string{}, Names: map[string]string{}, Loaded: map[string]string{}, States: map[string]string{},
-		Replicas: map[string]int{}, Networks: map[string]string{}, Detached: map[string]string{}, Defined: map[string]string{},
+		Volumes: map[string]string{}, Replicas: map[string]int{}, Networks: map[string]string{}, Detached: map[string]string{}, Defined: map[string]string{},
 		Untracked: maps.Clone(h.repository.untracked), Edits: maps.Clone(h.repository.edits),
 	}
 	for _, b := range h.files.blocked {
@@ -58,6 +59,9 @@ func (h *Host) World() World {
 		w.Replicas[key]++
 		w.Images[key], w.Names[key] = also(w.Images[key], c.ImageID), h.fleet.image(c.ImageRef)
 		w.Loaded[key], w.States[key] = also(w.Loaded[key], h.fleet.loaded[c.ID]), also(w.States[key], c.State)
+		for _, m := range c.Volumes {
+			w.Volumes[key] = sortedAlso(w.Volumes[key], m.Volume+"@"+m.At)
+		}
 		for _, n := range c.Networks {
 			w.Networks[key] = also(w.Networks[key], n.Network)
 		}
@@ -76,6 +80,13 @@ func also(list, one string) string {
 		return cmp.Or(list, one)
 	}
 	return list + " " + one
+}
+
+// sortedAlso is also where the order says nothing.
+func sortedAlso(list, one string) string {
+	all := strings.Split(also(list, one), " ")
+	slices.Sort(all)
+	return strings.Join(all, " ")
 }
 
 // ContainerIDs maps "project/service" to the containers that there are.

@@ -25,6 +25,9 @@ const (
 	fileBlocked = "blocked-sha"
 )
 
+// fileTold is what people were told and what waits to be delivered; nobody but the agent writes it.
+const fileTold = "notifications.json"
+
 var shaPattern = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
 
 // blockedPattern is what may be blocked: a commit, or an image by its digest.
@@ -113,6 +116,25 @@ func (j *Journal) ChangeBlocked(change func([]ports.Blocked) []ports.Blocked) er
 		}
 	}
 	return fileFault(j.disk.replaceFile(path, raw.Bytes()), path)
+}
+
+// Told reads what people were told; nothing when there is no record of it.
+func (j *Journal) Told() ([]byte, error) {
+	path := filepath.Join(j.dir, fileTold)
+	raw, _, err := readOwn(trust.Us(), path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return raw, fileFault(err, path)
+}
+
+// SetTold replaces it durably. More than Told would read is refused.
+func (j *Journal) SetTold(raw []byte) error {
+	path := filepath.Join(j.dir, fileTold)
+	if len(raw) > maxSentinel {
+		return fault.New(fault.Internal, "TOLD_TOO_LARGE", "what people were told has %d bytes, more than %d", len(raw), maxSentinel)
+	}
+	return fileFault(j.disk.replaceFile(path, raw), path)
 }
 
 func fileFault(err error, path string) error {

@@ -156,3 +156,43 @@ func noTemporary(t *testing.T, dir string) {
 		}
 	}
 }
+
+func TestWhatWasToldIsKept(t *testing.T) {
+	t.Parallel()
+	j := open(t, t.TempDir(), 200)
+	if raw, err := j.Told(); raw != nil || err != nil {
+		t.Errorf("%q, %v", raw, err)
+	}
+	for _, raw := range []string{`{"a":1}`, `{"b":2}`} {
+		if err := j.SetTold([]byte(raw)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := j.Told(); string(got) != raw || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if err := j.SetTold(make([]byte, maxSentinel+1)); err == nil {
+		t.Error("more is kept than can be read")
+	}
+	info, err := os.Stat(filepath.Join(j.Dir(), fileTold))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	for _, e := range entries(t, j.Dir()) {
+		if strings.HasPrefix(e, "."+fileTold) {
+			t.Errorf("left behind: %s", e)
+		}
+	}
+}
+
+func entries(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	found, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range found {
+		names = append(names, e.Name())
+	}
+	return names
+}

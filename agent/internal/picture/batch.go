@@ -119,19 +119,7 @@ func (r Restore) refOf(d Deed, spec Spec) string {
 
 // owners are the services in whose namespaces one lives, by the compose files or as it was.
 func (r Restore) owners(k Key) []Key {
-	_, spec, _ := find(r.Models, k)
-	var owners []Key
-	for _, name := range spec.Shares {
-		owners = append(owners, Key{k.Project, name})
-	}
-	for _, c := range r.Before.Of(k) {
-		for _, s := range c.Shares {
-			if owner, there := r.Before.Container(s.Container); there && owner.Key() != k {
-				owners = append(owners, owner.Key())
-			}
-		}
-	}
-	return owners
+	return ownersOf(r.Models, k, r.Before)
 }
 
 // ownersFirst orders deeds: what goes and what stops, then owners of namespaces before those who live in them, then by verb. What is made from an image

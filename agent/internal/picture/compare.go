@@ -94,6 +94,8 @@ func (r Restore) wrongPair(p couple, now Picture) string {
 		return "is in other networks: " + networksOf(p.is) + "; they were " + networksOf(p.was)
 	case p.was.Running() && lost != "" && r.Before.detached(p.was) == "":
 		return lost
+	case len(r.astray(p.was, p.is, now)) > 0:
+		return r.whereTo(r.astray(p.was, p.is, now), now)
 	case p.misnamed():
 		return "has the name " + p.is.Name + ", it had " + p.was.Name
 	}

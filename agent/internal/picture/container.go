@@ -44,6 +44,11 @@ type Container struct {
 	Networks []Attachment `json:"networks,omitempty"` // in order of name
 	Shares   []Share      `json:"shares,omitempty"`   // namespaces of other containers that it lives in
 	Commits  []string     `json:"-"`                  // that its environment, labels and command name, sorted
+	Volumes  []Mount      `json:"volumes,omitempty"`  // that it shows, in order of place
+	Number   int          `json:"number,omitempty"`   // Compose's, among those of its service, from 1; 0 where it has none
+	// Carrier says that it never runs, and stands where another stood to hand its volumes on; see [Carrier].
+	Carrier bool `json:"carrier,omitempty"`
+	Unseen  bool `json:"-"` // the engine lists it and does not tell of it: it may share namespaces that are not among these
 	// WorkingDir is the folder that Compose was called in when it made the container.
 	WorkingDir string `json:"-"`
 }

@@ -59,9 +59,9 @@ func (e Expected) Drift() (drift []Drift, unknown []string) {
 // of is Drift of one service.
 func (e Expected) of(s Service) (drift []Drift, unknown []string) {
 	_, spec, _ := find(e.Models, s.Key())
-	add := func(kind DriftKind, verb Verb, why, print string) {
+	add := func(kind DriftKind, verb Verb, why, found string) {
 		if !slices.ContainsFunc(drift, func(d Drift) bool { return d.Kind == kind }) {
-			drift = append(drift, Drift{s.Key(), s.Stack, kind, why, verb, print})
+			drift = append(drift, Drift{s.Key(), s.Stack, kind, why, verb, found})
 		}
 	}
 	if len(s.Containers) < s.Replicas {
@@ -99,6 +99,8 @@ func (e Expected) of(s Service) (drift []Drift, unknown []string) {
 func (s Service) unwell(c Container) (DriftKind, Verb, string) {
 	verdict, why := s.judge(c)
 	switch {
+	case c.Carrier:
+		return DriftExited, Recreate, "a container stands in its place that only hands its volumes on"
 	case verdict == Passed || c.State == "paused" || c.State == "removing":
 		return "", "", ""
 	case s.Detached[c.ID] != "" && c.Running():

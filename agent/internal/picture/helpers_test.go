@@ -89,7 +89,7 @@ func (p Picture) elsewhere(others ...Container) Picture {
 	return p
 }
 
-// spec is a service of the tests' models: "app", "app x3", "side in:app", "app on:shop_back", "app shows:config", "app image:NAME",
+// spec is a service of the tests' models: "app", "app x3", "side in:app", "side within:CONTAINER", "app on:shop_back", "app shows:config", "app image:NAME",
 // "app fixed:NAME", "app needs:db", "app job", "app mounts:VOLUME=/data".
 func spec(project, line string) (string, Spec) {
 	fields := strings.Fields(line)
@@ -99,6 +99,8 @@ func spec(project, line string) (string, Spec) {
 		switch key {
 		case "in":
 			s.Shares, s.DependsOn, s.Networks = append(s.Shares, value), append(s.DependsOn, value), nil
+		case "within":
+			s.Within, s.Networks = append(s.Within, value), nil
 		case "needs":
 			s.DependsOn = append(s.DependsOn, value)
 		case "on":

@@ -51,7 +51,7 @@ func (m Model) Keeping(named []string, withDeps bool, before, after Picture) Kep
 
 // whenShared lets go with its owner what lives in a namespace of one that is named, or depended on.
 func whenShared(m Model, name string, named []string) leave {
-	if slices.Contains(named, name) || len(m.Services[name].Shares) == 0 {
+	if slices.Contains(named, name) || len(m.owners(name)) == 0 {
 		return never
 	}
 	return always
@@ -70,6 +70,9 @@ func (m Model) keptBy(name string, allowed leave, before, after Picture) fate {
 	younger, gone := without(is, was), without(was, is)
 	if len(younger) == 0 {
 		gone = slices.DeleteFunc(gone, func(c Container) bool { return !c.Running() || len(is) >= m.Services[name].Replicas })
+	}
+	if slices.ContainsFunc(was, func(c Container) bool { return after.orphaned(c) != "" }) {
+		allowed = always // a step of another stack may have mended it
 	}
 	switch {
 	case allowed == always:

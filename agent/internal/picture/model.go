@@ -30,7 +30,8 @@ type Spec struct {
 	OneShot       bool // its restart policy lets it end: exit code 0 is success
 	ContainerName string
 	DependsOn     []string          // with what links, volumes_from and shared namespaces imply
-	Shares        []string          // services whose namespaces its containers live in
+	Shares        []string          // services of the model whose namespaces its containers live in
+	Within        []string          // names of containers, of whatever project, whose namespaces they live in
 	Networks      []string          // full names
 	Places        []string          // what its mounts show of the checkout, as paths relative to it
 	Mounts        map[string]string // full names of the volumes that it mounts, by where; "" for one without a name
@@ -96,13 +97,22 @@ func (m Model) Sharers(names []string) []string {
 	}
 	for grown := true; grown; {
 		grown = false
-		for name, spec := range m.Services {
-			if !found[name] && slices.ContainsFunc(spec.Shares, func(owner string) bool { return found[owner] }) {
+		for name := range m.Services {
+			if !found[name] && slices.ContainsFunc(m.owners(name), func(owner string) bool { return found[owner] }) {
 				found[name], grown = true, true
 			}
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
+}
+
+// owners are the services of the model in whose namespaces one lives.
+func (m Model) owners(name string) []string {
+	var owners []string
+	for _, k := range ownersBy([]Model{m}, m.Key(name)) {
+		owners = append(owners, k.Service)
+	}
+	return owners
 }
 
 // Shows reports whether the mounts of the service show something that changed.

@@ -66,10 +66,7 @@ func (p Proof) notUpped(m Model, network string, on []Container) (left []string,
 		if s.Stack() != m.Stack || (s.Up == nil && s.Recreate == nil) {
 			continue
 		}
-		names := m.Matching(s.Services())
-		if noDeps := (s.Up != nil && s.Up.NoDeps) || (s.Recreate != nil && s.Recreate.NoDeps); !noDeps {
-			names = slices.Sorted(maps.Keys(m.closure(names)))
-		}
+		names := m.changedBy(s)
 		if !slices.ContainsFunc(names, func(name string) bool { return slices.Contains(m.Services[name].Networks, network) }) {
 			continue
 		}

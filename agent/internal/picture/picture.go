@@ -21,7 +21,8 @@ type Picture struct {
 	// Networks and Volumes are all that the engine has, in order of name, where it was looked at whole: for proofs, and for going back.
 	Networks []Network `json:"networks,omitempty"`
 	Volumes  []Volume  `json:"-"`
-	// Elsewhere are the containers of other projects and of none; of them only identity, state and start are known.
+	// Elsewhere are the containers of other projects and of none; of them only identity, state and networks are known. Where the engine was looked at
+	// whole, start and shared namespaces are, too.
 	Elsewhere []Container `json:"-"`
 	// Owners are those of Elsewhere in whose namespaces containers live. They are recorded, because a record that has lost them would
 	// tell that the namespaces were lost.
@@ -139,14 +140,17 @@ func (p Picture) Images() []string {
 	return slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return id == "" })
 }
 
-// Brief is what a repeated step needs of a picture: which containers there were, and since when. It keeps records small.
+// Brief is what a repeated step needs of a picture: which containers there were, since when, and whose namespaces they shared. It keeps records small.
 func (p Picture) Brief() Picture {
 	brief := Picture{Projects: p.Projects}
 	for _, c := range p.Containers {
 		brief.Containers = append(brief.Containers, Container{
 			Project: c.Project, Service: c.Service, ID: c.ID, ImageID: c.ImageID, Content: c.Content, Config: c.Config, State: c.State, ExitCode: c.ExitCode,
-			OneShot: c.OneShot, Started: c.Started, Networks: c.Networks,
+			OneShot: c.OneShot, Started: c.Started, Networks: c.Networks, Volumes: c.Volumes, Carrier: c.Carrier, Shares: c.Shares,
 		})
+	}
+	for _, c := range p.Owners {
+		brief.Owners = append(brief.Owners, Container{Project: c.Project, Service: c.Service, ID: c.ID, Name: c.Name, State: c.State, Started: c.Started})
 	}
 	return brief
 }

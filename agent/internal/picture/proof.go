@@ -18,6 +18,7 @@ type Proof struct {
 	Unread  string  // the commit that is checked out, where nobody knows what its compose files name; "" else
 	Target  []Model // of the commit to deploy
 	Steps   []pipeline.Step
+	Back    []Key    // services that going back would replace, restart or remove, empty for none; nil where the steps tell
 	Dirs    []string // the checkout's folder, by each path that leads to it
 }
 
@@ -65,8 +66,11 @@ func (p Proof) Find() Findings {
 	f.Refusals = append(f.Refusals, p.missing()...)
 	refused, warned := p.networks(f.Leaving)
 	f.Refusals, f.Warnings = append(f.Refusals, refused...), append(f.Warnings, warned...)
+	refused, warned = p.namespaces(f.Leaving)
+	f.Refusals, f.Warnings = append(f.Refusals, refused...), append(f.Warnings, warned...)
 	f.Warnings = append(f.Warnings, p.volumes()...)
 	f.Warnings = append(f.Warnings, p.startsEmpty(f.Leaving)...)
+	f.Warnings = append(f.Warnings, p.nameless(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unnamed(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unread(f.Leaving)...)
 	return f

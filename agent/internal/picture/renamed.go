@@ -58,16 +58,25 @@ func (p Proof) startsEmpty(leaving []Key) []Finding {
 			mounts := m.Services[name].Mounts
 			for _, at := range slices.Sorted(maps.Keys(mounts)) {
 				volume := mounts[at]
-				if !p.makes(m, volume) {
-					continue
-				}
 				was, there := p.mounted(m.Key(name), at, leaving)
-				if !there || was == volume {
+				unnamed := Mount{Volume: was}.Unnamed()
+				switch {
+				case !there || was == volume || volume == "":
+					continue
+				case !p.makes(m, volume) && unnamed:
+					found = append(found, Finding{
+						fault.Failed, anonymous,
+						fmt.Sprintf("stack %s: %s gets volume %s at %s; what it had there stays behind in volume %s, which has no name", m.Stack, name, volume, at, was), keepIt,
+					})
+					continue
+				case !p.makes(m, volume):
 					continue
 				}
 				where := "volume " + was
 				if was == "" {
 					where = "a volume without a name"
+				} else if unnamed {
+					where = "volume " + was + ", which has no name"
 				}
 				found = append(found, Finding{
 					fault.Failed, "VOLUME_NEW",
@@ -87,7 +96,7 @@ func (p Proof) makes(m Model, volume string) bool {
 	return named && !there && !spec.External && len(spec.Options) == 0
 }
 
-// mounted is the volume that a service which has containers had somewhere, "" for one without a name; where the service is new, that of one of
+// mounted is the volume that a service which has containers had somewhere, also by its image, "" for one without a name that nobody looked at; where the service is new, that of one of
 // its project which leaves.
 func (p Proof) mounted(k Key, at string, leaving []Key) (volume string, there bool) {
 	before := []Key{k}
@@ -97,6 +106,11 @@ func (p Proof) mounted(k Key, at string, leaving []Key) (volume string, there bo
 	for _, b := range before {
 		if b.Project != k.Project || len(p.Now.Of(b)) == 0 {
 			continue
+		}
+		for _, c := range p.Now.Of(b) {
+			if volume = c.at(at); volume != "" {
+				return volume, true
+			}
 		}
 		for _, m := range p.Present {
 			if volume, there = m.Services[b.Service].Mounts[at]; there && m.Project == b.Project {

@@ -20,6 +20,9 @@ type Restore struct {
 	Built   []Reach  // what may have been built since: image names move back there as well, containers are not concerned
 	Changed Paths    // paths of the checkout that may differ between what is left and where it goes
 	Gone    []string // images of Before that the engine does not have any more
+	// DataStay says that other versions have been good since: a service goes on with the volumes without a name that it has, because they may hold
+	// what is newer, and only what has none gets those of then.
+	DataStay bool
 }
 
 // Verb is what is done to a service.
@@ -47,6 +50,7 @@ type Deed struct {
 	// Together says that a network is made anew with it, which goes only where all services of its stack that say so
 	// are replaced by one call.
 	Together bool
+	Carriers []Carrier // that are put in place right before, of what is replaced
 	Why      string
 }
 
@@ -61,6 +65,11 @@ func (r Restore) Deeds(now Picture) []Deed {
 	}
 	deeds = r.withNetworks(deeds, now)
 	deeds = r.withSharers(deeds, now)
+	for i, d := range deeds {
+		if replaces(d) {
+			deeds[i].Carriers = r.carriers(d.Key, now, deeds)
+		}
+	}
 	slices.SortStableFunc(deeds, func(a, b Deed) int {
 		if a.Verb != b.Verb {
 			return slices.Index(verbs, a.Verb) - slices.Index(verbs, b.Verb)
@@ -79,6 +88,16 @@ func (r Restore) Further(now Picture, done []Deed) []Deed {
 		}
 		return has(done, d.Key, d.Verb)
 	})
+}
+
+// KeysOf lists the services that deeds are done to, in order; empty, never nil.
+func KeysOf(deeds []Deed) []Key {
+	keys := []Key{}
+	for _, d := range deeds {
+		keys = append(keys, d.Key)
+	}
+	slices.SortFunc(keys, CompareKeys)
+	return slices.Compact(keys)
 }
 
 func replaces(d Deed) bool { return d.Verb == Recreate || d.Verb == Create }
@@ -103,7 +122,9 @@ func (r Restore) deedsOf(k Key, now Picture) []Deed {
 	why := r.different(pairs, lost, spec, now)
 	var deeds []Deed
 	if beyond := len(is) - len(was); beyond > 0 && len(extra) > 0 && r.knows(k) {
-		// Compose would choose by itself which of too many containers go. What stands in the place of others is not too many.
+		// Compose would choose by itself which of too many containers go. What stands in the place of others is not too many, and what
+		// shows the volumes of others goes last.
+		slices.SortStableFunc(extra, func(a, b Container) int { return r.heirs(lost, b) - r.heirs(lost, a) })
 		extra = extra[len(extra)-min(len(extra), beyond):]
 		deeds = append(deeds, Deed{Key: k, Verb: Remove, Containers: ids(extra), Why: fmt.Sprintf("there were %d containers", len(was))})
 	}
@@ -137,10 +158,10 @@ func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Contai
 	lost = slices.Clone(was)
 	for _, alike := range []func(w, c Container) bool{
 		func(w, c Container) bool { return w.ID == c.ID },
+		func(w, c Container) bool { return sameMaking(w, c) && r.inherits(w, c) },
 		sameMaking,
-		func(w, c Container) bool {
-			return !r.Began.Has(c.ID) && (sameImage(w, c) && sameSettings(w, c) || slices.Contains(r.Gone, w.ImageID)) // another image brings settings of its own
-		},
+		func(w, c Container) bool { return r.madeAgain(w, c) && r.inherits(w, c) },
+		r.madeAgain,
 	} {
 		var rest []Container
 		for _, w := range lost {
@@ -155,6 +176,11 @@ func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Contai
 		lost = rest
 	}
 	return pairs, lost, extra
+}
+
+// madeAgain reports whether going back has made a container in the place of another, as like it as goes.
+func (r Restore) madeAgain(w, c Container) bool {
+	return !r.Began.Has(c.ID) && !c.Carrier && (sameImage(w, c) && sameSettings(w, c) || slices.Contains(r.Gone, w.ImageID)) // another image brings settings of its own
 }
 
 // sameSettings reports whether two containers were made with the same settings, apart from the commit that landfall.yaml may put into them: the
@@ -180,6 +206,8 @@ func (r Restore) different(pairs []couple, lost []Container, spec Spec, now Pict
 			return "it shows files that go back"
 		case orphaned != "":
 			return orphaned
+		case len(r.alive(r.astray(p.was, p.is, now), now)) > 0:
+			return "it shows other volumes than it did: " + places(r.alive(r.astray(p.was, p.is, now), now))
 		case p.misnamed():
 			return "a recreate that was cut off left it under the name " + p.is.Name
 		}
@@ -200,6 +228,7 @@ func (p couple) misnamed() bool {
 func (r Restore) whyLost(w Container, now Picture) string {
 	for _, c := range now.Of(w.Key()) {
 		switch {
+		case c.Carrier:
 		case !sameImage(w, c):
 			return "another image"
 		case w.Config != c.Config:
@@ -237,6 +266,19 @@ func (r Restore) replace(k Key, was []Container, why string) Deed {
 		d.Image = was[0].ImageID
 	}
 	return d
+}
+
+// Anew lists the deeds that make services again as they are, with those who live in their namespaces, of whatever stack.
+func (r Restore) Anew(services []Key, why string) []Deed {
+	var deeds []Deed
+	for _, k := range SharersOf(r.Models, r.Before, services) {
+		if list := r.Before.Of(k); len(list) > 0 {
+			d := r.replace(k, list, why)
+			d.Image = "" // its name means what it is to be made from
+			deeds = append(deeds, d)
+		}
+	}
+	return deeds
 }
 
 // states brings containers that need not be replaced to the state that they had.
@@ -333,9 +375,9 @@ func (r Restore) running(k Key, now Picture, deeds []Deed) []string {
 // ownerDeed is what is done to the services in whose namespaces another lives, by the compose files or as it is: Recreate where one is
 // replaced, else Restart where one is started again.
 func (r Restore) ownerDeed(k Key, is []Container, deeds []Deed) (owner string, verb Verb) {
-	_, spec, _ := find(r.Models, k)
+	owners := ownersBy(r.Models, k)
 	for _, d := range deeds {
-		lives := d.Project == k.Project && slices.Contains(spec.Shares, d.Service)
+		lives := slices.Contains(owners, d.Key)
 		for _, c := range is {
 			lives = lives || slices.ContainsFunc(c.Shares, func(s Share) bool { return r.Began.ownedBy(s.Container, d.Key) })
 		}

@@ -138,6 +138,9 @@ func (s Service) judge(c Container) (Verdict, string) {
 		case s.OneShot && c.ExitCode == 0:
 			return Passed, ""
 		}
+		if lost := s.Detached[c.ID]; lost != "" {
+			return Failed, fmt.Sprintf("exited with code %d, and cannot be started any more: %s", c.ExitCode, lost)
+		}
 		return Failed, fmt.Sprintf("exited with code %d", c.ExitCode)
 	}
 	return Failed, "is " + c.State

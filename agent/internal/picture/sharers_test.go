@@ -5,31 +5,6 @@ import (
 	"time"
 )
 
-func TestStaleSharers(t *testing.T) {
-	t.Parallel()
-	m := core("app", "side in:app")[0]
-	for name, c := range map[string]struct {
-		now               []Container
-		elsewhere         []Container
-		recreate, restart []string
-	}{
-		"as it should be":                            {now: boxes(box("app", "a1"), box("side", "s1", in("a1")))},
-		"started later than its owner":               {now: boxes(box("app", "a1"), box("side", "s1", in("a1"), after(1)))},
-		"owner is gone":                              {now: boxes(box("app", "a2"), box("side", "s1", in("a1"))), recreate: []string{"side"}},
-		"owner was started again":                    {now: boxes(box("app", "a1", after(1)), box("side", "s1", in("a1"))), restart: []string{"side"}},
-		"owner was started and ended":                {now: boxes(box("app", "a1", after(1), exited(0)), box("side", "s1", in("a1")))},
-		"stopped stays so":                           {now: boxes(box("app", "a1", after(1)), box("side", "s1", in("a1"), exited(0)))},
-		"stopped, and could not be started any more": {now: boxes(box("side", "s1", in("a1"), exited(0))), recreate: []string{"side"}},
-		"a job that has ended well stays so":         {now: boxes(box("side", "s1", in("a1"), job, exited(0)))},
-		"several containers are told once":           {now: boxes(box("side", "s1", in("a1")), box("side", "s2", in("a1"))), recreate: []string{"side"}},
-		"owner of another project":                   {now: boxes(box("side", "s1", in("x1"))), elsewhere: boxes(box("other/vpn", "x1"))},
-		"owner of another project was started again": {now: boxes(box("side", "s1", in("x1"))), elsewhere: boxes(box("other/vpn", "x1", after(1))), restart: []string{"side"}},
-	} {
-		equal(t, name, m.StaleSharers(host(c.now...).elsewhere(c.elsewhere...)), Stale{Recreate: c.recreate, Restart: c.restart})
-	}
-	equal(t, "sharers in turn", core("app", "side in:app", "log in:side", "db")[0].Sharers([]string{"app"}), []string{"app", "log", "side"})
-}
-
 func TestServices(t *testing.T) {
 	t.Parallel()
 	models := []Model{stack("core of shop", "app", "side in:app", "db x2"), stack("ops", "vpn job")}

@@ -14,7 +14,7 @@ import (
 	"ataraxis.dev/landfall/shared/pipeline"
 )
 
-// Ports is everything that operations need. All are required, but for the last three.
+// Ports is everything that operations need. All are required, but for the last four.
 type Ports struct {
 	Commits   Commits
 	Trees     Trees
@@ -35,6 +35,7 @@ type Ports struct {
 	Teacher   Teacher  // nil teaches nothing
 	// Signatures judges who made a commit; nil where the host does not ask.
 	Signatures Signatures
+	Listener   Listener // nil: nobody hears of ends
 }
 
 // Signatures judges who made the commits that are deployed.
@@ -132,7 +133,7 @@ type Runtime interface {
 // Work is a step for the runtime, with what it must know to do it once and to touch nothing else.
 type Work struct {
 	Step pipeline.Step
-	// Before is what ran in the step's stack when it began for the first time: what is younger was made by
+	// Before is what ran in the step's stack, with who shares namespaces elsewhere, when it began for the first time: what is younger was made by
 	// it, before a crash. Nil for steps that change no container.
 	Before *picture.Picture
 	Ground
@@ -295,4 +296,25 @@ type Sentinels interface {
 	Blocked() ([]Blocked, error)
 	// ChangeBlocked replaces the blocks by what change makes of them.
 	ChangeBlocked(change func([]Blocked) []Blocked) error
+}
+
+// Listener hears that an operation has ended.
+type Listener interface {
+	// Ended is called after the end is on disk. It must not block, and nothing that it does changes the operation.
+	Ended(op operation.Operation)
+}
+
+// Notification is a message that somebody was told an operation's end by.
+type Notification struct {
+	Channel string    `json:"channel"` // where: a name that says nothing of the address
+	Message string    `json:"message"` // the channel's own identifier of the message
+	Time    time.Time `json:"time"`    // when it was told here
+}
+
+// Notifications keeps which messages tell of which operation, so that whoever tells more of it edits the same one.
+type Notifications interface {
+	// Notifications are those of an operation, one a channel; none for one that nobody was told of.
+	Notifications(operation string) []Notification
+	// RecordNotification keeps one durably. A second one of the same operation and channel takes the first one's place.
+	RecordNotification(operation string, n Notification) error
 }

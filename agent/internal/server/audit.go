@@ -39,7 +39,7 @@ const renewal = landfallv1.IdentityService_Renew_FullMethodName
 // mutations are the methods that change something, apart from the commands of Execute.
 var mutations = []string{
 	landfallv1.GitOpsService_Pause_FullMethodName, landfallv1.GitOpsService_Resume_FullMethodName, landfallv1.GitOpsService_Unblock_FullMethodName,
-	landfallv1.IdentityService_Revoke_FullMethodName, renewal,
+	landfallv1.IdentityService_Revoke_FullMethodName, renewal, landfallv1.DeployService_RecordNotification_FullMethodName,
 }
 
 // subjectOf is what a request is about, as far as it says so.

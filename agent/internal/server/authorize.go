@@ -25,7 +25,8 @@ var (
 // methodRules says who may call a method. There is no default: a method that is not
 // here is denied, and TestEveryMethodHasARule fails.
 var methodRules = map[string][]identity.Role{
-	landfallv1.DeployService_Execute_FullMethodName: observers, // each command has its own rule, see commandRule
+	landfallv1.DeployService_Execute_FullMethodName:            observers, // each command has its own rule, see commandRule
+	landfallv1.DeployService_RecordNotification_FullMethodName: deployers,
 
 	landfallv1.GitOpsService_Pause_FullMethodName:     operators,
 	landfallv1.GitOpsService_Resume_FullMethodName:    operators,

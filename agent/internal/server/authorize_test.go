@@ -98,6 +98,9 @@ var operatorMethods = []string{
 	"/landfall.v1.IdentityService/Revoke",
 }
 
+// deployerMethods are those that observers may not call.
+var deployerMethods = []string{"/landfall.v1.DeployService/RecordNotification"}
+
 var operatorCommands = []string{"restart", "migrate", "converge"}
 
 // call calls a method with an empty request, and an Execute stream with none.
@@ -131,14 +134,18 @@ func TestRolesAndMethods(t *testing.T) {
 		for method, streams := range methods {
 			t.Run(fmt.Sprint(role, " ", method), func(t *testing.T) {
 				err := call(b.context(), conn, method, streams)
-				if !slices.Contains(operatorMethods, method) || may.operatorMethods {
+				least := "operator"
+				if slices.Contains(deployerMethods, method) {
+					least = "deployer"
+				}
+				if !slices.Contains(append(deployerMethods, operatorMethods...), method) || may.operatorMethods || (least == "deployer" && may.deployCommands) {
 					if code := status.Code(err); code == codes.PermissionDenied || code == codes.Unauthenticated {
 						t.Errorf("refused: %v", err)
 					}
 					return
 				}
 				requireStatus(t, err, codes.PermissionDenied, "ROLE_NOT_ALLOWED")
-				for _, part := range []string{string(role) + "/test", method, "it needs the role operator"} {
+				for _, part := range []string{string(role) + "/test", method, "it needs the role " + least} {
 					if !strings.Contains(err.Error(), part) {
 						t.Errorf("%v does not name %s", err, part)
 					}

@@ -40,6 +40,8 @@ type bench struct {
 	config  Config
 	engine  *flow.Flows
 	limits  limits
+	logs    *logs
+	server  *Server
 	address string
 	dir     string // identities, by role
 }
@@ -67,7 +69,7 @@ func newBench(t *testing.T, change ...func(*Config)) *bench {
 // newBenchLimited is newBench with other limits.
 func newBenchLimited(t *testing.T, l limits, change ...func(*Config)) *bench {
 	t.Helper()
-	b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir(), limits: l}
+	b := &bench{Host: hosttest.NewHost(), t: t, dir: t.TempDir(), limits: l, logs: &logs{}}
 	// No soak: these tests run on real time.
 	b.Push(map[string]string{hosttest.ConfigPath: strings.Replace(hosttest.Files()[hosttest.ConfigPath], "soak: 3s", "soak: 0s", 1)})
 	b.issue("127.0.0.1")
@@ -91,6 +93,7 @@ func newBenchLimited(t *testing.T, l limits, change ...func(*Config)) *bench {
 // serve serves on a listener until the test ends.
 func (b *bench) serve(listener net.Listener) {
 	s := newLimited(b.config, b.limits, hclog.NewNullLogger())
+	b.server = s
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(listener) }()
 	b.t.Cleanup(func() {
@@ -111,7 +114,7 @@ func (b *bench) configure() Config {
 	}
 	p := b.Ports()
 	return Config{
-		Engine: b.engine, Inspector: p.Inspector, Prober: p.Prober,
+		Engine: b.engine, Inspector: p.Inspector, Logs: b.logs, Teacher: p.Teacher, Prober: p.Prober,
 		Stamp: p.Stamp, Sentinels: p.Sentinels, Tree: &tree{head: b.Head()},
 		Converger: tick.New(tick.Settings{
 			Engine: b.engine, Sentinels: p.Sentinels, Stamp: p.Stamp, Commits: p.Commits, Trees: p.Trees, Branch: "main", Every: 15 * time.Minute, CI: green{},

@@ -71,13 +71,16 @@ func at(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-func operationOf(o operation.Operation) *landfallv1.Operation {
+func operationOf(o operation.Operation, told ...ports.Notification) *landfallv1.Operation {
 	out := &landfallv1.Operation{
 		Id: o.ID, Kind: kinds[o.Kind], State: stateOf(o.State), CommandId: o.CommandID, Requester: o.Requester,
 		TargetSha: o.Target, BaseSha: o.Base, PreDeploySha: o.PreDeploy, PlanDigest: o.PlanDigest, Flags: o.Flags,
 		Migrations: o.Migrations, Failure: failureOf(o.Failure), CreateTime: at(o.Created), EndTime: at(o.Ended),
 		Summary: o.Summary, CancelledBy: o.CancelledBy, Judge: o.Judge, RestartCount: uint32(o.Restarts),
 		LastSequence: o.LastSequence, SupersededBy: o.SupersededBy, Subject: o.Subject, Signature: o.Signature, Warnings: o.Warnings, VerifyByTime: at(o.VerifyBy),
+	}
+	for _, n := range told {
+		out.Notifications = append(out.Notifications, &landfallv1.Notification{Channel: n.Channel, MessageId: n.Message, RecordTime: at(n.Time)})
 	}
 	for _, s := range o.Steps {
 		out.Steps = append(out.Steps, &landfallv1.StepRecord{

@@ -257,10 +257,13 @@ func TestOperationAndServiceConvertCompletely(t *testing.T) {
 	t.Parallel()
 	var (
 		op    operation.Operation
+		told  ports.Notification
 		texts []string
 	)
 	fill(reflect.ValueOf(&op).Elem(), &texts)
-	wire := operationOf(op)
+	fill(reflect.ValueOf(&told).Elem(), &texts)
+	wire := operationOf(op, told)
+	requireComplete(t, wire.GetNotifications()[0].ProtoReflect(), nil)
 	requireComplete(t, wire.ProtoReflect(), texts)
 	requireComplete(t, wire.GetSteps()[0].ProtoReflect(), nil)
 	requireComplete(t, wire.GetProbes()[0].ProtoReflect(), nil)

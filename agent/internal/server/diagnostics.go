@@ -117,7 +117,7 @@ func (d diagnosticsService) ListOperations(_ context.Context, req *landfallv1.Li
 	resp := &landfallv1.ListOperationsResponse{}
 	for _, op := range ops {
 		op.Steps = nil
-		resp.Operations = append(resp.Operations, operationOf(op))
+		resp.Operations = append(resp.Operations, d.told(op))
 	}
 	if len(ops) == size && ops[size-1].Number > 1 {
 		resp.NextPageToken = strconv.FormatUint(ops[size-1].Number, 10)
@@ -135,7 +135,7 @@ func (d diagnosticsService) GetOperation(_ context.Context, req *landfallv1.GetO
 		return nil, err
 	}
 	wire, err := planpb.FromPlan(plan)
-	return &landfallv1.GetOperationResponse{Operation: operationOf(op), Plan: wire}, err
+	return &landfallv1.GetOperationResponse{Operation: d.told(op), Plan: wire}, err
 }
 
 func (d diagnosticsService) WatchOperation(req *landfallv1.WatchOperationRequest, stream grpc.ServerStreamingServer[landfallv1.WatchOperationResponse]) error {
@@ -150,10 +150,6 @@ func (d diagnosticsService) WatchOperation(req *landfallv1.WatchOperationRequest
 		}
 		return stream.Send(&landfallv1.WatchOperationResponse{Batch: batch})
 	}, nil)
-}
-
-func (d diagnosticsService) TailLogs(*landfallv1.TailLogsRequest, grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error {
-	return fault.New(fault.Unimplemented, "NOT_YET", "this agent does not stream logs yet").WithHint("use docker compose logs on the host")
 }
 
 func (d diagnosticsService) GetPlan(ctx context.Context, req *landfallv1.GetPlanRequest) (*landfallv1.GetPlanResponse, error) {

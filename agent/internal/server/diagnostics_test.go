@@ -313,13 +313,3 @@ func TestPlan(t *testing.T) {
 	_, err = plan(&landfallv1.GetPlanRequest{TargetSha: target, BaseSha: "main"})
 	requireStatus(t, err, codes.InvalidArgument, "BAD_SHA")
 }
-
-func TestLogsSayThatTheyAreMissing(t *testing.T) {
-	t.Parallel()
-	b := newBench(t)
-	stream, err := b.diagnostics().TailLogs(b.context(), &landfallv1.TailLogsRequest{})
-	if err == nil {
-		_, err = stream.Recv()
-	}
-	requireStatus(t, err, codes.Unimplemented, "NOT_YET")
-}

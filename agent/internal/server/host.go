@@ -91,6 +91,9 @@ func (s *Server) host(ctx context.Context) *landfallv1.Host {
 	}
 	h.Gitops, err = s.status()
 	p.add("gitops", err)
+	for _, finding := range s.converger.Status().Findings() {
+		p.add("convergence", errors.New(finding))
+	}
 	if current := s.engine.Current(); current != nil {
 		h.CurrentOperationId = current.ID
 		h.EverythingReason, h.MovedSha = "", "" // what it leaves is not known yet

@@ -37,6 +37,8 @@ const ProtocolVersion = 1
 type Config struct {
 	Engine    *flow.Flows
 	Inspector ports.Inspector
+	Logs      ports.Logs
+	Teacher   ports.Teacher
 	Prober    ports.Prober
 	Stamp     ports.Stamp
 	Sentinels ports.Sentinels
@@ -48,12 +50,15 @@ type Config struct {
 	Checkout  string                                               // its folder
 	Branch    string
 	PauseTTL  time.Duration
-	Creds     credentials.TransportCredentials // mutual TLS
-	Authority Authority                        // who may be here at this moment
-	Locals    Locals                           // who of this host, by [Server.ServeLocal]
-	Redact    func(text string) string         // takes secrets out of what leaves the agent; nil takes nothing out
-	Trail     Trail                            // nil keeps nothing
+	Creds     credentials.TransportCredentials           // mutual TLS
+	Authority Authority                                  // who may be here at this moment
+	Locals    Locals                                     // who of this host, by [Server.ServeLocal]
+	Redact    func(text string) string                   // takes secrets out of what leaves the agent; nil takes nothing out
+	Lines     func(before, line string) (string, string) // Redact for a line and the one before it; nil takes nothing out
+	Trail     Trail                                      // nil keeps nothing
 	Sign      func(audit.Checkpoint) (audit.Checkpoint, error)
+
+	Notifications ports.Notifications // nil keeps none
 }
 
 // Tree is what diagnostics read of the checkout.
@@ -68,6 +73,8 @@ type Tree interface {
 type Server struct {
 	engine    *flow.Flows
 	inspector ports.Inspector
+	logs      ports.Logs
+	teacher   ports.Teacher
 	prober    ports.Prober
 	stamp     ports.Stamp
 	sentinels ports.Sentinels
@@ -80,7 +87,9 @@ type Server struct {
 	branch    string
 	pauseTTL  time.Duration
 	redact    func(string) string
+	lines     func(before, line string) (string, string)
 	audit     *recorder
+	notified  ports.Notifications
 	started   time.Time
 	log       hclog.Logger
 
@@ -94,6 +103,9 @@ type Server struct {
 	desk        *desk
 	refusals    *tally
 
+	stopping context.Context //nolint:containedctx // the server's own life, which ends what has no end by itself
+	stop     context.CancelCauseFunc
+
 	grpc   *grpc.Server
 	health *health.Server
 }
@@ -104,16 +116,20 @@ func New(c Config, log hclog.Logger) *Server { return newLimited(c, defaults(), 
 func newLimited(c Config, l limits, log hclog.Logger) *Server {
 	log = log.Named("server")
 	s := &Server{
-		engine: c.Engine, inspector: c.Inspector, prober: c.Prober, stamp: c.Stamp, sentinels: c.Sentinels, converger: c.Converger, tree: c.Tree,
+		engine: c.Engine, inspector: c.Inspector, logs: c.Logs, teacher: c.Teacher, prober: c.Prober, stamp: c.Stamp, sentinels: c.Sentinels, converger: c.Converger, tree: c.Tree,
 		versions: c.Versions, expires: c.Expires, left: c.Left, checkout: c.Checkout, branch: c.Branch, pauseTTL: c.PauseTTL,
 		started: time.Now(), log: log, health: health.NewServer(),
 		seenCheckout: latest.New[seenTree](checkoutLimits), seenVersions: latest.New[versions](versionLimits),
-		authority: c.Authority, limits: l, connections: newConnections(l, c.Authority), calls: newCalls(l), desk: newDesk(l), refusals: newTally(log, l.quiet),
+		notified: c.Notifications, authority: c.Authority, limits: l, connections: newConnections(l, c.Authority), calls: newCalls(l), desk: newDesk(l), refusals: newTally(log, l.quiet),
 	}
 	if s.redact = c.Redact; s.redact == nil {
 		s.redact = func(text string) string { return text }
 	}
 	s.connections.locals = c.Locals
+	if s.lines = c.Lines; s.lines == nil {
+		s.lines = func(before, line string) (string, string) { return before, line }
+	}
+	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	s.audit = &recorder{trail: c.Trail, sign: c.Sign, warn: func(err error) { s.log.Error("audit trail", "error", err) }}
 	s.grpc = grpc.NewServer(append(l.options(),
 		grpc.Creds(guarded{c.Creds, s.connections}),
@@ -169,6 +185,7 @@ const stopGrace = 3 * time.Second
 // Callers that watch an operation re-attach to the next agent.
 func (s *Server) Stop() {
 	s.health.Shutdown()
+	s.stop(fault.New(fault.Unreachable, "SHUTTING_DOWN", "the agent is stopping"))
 	timer := time.AfterFunc(stopGrace, s.grpc.Stop)
 	defer timer.Stop()
 	s.grpc.GracefulStop()

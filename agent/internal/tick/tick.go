@@ -83,6 +83,7 @@ type Tick struct {
 	Requester    string
 	DryRun       bool
 	Head         string         // of the branch; "" where nobody could tell
+	CI           converge.CI    // the verdict on it, where it was asked for; green where it runs here
 	Operation    string         // that it began; "" for none
 	Plan         *pipeline.Plan // of a deploy that it begins, or would
 	Unknown      []string       // what could not be compared, for people
@@ -140,7 +141,8 @@ type Status struct {
 	Last        *Tick // nil before the first since the agent started
 	Next        time.Time
 	Overdue     bool
-	NotFollowed string // why new commits are not followed; "" where they are
+	Since       time.Time // of the last tick, or the start of the agent
+	NotFollowed string    // why new commits are not followed; "" where they are
 }
 
 // overdueAfter is how many times the time between two ticks may pass before the timer counts as dead.
@@ -155,9 +157,25 @@ func (t *Ticker) Status() Status {
 	if t.last != nil {
 		from = t.last.Began
 	}
-	s.Next, s.Overdue = from.Add(t.Every), time.Since(from) > overdueAfter*t.Every
+	s.Since, s.Next, s.Overdue = from, from.Add(t.Every), time.Since(from) > overdueAfter*t.Every
 	return s
 }
+
+// Findings are what a person should look at, one line each: a timer that does not fire any more, and a last tick that could not do what it is
+// for. That somebody paused, that CI is not through yet, or that a difference is only told, is none.
+func (s Status) Findings() []string {
+	var found []string
+	if s.Overdue {
+		found = append(found, "no tick since "+s.Since.UTC().Format(time.RFC3339)+"; does the timer fire? systemctl list-timers landfall-gitops.timer; by hand: landfall-agent converge")
+	}
+	if s.Last != nil && s.Last.Outcome == converge.Skipped && !slices.Contains(expected, s.Last.Reason) {
+		found = append(found, s.Last.Reason+": "+s.Last.Message)
+	}
+	return found
+}
+
+// expected are the reasons for which a tick is skipped as it should be.
+var expected = []string{"BUSY", "PAUSED", "NOTHING_DEPLOYED", "CI_PENDING", "BLOCKED", "DRIFT_SEEN", "DRIFT_REPORTED"} // blocks and what is only told stand in status by themselves
 
 func (t *Ticker) notFollowed() string {
 	if t.CI == nil {
@@ -265,8 +283,8 @@ func (t *Ticker) branch(ctx context.Context, o *converge.Observation, now *Tick)
 		return
 	}
 	now.Head = b.Head
-	if b.Head == o.Host.Stamp && b.Head == o.Host.Checkout {
-		b.Forward = true
+	if b.Head == o.Host.Stamp && o.Host.Checkout == o.Host.Stamp {
+		b.Forward, now.CI = true, converge.CI{Verdict: converge.CIGreen}
 		return
 	}
 	blocks, err := t.Sentinels.Blocked()
@@ -294,6 +312,7 @@ func (t *Ticker) branch(ctx context.Context, o *converge.Observation, now *Tick)
 		return
 	}
 	b.CI = t.CI.Of(ctx, b.Head, config.CI.Required)
+	now.CI = b.CI
 }
 
 // host looks at what runs, unless a deploy replaces it anyway.

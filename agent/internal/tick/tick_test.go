@@ -226,11 +226,6 @@ func TestDriftIsRepairedWhenItIsSeenTwice(t *testing.T) {
 	}
 }
 
-// unwell makes a health check fail until its container runs anew.
-func unwell(b *bench) {
-	b.ChangeContainer("core", "app", func(c *picture.Container) { c.Health = "unhealthy" })
-}
-
 // mounted deploys a file that a service shows and that no flag claims: nobody sees to it.
 func mounted(b *bench) {
 	target := b.Push(map[string]string{"config/app.conf": "two"})
@@ -371,6 +366,9 @@ func TestADivergedCheckoutIsReported(t *testing.T) {
 			if made, _ := b.must(converge.Skipped, "DIVERGED", ""); !strings.Contains(made.Message, own[:12]) {
 				b.t.Errorf("%s", made.Message)
 			}
+			if found := b.ticker.Status().Findings(); len(found) != 1 || !strings.HasPrefix(found[0], "DIVERGED: ") {
+				b.t.Errorf("%v", found)
+			}
 		}
 		if b.Head() != own {
 			b.t.Error("the commit of the host is gone")
@@ -400,9 +398,12 @@ func TestStatusTellsWhenTheTimerIsDead(t *testing.T) {
 		if s.Overdue || s.Last == nil || !s.Next.Equal(s.Last.Began.Add(15*time.Minute)) {
 			b.t.Errorf("%+v", s)
 		}
+		if found := s.Findings(); len(found) > 0 {
+			b.t.Errorf("%v", found)
+		}
 		time.Sleep(2 * time.Minute)
-		if s := b.ticker.Status(); !s.Overdue {
-			b.t.Errorf("%+v", s)
+		if s := b.ticker.Status(); !s.Overdue || len(s.Findings()) != 1 || !strings.Contains(s.Findings()[0], "does the timer fire?") {
+			b.t.Errorf("%+v, %v", s, s.Findings())
 		}
 	})
 }

@@ -19,6 +19,7 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 	"ataraxis.dev/landfall/shared/fault/rpcerr"
 	"ataraxis.dev/landfall/shared/identity"
+	"ataraxis.dev/landfall/shared/socketdial"
 	"ataraxis.dev/landfall/shared/version"
 )
 
@@ -45,7 +46,7 @@ type Client struct {
 	identity    landfallv1.IdentityServiceClient
 
 	endings endings
-	local   *localEnd // nil for HOST:PORT
+	local   *socketdial.End // nil for HOST:PORT
 
 	met atomic.Bool // the agent has answered: from then on its absence is worth waiting for
 }
@@ -79,12 +80,12 @@ func Dial(address, identityDir string) (*Client, error) {
 
 // dialLocal is Dial to a socket on this host.
 func dialLocal(address string) (*Client, error) {
-	path, err := socketOf(address)
+	path, err := socketdial.Path(address)
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{address: address, local: &localEnd{path: path}}
-	if err := c.connect("passthrough:///localhost", c.local.options()...); err != nil {
+	c := &Client{address: address, local: &socketdial.End{Path: path}}
+	if err := c.connect("passthrough:///localhost", c.local.Options()...); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -142,7 +143,7 @@ func (c *Client) explain(err error) error {
 	}
 	if fault.ReasonOf(f) == codes.Unavailable.String() { // gRPC's own words
 		if c.local != nil {
-			if why := c.local.explain(); why != nil {
+			if why := c.local.Explain(); why != nil {
 				return why
 			}
 		}
@@ -209,6 +210,25 @@ func (c *Client) Operations(ctx context.Context, limit int) ([]*landfallv1.Opera
 func (c *Client) Operation(ctx context.Context, id string) (*landfallv1.Operation, *landfallv1.Plan, error) {
 	resp, err := look(ctx, c, c.diagnostics.GetOperation, &landfallv1.GetOperationRequest{OperationId: id})
 	return resp.GetOperation(), resp.GetPlan(), err
+}
+
+// RecordNotification tells the agent which message tells of an operation. An agent that keeps none is no error.
+func (c *Client) RecordNotification(ctx context.Context, operation, channel, message string) error {
+	_, err := look(ctx, c, c.deploy.RecordNotification, &landfallv1.RecordNotificationRequest{OperationId: operation, Channel: channel, MessageId: message})
+	if fault.KindOf(err) == fault.Unimplemented {
+		return nil
+	}
+	return err
+}
+
+// Notification is the message that tells of an operation in a channel, "" when the agent knows of none.
+func Notification(op *landfallv1.Operation, channel string) string {
+	for _, n := range op.GetNotifications() {
+		if n.GetChannel() == channel {
+			return n.GetMessageId()
+		}
+	}
+	return ""
 }
 
 // Policy says what the policy of the host finds in the compose files of a commit that it knows, a line each. One that it does not know is NotFound.

@@ -25,6 +25,11 @@ import (
 type host struct {
 	*agent
 	answer *landfallv1.Host
+	tail   func(*landfallv1.TailLogsRequest, grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error
+}
+
+func (h *host) TailLogs(req *landfallv1.TailLogsRequest, stream grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error {
+	return h.tail(req, stream)
 }
 
 func (h *host) GetHost(ctx context.Context, _ *landfallv1.GetHostRequest) (*landfallv1.GetHostResponse, error) {

@@ -5,7 +5,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -15,6 +14,7 @@ import (
 	"ataraxis.dev/landfall/shared/fault/rpcerr"
 	"ataraxis.dev/landfall/shared/peercred"
 	"ataraxis.dev/landfall/shared/peercred/peercredtest"
+	"ataraxis.dev/landfall/shared/socketdial"
 )
 
 func TestAddressesOfSockets(t *testing.T) {
@@ -26,7 +26,7 @@ func TestAddressesOfSockets(t *testing.T) {
 		"unix://run/landfall/agent.sock": "", "unix:agent.sock": "", "unix:": "", "unix://": "", "unix:///": "/", "unix:///run/": "", "unix:///run/../x": "",
 		"unix://" + long + "s": "",
 	} {
-		got, err := socketOf(address)
+		got, err := socketdial.Path(address)
 		if got != want || (want == "") != (fault.KindOf(err) == fault.Invalid && fault.ReasonOf(err) == "BAD_ADDRESS") {
 			t.Errorf("%s is %q, %v, want %q", address, got, err, want)
 		}
@@ -93,12 +93,6 @@ func TestSocketsThatCannotBeUsed(t *testing.T) {
 		if fault.KindOf(err) != fault.Unreachable || fault.ReasonOf(err) != "AGENT_UNREACHABLE" || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "systemctl status") {
 			t.Errorf("%s: %v", path, err)
 		}
-	}
-	denied := &localEnd{path: dead}
-	refusal := error(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)})
-	denied.last.Store(&refusal)
-	if err := denied.explain(); fault.KindOf(err) != fault.Unauthenticated || fault.ReasonOf(err) != "SOCKET_DENIED" || !strings.Contains(err.Error(), "group landfall") {
-		t.Errorf("a socket that lets nobody in: %v", err)
 	}
 }
 

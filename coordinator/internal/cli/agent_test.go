@@ -50,7 +50,23 @@ type agent struct {
 	blocks   []*landfallv1.BlockedCommit
 	past     []*landfallv1.Operation // besides op
 	rollback *landfallv1.GetRollbackPlanResponse
+	tails    func(*landfallv1.TailLogsRequest, grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error
 	policy   []string // findings in every commit that it knows; nil: it knows none
+}
+
+// RecordNotification keeps a message with the operation that it is about.
+func (a *agent) RecordNotification(_ context.Context, req *landfallv1.RecordNotificationRequest) (*landfallv1.RecordNotificationResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.older {
+		return nil, status.Error(codes.Unimplemented, "unknown method RecordNotification")
+	}
+	for _, op := range append([]*landfallv1.Operation{a.op}, a.past...) {
+		if op.GetId() == req.GetOperationId() {
+			op.Notifications = []*landfallv1.Notification{{Channel: req.GetChannel(), MessageId: req.GetMessageId()}}
+		}
+	}
+	return &landfallv1.RecordNotificationResponse{}, nil
 }
 
 // set changes what the agent does from now on, while a stream may still be open.
@@ -143,6 +159,10 @@ func (a *agent) GetRollbackPlan(_ context.Context, req *landfallv1.GetRollbackPl
 		plan.Target.Sha = sha
 	}
 	return plan, nil
+}
+
+func (a *agent) TailLogs(req *landfallv1.TailLogsRequest, stream grpc.ServerStreamingServer[landfallv1.TailLogsResponse]) error {
+	return a.tails(req, stream)
 }
 
 func (a *agent) Probe(context.Context, *landfallv1.ProbeRequest) (*landfallv1.ProbeResponse, error) {

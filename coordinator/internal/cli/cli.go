@@ -69,7 +69,7 @@ func newRoot(streams Streams) *cobra.Command {
 		}
 	}
 	add(groupDeploy, newRunCommand(g), newCIGateCommand(g), newDetectChangesCommand(g), newPlanCommand(g), newDeployCommand(g), newVerifyCommand(g), newRollbackCommand(g), newNotifyCommand(g))
-	add(groupLook, newStatusCommand(g), newHistoryCommand(g), newShowCommand(g), newAttachCommand(g), newProbeCommand(g), newDriftCommand(g), newAuditCommand(g))
+	add(groupLook, newStatusCommand(g), newHistoryCommand(g), newShowCommand(g), newAttachCommand(g), newLogsCommand(g), newProbeCommand(g), newDriftCommand(g), newAuditCommand(g))
 	add(groupAct, newCancelCommand(g), newRestartCommand(g), newMigrateCommand(g), newConvergeCommand(g), newPauseCommand(g), newResumeCommand(g), newUnblockCommand(g))
 	add(groupSetUp, newInitCommand(g), newCheckCommand(g), newWorkflowsCommand(g), newIdentityCommand(streams), newVersionCommand(g))
 	return root

@@ -9,9 +9,9 @@ import (
 	"ataraxis.dev/landfall/coordinator/internal/actions"
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/console"
-	"ataraxis.dev/landfall/coordinator/internal/notify"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/notify"
 	"ataraxis.dev/landfall/shared/workflowcommand"
 )
 

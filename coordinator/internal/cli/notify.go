@@ -14,10 +14,10 @@ import (
 	"ataraxis.dev/landfall/coordinator/internal/agentclient"
 	"ataraxis.dev/landfall/coordinator/internal/changes"
 	"ataraxis.dev/landfall/coordinator/internal/console"
-	"ataraxis.dev/landfall/coordinator/internal/notify"
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/command"
 	"ataraxis.dev/landfall/shared/fault"
+	"ataraxis.dev/landfall/shared/notify"
 )
 
 // notifyOptions are the flags of notify.
@@ -31,7 +31,7 @@ type notifyOptions struct {
 func (o *notifyOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.operation, "operation", "", "operation to tell of (default: the newest)")
 	f.StringVar(&o.failedJob, "failed-job", "", "job that failed before there was an operation")
-	f.StringVar(&o.edit, "edit", "", "edit this message instead of posting a new one: the output message_id of an earlier call")
+	f.StringVar(&o.edit, "edit", "", "edit this message instead of posting a new one: the output message_id of an earlier call (default: the one that the agent knows of)")
 }
 
 func newNotifyCommand(g *globals) *cobra.Command {
@@ -41,7 +41,8 @@ func newNotifyCommand(g *globals) *cobra.Command {
 		Short: "Tell on Discord how a deploy ended; a good one resumes convergence",
 		Long: "Decide what the end of a deploy is worth telling (FAILURE, FULL, CONDENSED or SUPPRESS, by section notify of\n" +
 			"landfall.yaml) and tell it through DISCORD_WEBHOOK_URL. After a successful deploy convergence resumes. That nobody\n" +
-			"could be told is a warning, not a failure.\n\n" +
+			"could be told is a warning, not a failure. A message that the agent, or an earlier run, posted about the same\n" +
+			"operation is edited.\n\n" +
 			"Outputs in a job of GitHub Actions: notification, message_id." +
 			command.ExitCodes(0, 2, 6, 7),
 		Example: "  landfall-coordinator notify --operation op-42-k3f9x1\n  landfall-coordinator notify --failed-job ci-gate",
@@ -74,6 +75,9 @@ type notice struct {
 	*globals
 	show console.Renderer
 	edit string
+
+	told   string // message about the operation in our channel, as the agent knows it
+	failed string // the same about the failure that the operation recovers from
 }
 
 // tell tells of an operation, the newest when none is named, or of a job that failed before there was one, because
@@ -83,7 +87,11 @@ func (n *notice) tell(ctx context.Context, operation, failedJob string, why erro
 	in := notify.Input{FailedJob: failedJob, Problem: problemOf(why), Run: notify.Run{
 		URL: n.job.RunURL(), Name: n.job.Workflow, Number: n.job.RunNumber, Attempt: n.job.RunAttempt,
 	}}
-	asked := n.askAgent(ctx, &in, operation)
+	channel := ""
+	if hook != nil {
+		channel = hook.Channel()
+	}
+	asked := n.askAgent(ctx, &in, operation, channel)
 	if asked != nil && in.Problem == nil {
 		in.Problem = problemOf(asked)
 	}
@@ -96,6 +104,9 @@ func (n *notice) tell(ctx context.Context, operation, failedJob string, why erro
 	var sent notify.Sent
 	if badHook == nil {
 		sent = n.send(ctx, hook, in, state)
+	}
+	if sent.MessageID != "" && asked == nil && failedJob == "" {
+		n.record(ctx, in.Operation.ID, channel, sent.MessageID)
 	}
 	if err := n.job.WriteOutputs(actions.Output{Name: "notification", Value: string(state)}, actions.Output{Name: "message_id", Value: sent.MessageID}); err != nil {
 		return state, err
@@ -128,22 +139,45 @@ func (n *notice) send(ctx context.Context, hook *notify.Webhook, in notify.Input
 		n.show.Note("nobody was told: DISCORD_WEBHOOK_URL is not set")
 		return notify.Sent{}
 	}
-	sent, err := notify.NewClient(*hook, notify.Options{}).Send(ctx, notify.Embed(in, state), n.edit)
+	client, edit := notify.NewClient(*hook, notify.Options{}), n.edit
+	if edit == "" {
+		edit = n.told
+	}
+	if n.failed != "" {
+		if place, err := client.Place(ctx); err == nil { // a link is worth no warning
+			in.Story.Earlier = place.Link(n.failed)
+		}
+	}
+	sent, err := client.Send(ctx, notify.Embed(in, state), edit)
 	if err = errors.Join(err, sent.Reduced); err != nil {
 		n.show.Warn(err.Error())
 	}
 	return sent
 }
 
+// record tells the agent which message it is, so that whoever tells more of the operation edits it.
+func (n *notice) record(ctx context.Context, operation, channel, message string) {
+	if message == n.told {
+		return
+	}
+	client, err := n.dial()
+	if err == nil {
+		err = errors.Join(client.RecordNotification(ctx, operation, channel, message), client.Close())
+	}
+	if err != nil {
+		n.show.Warn("the agent does not know of the message, so that a later one is not the same: " + err.Error())
+	}
+}
+
 // askAgent fills in what the agent knows. After a successful deploy convergence resumes.
-func (n *notice) askAgent(ctx context.Context, in *notify.Input, operation string) error {
+func (n *notice) askAgent(ctx context.Context, in *notify.Input, operation, channel string) error {
 	client, err := n.dial()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = client.Close() }() // the answers are there or not
 	if in.FailedJob == "" {
-		if err := n.askOperation(ctx, client, in, operation); err != nil {
+		if err := n.askOperation(ctx, client, in, operation, channel); err != nil {
 			return err
 		}
 	}
@@ -161,7 +195,7 @@ func (n *notice) askAgent(ctx context.Context, in *notify.Input, operation strin
 }
 
 // askOperation fills in the operation and what went before it.
-func (n *notice) askOperation(ctx context.Context, client *agentclient.Client, in *notify.Input, id string) error {
+func (n *notice) askOperation(ctx context.Context, client *agentclient.Client, in *notify.Input, id, channel string) error {
 	in.Operation.ID = id
 	op, plan, err := client.Operation(ctx, id)
 	if err != nil {
@@ -173,6 +207,7 @@ func (n *notice) askOperation(ctx context.Context, client *agentclient.Client, i
 		}
 	}
 	in.Project, in.Operation = plan.GetProject(), noticeOperation(op)
+	n.told = agentclient.Notification(op, channel)
 	in.Change.Flags, in.Change.Everything, in.Change.Unclaimed = op.GetFlags(), plan.GetEverythingReason(), plan.GetUnclaimedPaths()
 	const enough = 50
 	recent, err := client.Operations(ctx, enough)
@@ -186,7 +221,24 @@ func (n *notice) askOperation(ctx context.Context, client *agentclient.Client, i
 		}
 		before = before || past.GetId() == op.GetId()
 	}
+	n.failed = failedBefore(in, op, recent, channel)
 	return nil
+}
+
+// failedBefore is the message about the failure that an operation recovers from, "" when it recovers from none or nobody was told.
+func failedBefore(in *notify.Input, op *landfallv1.Operation, recent []*landfallv1.Operation, channel string) string {
+	state, recovers := notify.Recovers(in.Past)
+	if !recovers || op.GetState() != landfallv1.OperationState_OPERATION_STATE_SUCCEEDED {
+		return ""
+	}
+	before := false
+	for _, past := range recent {
+		if before && notify.OperationState(agentclient.StateName(past.GetState())) == state {
+			return agentclient.Notification(past, channel)
+		}
+		before = before || past.GetId() == op.GetId()
+	}
+	return ""
 }
 
 // noticeOperation is the agent's record as a message is made of it.
@@ -194,7 +246,7 @@ func noticeOperation(op *landfallv1.Operation) notify.Operation {
 	out := notify.Operation{
 		ID: op.GetId(), Kind: console.KindWord(op.GetKind()), State: notify.OperationState(agentclient.StateName(op.GetState())),
 		Target: op.GetTargetSha(), PreDeploy: op.GetPreDeploySha(), Migrations: op.GetMigrations(), Warnings: op.GetWarnings(),
-		SupersededBy: op.GetSupersededBy(), Summary: op.GetSummary(), Start: op.GetCreateTime().AsTime(),
+		SupersededBy: op.GetSupersededBy(), Summary: op.GetSummary(), Subject: op.GetSubject(), Start: op.GetCreateTime().AsTime(),
 	}
 	if end := op.GetEndTime(); end != nil {
 		out.End = end.AsTime()

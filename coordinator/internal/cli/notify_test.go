@@ -10,6 +10,7 @@ import (
 
 	landfallv1 "ataraxis.dev/landfall/proto/landfall/v1"
 	"ataraxis.dev/landfall/shared/discordtest"
+	"ataraxis.dev/landfall/shared/notify"
 )
 
 // discord is a channel that DISCORD_WEBHOOK_URL leads to.
@@ -81,6 +82,48 @@ func TestNotify(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// One message an operation: a second run, and a run after the agent has told, edit the one that is there; a recovery links back.
+func TestNotifyEditsTheMessageThatTheAgentKnows(t *testing.T) {
+	bare(t)
+	repo, _, head := clone(t)
+	a := ended(landfallv1.OperationState_OPERATION_STATE_ROLLED_BACK, head, "app")
+	a.serve(t)
+	channel := discord(t)
+	t.Chdir(repo.Dir)
+	landfall(t, "notify").expect(t, 0)
+	landfall(t, "notify", "--operation", theOperation).expect(t, 0)
+	failed := channel.Messages()
+	if len(failed) != 1 || failed[0].Edits != 1 {
+		t.Fatalf("messages %+v", failed)
+	}
+	hook, err := notify.ParseWebhook(channel.WebhookURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told := a.op.GetNotifications(); len(told) != 1 || told[0].GetMessageId() != failed[0].ID || told[0].GetChannel() != hook.Channel() ||
+		strings.Contains(told[0].GetChannel(), channel.Token()[:8]) {
+		t.Errorf("the agent knows %v", told)
+	}
+	a.set(func() { // the agent deployed by itself, and has told of it
+		before := a.op
+		a.op = ended(succeeded, head, "app").op
+		a.past = []*landfallv1.Operation{a.op, before}
+		a.op.Id = "op-43-000000"
+		a.op.Notifications = []*landfallv1.Notification{{Channel: "discord-of-another", MessageId: "1200000000000000777"}}
+	})
+	landfall(t, "notify").expect(t, 0, "FULL: recovery")
+	messages := channel.Messages()
+	link := "https://discord.com/channels/" + discordtest.Guild + "/" + discordtest.Channel + "/" + failed[0].ID
+	if len(messages) != 2 || messages[0].Edits != 1 || !strings.Contains(messages[1].Raw, link) {
+		t.Errorf("messages %+v", messages)
+	}
+	a.set(func() { a.older = true }) // keeps none
+	landfall(t, "notify", "--edit", messages[1].ID).expect(t, 0)
+	if m := channel.Messages(); len(m) != 2 || m[1].Edits != 1 {
+		t.Errorf("messages %+v", m)
 	}
 }
 

@@ -26,7 +26,7 @@ func newRestartCommand(g *globals) *cobra.Command {
 			"another. Names may be patterns: mcp-*, or STACK/SERVICE. The containers stay the same; who lives in their namespaces is\n" +
 			"restarted with them. Then the probes of landfall.yaml judge, and what does not come good is brought back to what ran.\n" +
 			"Needs the operator role." + command.ExitCodes(0, 1, 2, 4, 5, 6, 7, 130),
-		Example: "  landfall-coordinator restart\n  landfall-coordinator restart caddy 'mcp-*'\n  landfall-coordinator restart home/mosquitto",
+		Example: "  landfall-coordinator restart\n  landfall-coordinator restart caddy 'mcp-*'\n  landfall-coordinator restart home/broker",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(*format, "text", "json"); err != nil {
 				return err

@@ -53,7 +53,7 @@ func exampleOperation() *landfallv1.Operation {
 
 func exampleHistory() []*landfallv1.Operation {
 	done := &landfallv1.Operation{
-		Id: "op-6", Kind: landfallv1.OperationKind_OPERATION_KIND_REPAIR, State: landfallv1.OperationState_OPERATION_STATE_SUCCEEDED,
+		Id: "op-6", Kind: landfallv1.OperationKind_OPERATION_KIND_REPAIR, State: landfallv1.OperationState_OPERATION_STATE_SUCCEEDED, Subject: "core/web, core/w\u202eorker",
 		Requester: "operator/日本太郎", CreateTime: after(-86400 * 3), EndTime: after(-86400*3 + 0.34),
 	}
 	gone := &landfallv1.Operation{
@@ -197,6 +197,25 @@ func TestAnswers(t *testing.T) {
 		{"status", func(w io.Writer, s Style) error {
 			return WriteStatus(w, exampleHost(), exampleServices(), waitingOperation(), s)
 		}},
+		{"status-converging", func(w io.Writer, s Style) error {
+			host := &landfallv1.Host{Name: "caroline", Gitops: &landfallv1.GitOpsStatus{LastTick: exampleTick(), NextTickTime: after(1000), NotFollowedReason: "agent.yaml has no github"}}
+			return WriteStatus(w, host, exampleServices()[:1], nil, s)
+		}},
+		{"status-overdue", func(w io.Writer, s Style) error {
+			host := &landfallv1.Host{Name: "caroline", Gitops: &landfallv1.GitOpsStatus{NextTickTime: after(-3000), Overdue: true}}
+			return WriteStatus(w, host, exampleServices()[:1], nil, s)
+		}},
+		{"tick", func(w io.Writer, s Style) error { return WriteTick(w, exampleTick(), s) }},
+		{"tick-nothing", func(w io.Writer, s Style) error {
+			return WriteTick(w, &landfallv1.Tick{Outcome: landfallv1.TickOutcome_TICK_OUTCOME_NOTHING, Reason: "IN_STEP", Message: "c0dec0dec0de, the head of main, runs here"}, s)
+		}},
+		{"tick-dry", func(w io.Writer, s Style) error {
+			return WriteTick(w, &landfallv1.Tick{Outcome: landfallv1.TickOutcome_TICK_OUTCOME_DEPLOY, Reason: "NEW_COMMIT", Message: "c0dec0dec0de, the head of main, passed CI", DryRun: true}, s)
+		}},
+		{"drift", func(w io.Writer, s Style) error {
+			return WriteDrift(w, &landfallv1.GetDriftResponse{Drift: exampleTick().GetDrift(), Unknown: []string{"core/db: its image cannot be compared"}, Services: 30}, s)
+		}},
+		{"drift-none", func(w io.Writer, s Style) error { return WriteDrift(w, &landfallv1.GetDriftResponse{Services: 30}, s) }},
 		{"status-fresh", func(w io.Writer, s Style) error {
 			host := &landfallv1.Host{Name: "caroline", CertificateExpireTime: after(0), Engine: &landfallv1.Engine{Version: "28.5.2", ComposeVersion: "2.40.0"}}
 			return WriteStatus(w, host, exampleServices()[:1], nil, s)
@@ -456,5 +475,16 @@ func TestFit(t *testing.T) {
 	}
 	if got := fmt.Sprintf("%q", expandTabs("a\t日本語1\tb")); got != `"a       日本語1 b"` {
 		t.Errorf("tabs: %s", got)
+	}
+}
+
+func exampleTick() *landfallv1.Tick {
+	return &landfallv1.Tick{
+		Outcome: landfallv1.TickOutcome_TICK_OUTCOME_SKIPPED, Reason: "DRIFT_SEEN", Message: "core/web (exited): exited with code 1: seen for the first time", StartTime: after(-60),
+		Drift: []*landfallv1.Drift{
+			{Stack: "core", Project: "shop", Service: "web", Kind: landfallv1.DriftKind_DRIFT_KIND_EXITED, Message: "web: exited with code 1", Answer: landfallv1.DriftAnswer_DRIFT_ANSWER_REPAIR},
+			{Stack: "core", Project: "shop", Service: "db", Kind: landfallv1.DriftKind_DRIFT_KIND_IMAGE, Message: "postgres:16 means another image than it was made from", Answer: landfallv1.DriftAnswer_DRIFT_ANSWER_REPAIR, Confirmed: true},
+			{Project: "shop", Service: "left\x1b[31m", Kind: landfallv1.DriftKind_DRIFT_KIND_ORPHAN, Message: "no compose file of the checkout names it", Answer: landfallv1.DriftAnswer_DRIFT_ANSWER_REPORT},
+		},
 	}
 }

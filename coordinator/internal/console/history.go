@@ -53,8 +53,13 @@ func WriteHistory(w io.Writer, ops []*landfallv1.Operation, blocks []*landfallv1
 	return p.writeTo(w)
 }
 
-// reasonOf is why an operation did not succeed, in one line.
+// reasonOf is what an operation is about besides its commit, and why it did not succeed, in one line.
 func reasonOf(op *landfallv1.Operation) string {
+	return strings.TrimPrefix(strings.TrimSuffix(clean(op.GetSubject())+"; "+whyNot(op), "; "), "; ")
+}
+
+// whyNot is why an operation did not succeed, "" when it did.
+func whyNot(op *landfallv1.Operation) string {
 	if sha := op.GetSupersededBy(); sha != "" {
 		return "superseded by " + short(sha)
 	}

@@ -23,8 +23,10 @@ func Changes(base, target Projects, plan *pipeline.Plan) []string {
 	for _, is := range target.list {
 		if was := base.find(is.name); was != nil && was.whole {
 			is.definitions(was, say)
+			is.nameless(was, say)
 		}
-		is.sharers(plan, say)
+		target.sharers(is, plan, say)
+		target.homeless(is, base, say)
 	}
 	return lines
 }
@@ -63,6 +65,11 @@ func (p *project) leaving(now *project, say func(string, ...any)) {
 	default:
 		say("no compose file of project %s names %s any more: stopped and removed, volumes stay", called(p.name), strings.Join(gone, ", "))
 	}
+	for _, name := range gone {
+		for _, at := range p.unnamed(name) {
+			say("%s of project %s has a volume without a name at %s: its data stay behind where nothing shows them, and docker volume prune deletes them (ANONYMOUS_VOLUME)", name, called(p.name), at)
+		}
+	}
 }
 
 // definitions tells networks and volumes that are another thing than before.
@@ -90,18 +97,58 @@ func (p *project) definitions(was *project, say func(string, ...any)) {
 	}
 }
 
-// sharers tells the services that go with the owner of their namespaces, where a step names the owner and not them.
-func (p *project) sharers(plan *pipeline.Plan, say func(string, ...any)) {
+// nameless tells where services get something else in the place of volumes without a name, or fewer containers that have some.
+func (p *project) nameless(was *project, say func(string, ...any)) {
 	var told []string
 	for _, s := range p.services {
-		for _, owner := range s.Shares {
-			if !p.named(plan, owner) || p.named(plan, s.Name) || slices.Contains(told, s.Name) {
-				continue
+		if slices.Contains(told, s.Name) {
+			continue
+		}
+		told = append(told, s.Name)
+		for _, at := range was.unnamed(s.Name) {
+			if m := p.mounted(s.Name, at); m != nil && (m.Type != "volume" || m.From != "") {
+				say("%s of project %s gets %s at %s, where it has a volume without a name: its data stay behind (ANONYMOUS_VOLUME)", s.Name, called(p.name), strings.TrimSpace(m.Type+" "+m.From), at)
+			} else if before, now := was.replicas(s.Name), p.replicas(s.Name); before > now {
+				say("%s of project %s goes from %d containers to %d: what is too many of their volumes without a name at %s stays behind (ANONYMOUS_VOLUME)", s.Name, called(p.name), before, now, at)
 			}
-			told = append(told, s.Name)
-			say("%s of project %s lives in the namespaces of %s: it is replaced or restarted with it", s.Name, called(p.name), owner)
 		}
 	}
+}
+
+// mounted is what a service shows somewhere, by the last of its files that says so.
+func (p *project) mounted(name, at string) (found *composefile.Mount) {
+	for _, s := range p.services {
+		for i := range s.Mounts {
+			if s.Name == name && s.Mounts[i].At == at {
+				found = &s.Mounts[i]
+			}
+		}
+	}
+	return found
+}
+
+// unnamed lists where a service has volumes without a name.
+func (p *project) unnamed(name string) []string {
+	var places []string
+	for _, s := range p.services {
+		for _, m := range s.Mounts {
+			if is := p.mounted(name, m.At); s.Name == name && is.Type == "volume" && is.From == "" && !slices.Contains(places, m.At) {
+				places = append(places, m.At)
+			}
+		}
+	}
+	return places
+}
+
+// replicas is how many containers a service has, 1 where no file says.
+func (p *project) replicas(name string) int {
+	n := 1
+	for _, s := range p.services {
+		if s.Name == name && s.Replicas > 0 {
+			n = s.Replicas
+		}
+	}
+	return n
 }
 
 // named reports whether a step that touches containers names a service of the project.

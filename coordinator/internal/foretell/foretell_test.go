@@ -49,6 +49,20 @@ func TestChanges(t *testing.T) {
 	}{
 		{"nothing", one("a.yml", two), one("a.yml", two), nil, nil},
 		{"a service leaves", one("a.yml", two), one("a.yml", "name: shop\nservices: {web: {image: a}}\n"), nil, []string{`no compose file of project "shop" names db any more`}},
+		{
+			"a service with volumes without names leaves", one("a.yml", "name: shop\nservices: {web: {image: a}, db: {volumes: [/data, 'rows:/rows', {type: volume, target: /logs}]}}\n"), one("a.yml", "name: shop\nservices: {web: {image: a}}\n"), nil,
+			[]string{`no compose file of project "shop" names db any more`, `db of project "shop" has a volume without a name at /data: its data stay behind`, `db of project "shop" has a volume without a name at /logs`},
+		},
+		{
+			"volumes without names get some", one("a.yml", "name: shop\nservices: {db: {volumes: [/data, /logs, /keep, /tmp, '${X}/y']}}\n"),
+			one("a.yml", "name: shop\nservices: {db: {volumes: ['rows:/data/', './logs:/logs:ro', /keep, {type: tmpfs, target: /tmp}]}}\n"), nil,
+			[]string{`db of project "shop" gets volume rows at /data, where it has`, `db of project "shop" gets bind ./logs at /logs`, `db of project "shop" gets tmpfs at /tmp`},
+		},
+		{
+			"fewer containers with volumes without names", one("a.yml", "name: shop\nservices: {db: {scale: 3, volumes: [/data]}, web: {deploy: {replicas: 2}}, odd: {scale: '${N}', volumes: [/data]}}\n"),
+			one("a.yml", "name: shop\nservices: {db: {deploy: {replicas: 2}, volumes: [/data]}, web: {}, odd: {volumes: [/data]}}\n"), nil,
+			[]string{`db of project "shop" goes from 3 containers to 2: what is too many`},
+		},
 		{"a stack leaves", one("a.yml", two), commit{}, nil, []string{`compose project "shop" leaves with all it has (web, db)`}},
 		{
 			"a stack gets another name", one("a.yml", two),
@@ -103,6 +117,23 @@ func TestChanges(t *testing.T) {
 			"who lives with another that stays", one("a.yml", "name: shop\nservices: {vpn: {}, get: {pid: 'service:vpn'}}\n"), one("a.yml", "name: shop\nservices: {vpn: {}, get: {pid: 'service:vpn'}}\n"),
 			up("web"), nil,
 		},
+		{
+			"who lives with another of another stack, by its container_name", tunnel("tunnel", "tunnel"), tunnel("tunnel", "tunnel"), up("vp*"),
+			[]string{`get of project "more" lives in the namespaces of vpn of project "shop": it is replaced or restarted with it`},
+		},
+		{
+			"who lives with another of another stack, by the name that Compose gives", tunnel("", "shop-vpn-1"), tunnel("", "shop-vpn-1"), up("vp*"),
+			[]string{`get of project "more" lives in the namespaces of vpn of project "shop"`},
+		},
+		{"who lives with another of another stack that stays", tunnel("tunnel", "tunnel"), tunnel("tunnel", "tunnel"), up("web"), nil},
+		{"who lives with a container of somebody else", tunnel("tunnel", "theirs"), tunnel("tunnel", "theirs"), up("vp*"), nil},
+		{
+			"who lives with another of another stack that leaves", tunnel("tunnel", "tunnel"), tunnel("tunnel", "tunnel").with("a.yml", "name: shop\nservices: {web: {}}\n"), up(),
+			[]string{`no compose file of project "shop" names vpn any more`, `get of project "more" lives in the namespaces of the container tunnel, which leaves: while both run, a deploy is refused (NAMESPACE_IN_USE)`},
+		},
+		{
+			"who lives with another of another stack that may be in what is not followed", tunnel("tunnel", "tunnel"), tunnel("tunnel", "tunnel").with("a.yml", "name: shop\ninclude: ['oci://x']\nservices: {web: {}}\n"), up(), nil,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -115,6 +146,21 @@ func TestChanges(t *testing.T) {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// tunnel is a commit of two stacks: vpn, whose container may have a name of its own, and get in the other, which lives in the namespaces of a container.
+func tunnel(name, within string) commit {
+	named := ""
+	if name != "" {
+		named = "container_name: " + name
+	}
+	return commit{
+		map[string]pipeline.StackConfig{"core": {Files: []string{"a.yml"}}, "more": {Files: []string{"b.yml"}}},
+		map[string]string{
+			"a.yml": "name: shop\nservices: {web: {}, vpn: {" + named + "}}\n",
+			"b.yml": "name: more\nservices: {get: {network_mode: 'container:" + within + "'}}\n",
+		},
 	}
 }
 

@@ -22,6 +22,116 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// RecordNotificationRequest names a message.
+type RecordNotificationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Operation that it tells of.
+	OperationId string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// Where it is, 1 to 64 characters of A-Z a-z 0-9 . _ : -; see Notification.
+	Channel string `protobuf:"bytes,2,opt,name=channel,proto3" json:"channel,omitempty"`
+	// The channel's own identifier of the message, 1 to 128 characters of A-Z a-z 0-9 . _ : -.
+	MessageId     string `protobuf:"bytes,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordNotificationRequest) Reset() {
+	*x = RecordNotificationRequest{}
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordNotificationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordNotificationRequest) ProtoMessage() {}
+
+func (x *RecordNotificationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordNotificationRequest.ProtoReflect.Descriptor instead.
+func (*RecordNotificationRequest) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *RecordNotificationRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *RecordNotificationRequest) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *RecordNotificationRequest) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+// RecordNotificationResponse tells what is kept.
+type RecordNotificationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All messages that tell of the operation.
+	Notifications []*Notification `protobuf:"bytes,1,rep,name=notifications,proto3" json:"notifications,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordNotificationResponse) Reset() {
+	*x = RecordNotificationResponse{}
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordNotificationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordNotificationResponse) ProtoMessage() {}
+
+func (x *RecordNotificationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordNotificationResponse.ProtoReflect.Descriptor instead.
+func (*RecordNotificationResponse) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *RecordNotificationResponse) GetNotifications() []*Notification {
+	if x != nil {
+		return x.Notifications
+	}
+	return nil
+}
+
 // ExecuteRequest is one command.
 type ExecuteRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -48,7 +158,7 @@ type ExecuteRequest struct {
 
 func (x *ExecuteRequest) Reset() {
 	*x = ExecuteRequest{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[0]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -60,7 +170,7 @@ func (x *ExecuteRequest) String() string {
 func (*ExecuteRequest) ProtoMessage() {}
 
 func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[0]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -73,7 +183,7 @@ func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
 func (*ExecuteRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{0}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ExecuteRequest) GetCommandId() string {
@@ -270,7 +380,7 @@ type ExecuteResponse struct {
 
 func (x *ExecuteResponse) Reset() {
 	*x = ExecuteResponse{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[1]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -282,7 +392,7 @@ func (x *ExecuteResponse) String() string {
 func (*ExecuteResponse) ProtoMessage() {}
 
 func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[1]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -295,7 +405,7 @@ func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
 func (*ExecuteResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{1}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ExecuteResponse) GetPayload() isExecuteResponse_Payload {
@@ -356,7 +466,7 @@ type CommandAccepted struct {
 
 func (x *CommandAccepted) Reset() {
 	*x = CommandAccepted{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[2]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -368,7 +478,7 @@ func (x *CommandAccepted) String() string {
 func (*CommandAccepted) ProtoMessage() {}
 
 func (x *CommandAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[2]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -381,7 +491,7 @@ func (x *CommandAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandAccepted.ProtoReflect.Descriptor instead.
 func (*CommandAccepted) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{2}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CommandAccepted) GetCommandId() string {
@@ -418,7 +528,7 @@ type EventBatch struct {
 
 func (x *EventBatch) Reset() {
 	*x = EventBatch{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[3]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +540,7 @@ func (x *EventBatch) String() string {
 func (*EventBatch) ProtoMessage() {}
 
 func (x *EventBatch) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[3]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +553,7 @@ func (x *EventBatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventBatch.ProtoReflect.Descriptor instead.
 func (*EventBatch) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{3}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *EventBatch) GetOperationId() string {
@@ -489,7 +599,7 @@ type DeployCommand struct {
 
 func (x *DeployCommand) Reset() {
 	*x = DeployCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[4]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -501,7 +611,7 @@ func (x *DeployCommand) String() string {
 func (*DeployCommand) ProtoMessage() {}
 
 func (x *DeployCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[4]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -514,7 +624,7 @@ func (x *DeployCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeployCommand.ProtoReflect.Descriptor instead.
 func (*DeployCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{4}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeployCommand) GetTargetSha() string {
@@ -586,7 +696,7 @@ type ProceedCommand struct {
 
 func (x *ProceedCommand) Reset() {
 	*x = ProceedCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +708,7 @@ func (x *ProceedCommand) String() string {
 func (*ProceedCommand) ProtoMessage() {}
 
 func (x *ProceedCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[5]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +721,7 @@ func (x *ProceedCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProceedCommand.ProtoReflect.Descriptor instead.
 func (*ProceedCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{5}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ProceedCommand) GetOperationId() string {
@@ -639,7 +749,7 @@ type VerifyCommand struct {
 
 func (x *VerifyCommand) Reset() {
 	*x = VerifyCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +761,7 @@ func (x *VerifyCommand) String() string {
 func (*VerifyCommand) ProtoMessage() {}
 
 func (x *VerifyCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[6]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +774,7 @@ func (x *VerifyCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyCommand.ProtoReflect.Descriptor instead.
 func (*VerifyCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{6}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *VerifyCommand) GetOperationId() string {
@@ -690,7 +800,7 @@ type RollbackCommand struct {
 
 func (x *RollbackCommand) Reset() {
 	*x = RollbackCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +812,7 @@ func (x *RollbackCommand) String() string {
 func (*RollbackCommand) ProtoMessage() {}
 
 func (x *RollbackCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[7]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +825,7 @@ func (x *RollbackCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RollbackCommand.ProtoReflect.Descriptor instead.
 func (*RollbackCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{7}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RollbackCommand) GetTarget() isRollbackCommand_Target {
@@ -772,7 +882,7 @@ type FinishCommand struct {
 
 func (x *FinishCommand) Reset() {
 	*x = FinishCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -784,7 +894,7 @@ func (x *FinishCommand) String() string {
 func (*FinishCommand) ProtoMessage() {}
 
 func (x *FinishCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[8]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -797,7 +907,7 @@ func (x *FinishCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishCommand.ProtoReflect.Descriptor instead.
 func (*FinishCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{8}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FinishCommand) GetOperationId() string {
@@ -818,7 +928,7 @@ type CancelCommand struct {
 
 func (x *CancelCommand) Reset() {
 	*x = CancelCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -830,7 +940,7 @@ func (x *CancelCommand) String() string {
 func (*CancelCommand) ProtoMessage() {}
 
 func (x *CancelCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[9]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -843,7 +953,7 @@ func (x *CancelCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelCommand.ProtoReflect.Descriptor instead.
 func (*CancelCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{9}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CancelCommand) GetOperationId() string {
@@ -866,7 +976,7 @@ type AttachCommand struct {
 
 func (x *AttachCommand) Reset() {
 	*x = AttachCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -878,7 +988,7 @@ func (x *AttachCommand) String() string {
 func (*AttachCommand) ProtoMessage() {}
 
 func (x *AttachCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[10]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -891,7 +1001,7 @@ func (x *AttachCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachCommand.ProtoReflect.Descriptor instead.
 func (*AttachCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{10}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AttachCommand) GetOperationId() string {
@@ -921,7 +1031,7 @@ type RestartCommand struct {
 
 func (x *RestartCommand) Reset() {
 	*x = RestartCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[11]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1043,7 @@ func (x *RestartCommand) String() string {
 func (*RestartCommand) ProtoMessage() {}
 
 func (x *RestartCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[11]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1056,7 @@ func (x *RestartCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartCommand.ProtoReflect.Descriptor instead.
 func (*RestartCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{11}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RestartCommand) GetStack() string {
@@ -974,7 +1084,7 @@ type MigrateCommand struct {
 
 func (x *MigrateCommand) Reset() {
 	*x = MigrateCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[12]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -986,7 +1096,7 @@ func (x *MigrateCommand) String() string {
 func (*MigrateCommand) ProtoMessage() {}
 
 func (x *MigrateCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[12]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -999,7 +1109,7 @@ func (x *MigrateCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrateCommand.ProtoReflect.Descriptor instead.
 func (*MigrateCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{12}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *MigrateCommand) GetTimeout() *durationpb.Duration {
@@ -1019,7 +1129,7 @@ type ConvergeCommand struct {
 
 func (x *ConvergeCommand) Reset() {
 	*x = ConvergeCommand{}
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[13]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1141,7 @@ func (x *ConvergeCommand) String() string {
 func (*ConvergeCommand) ProtoMessage() {}
 
 func (x *ConvergeCommand) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_deploy_service_proto_msgTypes[13]
+	mi := &file_landfall_v1_deploy_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,14 +1154,21 @@ func (x *ConvergeCommand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConvergeCommand.ProtoReflect.Descriptor instead.
 func (*ConvergeCommand) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{13}
+	return file_landfall_v1_deploy_service_proto_rawDescGZIP(), []int{15}
 }
 
 var File_landfall_v1_deploy_service_proto protoreflect.FileDescriptor
 
 const file_landfall_v1_deploy_service_proto_rawDesc = "" +
 	"\n" +
-	" landfall/v1/deploy_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1blandfall/v1/operation.proto\"\xeb\x04\n" +
+	" landfall/v1/deploy_service.proto\x12\vlandfall.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1blandfall/v1/operation.proto\"w\n" +
+	"\x19RecordNotificationRequest\x12!\n" +
+	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12\x18\n" +
+	"\achannel\x18\x02 \x01(\tR\achannel\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x03 \x01(\tR\tmessageId\"]\n" +
+	"\x1aRecordNotificationResponse\x12?\n" +
+	"\rnotifications\x18\x01 \x03(\v2\x19.landfall.v1.NotificationR\rnotifications\"\xeb\x04\n" +
 	"\x0eExecuteRequest\x12\x1d\n" +
 	"\n" +
 	"command_id\x18\x01 \x01(\tR\tcommandId\x124\n" +
@@ -1114,9 +1231,10 @@ const file_landfall_v1_deploy_service_proto_rawDesc = "" +
 	"\bservices\x18\x02 \x03(\tR\bservices\"E\n" +
 	"\x0eMigrateCommand\x123\n" +
 	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\x11\n" +
-	"\x0fConvergeCommand2Y\n" +
+	"\x0fConvergeCommand2\xc0\x01\n" +
 	"\rDeployService\x12H\n" +
-	"\aExecute\x12\x1b.landfall.v1.ExecuteRequest\x1a\x1c.landfall.v1.ExecuteResponse(\x010\x01B4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
+	"\aExecute\x12\x1b.landfall.v1.ExecuteRequest\x1a\x1c.landfall.v1.ExecuteResponse(\x010\x01\x12e\n" +
+	"\x12RecordNotification\x12&.landfall.v1.RecordNotificationRequest\x1a'.landfall.v1.RecordNotificationResponseB4Z2ataraxis.dev/landfall/proto/landfall/v1;landfallv1b\x06proto3"
 
 var (
 	file_landfall_v1_deploy_service_proto_rawDescOnce sync.Once
@@ -1130,49 +1248,55 @@ func file_landfall_v1_deploy_service_proto_rawDescGZIP() []byte {
 	return file_landfall_v1_deploy_service_proto_rawDescData
 }
 
-var file_landfall_v1_deploy_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_landfall_v1_deploy_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_landfall_v1_deploy_service_proto_goTypes = []any{
-	(*ExecuteRequest)(nil),      // 0: landfall.v1.ExecuteRequest
-	(*ExecuteResponse)(nil),     // 1: landfall.v1.ExecuteResponse
-	(*CommandAccepted)(nil),     // 2: landfall.v1.CommandAccepted
-	(*EventBatch)(nil),          // 3: landfall.v1.EventBatch
-	(*DeployCommand)(nil),       // 4: landfall.v1.DeployCommand
-	(*ProceedCommand)(nil),      // 5: landfall.v1.ProceedCommand
-	(*VerifyCommand)(nil),       // 6: landfall.v1.VerifyCommand
-	(*RollbackCommand)(nil),     // 7: landfall.v1.RollbackCommand
-	(*FinishCommand)(nil),       // 8: landfall.v1.FinishCommand
-	(*CancelCommand)(nil),       // 9: landfall.v1.CancelCommand
-	(*AttachCommand)(nil),       // 10: landfall.v1.AttachCommand
-	(*RestartCommand)(nil),      // 11: landfall.v1.RestartCommand
-	(*MigrateCommand)(nil),      // 12: landfall.v1.MigrateCommand
-	(*ConvergeCommand)(nil),     // 13: landfall.v1.ConvergeCommand
-	(*Operation)(nil),           // 14: landfall.v1.Operation
-	(*Event)(nil),               // 15: landfall.v1.Event
-	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
+	(*RecordNotificationRequest)(nil),  // 0: landfall.v1.RecordNotificationRequest
+	(*RecordNotificationResponse)(nil), // 1: landfall.v1.RecordNotificationResponse
+	(*ExecuteRequest)(nil),             // 2: landfall.v1.ExecuteRequest
+	(*ExecuteResponse)(nil),            // 3: landfall.v1.ExecuteResponse
+	(*CommandAccepted)(nil),            // 4: landfall.v1.CommandAccepted
+	(*EventBatch)(nil),                 // 5: landfall.v1.EventBatch
+	(*DeployCommand)(nil),              // 6: landfall.v1.DeployCommand
+	(*ProceedCommand)(nil),             // 7: landfall.v1.ProceedCommand
+	(*VerifyCommand)(nil),              // 8: landfall.v1.VerifyCommand
+	(*RollbackCommand)(nil),            // 9: landfall.v1.RollbackCommand
+	(*FinishCommand)(nil),              // 10: landfall.v1.FinishCommand
+	(*CancelCommand)(nil),              // 11: landfall.v1.CancelCommand
+	(*AttachCommand)(nil),              // 12: landfall.v1.AttachCommand
+	(*RestartCommand)(nil),             // 13: landfall.v1.RestartCommand
+	(*MigrateCommand)(nil),             // 14: landfall.v1.MigrateCommand
+	(*ConvergeCommand)(nil),            // 15: landfall.v1.ConvergeCommand
+	(*Notification)(nil),               // 16: landfall.v1.Notification
+	(*Operation)(nil),                  // 17: landfall.v1.Operation
+	(*Event)(nil),                      // 18: landfall.v1.Event
+	(*durationpb.Duration)(nil),        // 19: google.protobuf.Duration
 }
 var file_landfall_v1_deploy_service_proto_depIdxs = []int32{
-	4,  // 0: landfall.v1.ExecuteRequest.deploy:type_name -> landfall.v1.DeployCommand
-	6,  // 1: landfall.v1.ExecuteRequest.verify:type_name -> landfall.v1.VerifyCommand
-	7,  // 2: landfall.v1.ExecuteRequest.rollback:type_name -> landfall.v1.RollbackCommand
-	8,  // 3: landfall.v1.ExecuteRequest.finish:type_name -> landfall.v1.FinishCommand
-	9,  // 4: landfall.v1.ExecuteRequest.cancel:type_name -> landfall.v1.CancelCommand
-	10, // 5: landfall.v1.ExecuteRequest.attach:type_name -> landfall.v1.AttachCommand
-	11, // 6: landfall.v1.ExecuteRequest.restart:type_name -> landfall.v1.RestartCommand
-	12, // 7: landfall.v1.ExecuteRequest.migrate:type_name -> landfall.v1.MigrateCommand
-	13, // 8: landfall.v1.ExecuteRequest.converge:type_name -> landfall.v1.ConvergeCommand
-	5,  // 9: landfall.v1.ExecuteRequest.proceed:type_name -> landfall.v1.ProceedCommand
-	2,  // 10: landfall.v1.ExecuteResponse.accepted:type_name -> landfall.v1.CommandAccepted
-	3,  // 11: landfall.v1.ExecuteResponse.batch:type_name -> landfall.v1.EventBatch
-	14, // 12: landfall.v1.CommandAccepted.operation:type_name -> landfall.v1.Operation
-	15, // 13: landfall.v1.EventBatch.events:type_name -> landfall.v1.Event
-	16, // 14: landfall.v1.MigrateCommand.timeout:type_name -> google.protobuf.Duration
-	0,  // 15: landfall.v1.DeployService.Execute:input_type -> landfall.v1.ExecuteRequest
-	1,  // 16: landfall.v1.DeployService.Execute:output_type -> landfall.v1.ExecuteResponse
-	16, // [16:17] is the sub-list for method output_type
-	15, // [15:16] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	16, // 0: landfall.v1.RecordNotificationResponse.notifications:type_name -> landfall.v1.Notification
+	6,  // 1: landfall.v1.ExecuteRequest.deploy:type_name -> landfall.v1.DeployCommand
+	8,  // 2: landfall.v1.ExecuteRequest.verify:type_name -> landfall.v1.VerifyCommand
+	9,  // 3: landfall.v1.ExecuteRequest.rollback:type_name -> landfall.v1.RollbackCommand
+	10, // 4: landfall.v1.ExecuteRequest.finish:type_name -> landfall.v1.FinishCommand
+	11, // 5: landfall.v1.ExecuteRequest.cancel:type_name -> landfall.v1.CancelCommand
+	12, // 6: landfall.v1.ExecuteRequest.attach:type_name -> landfall.v1.AttachCommand
+	13, // 7: landfall.v1.ExecuteRequest.restart:type_name -> landfall.v1.RestartCommand
+	14, // 8: landfall.v1.ExecuteRequest.migrate:type_name -> landfall.v1.MigrateCommand
+	15, // 9: landfall.v1.ExecuteRequest.converge:type_name -> landfall.v1.ConvergeCommand
+	7,  // 10: landfall.v1.ExecuteRequest.proceed:type_name -> landfall.v1.ProceedCommand
+	4,  // 11: landfall.v1.ExecuteResponse.accepted:type_name -> landfall.v1.CommandAccepted
+	5,  // 12: landfall.v1.ExecuteResponse.batch:type_name -> landfall.v1.EventBatch
+	17, // 13: landfall.v1.CommandAccepted.operation:type_name -> landfall.v1.Operation
+	18, // 14: landfall.v1.EventBatch.events:type_name -> landfall.v1.Event
+	19, // 15: landfall.v1.MigrateCommand.timeout:type_name -> google.protobuf.Duration
+	2,  // 16: landfall.v1.DeployService.Execute:input_type -> landfall.v1.ExecuteRequest
+	0,  // 17: landfall.v1.DeployService.RecordNotification:input_type -> landfall.v1.RecordNotificationRequest
+	3,  // 18: landfall.v1.DeployService.Execute:output_type -> landfall.v1.ExecuteResponse
+	1,  // 19: landfall.v1.DeployService.RecordNotification:output_type -> landfall.v1.RecordNotificationResponse
+	18, // [18:20] is the sub-list for method output_type
+	16, // [16:18] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_deploy_service_proto_init() }
@@ -1181,7 +1305,7 @@ func file_landfall_v1_deploy_service_proto_init() {
 		return
 	}
 	file_landfall_v1_operation_proto_init()
-	file_landfall_v1_deploy_service_proto_msgTypes[0].OneofWrappers = []any{
+	file_landfall_v1_deploy_service_proto_msgTypes[2].OneofWrappers = []any{
 		(*ExecuteRequest_Deploy)(nil),
 		(*ExecuteRequest_Verify)(nil),
 		(*ExecuteRequest_Rollback)(nil),
@@ -1193,11 +1317,11 @@ func file_landfall_v1_deploy_service_proto_init() {
 		(*ExecuteRequest_Converge)(nil),
 		(*ExecuteRequest_Proceed)(nil),
 	}
-	file_landfall_v1_deploy_service_proto_msgTypes[1].OneofWrappers = []any{
+	file_landfall_v1_deploy_service_proto_msgTypes[3].OneofWrappers = []any{
 		(*ExecuteResponse_Accepted)(nil),
 		(*ExecuteResponse_Batch)(nil),
 	}
-	file_landfall_v1_deploy_service_proto_msgTypes[7].OneofWrappers = []any{
+	file_landfall_v1_deploy_service_proto_msgTypes[9].OneofWrappers = []any{
 		(*RollbackCommand_OperationId)(nil),
 		(*RollbackCommand_TargetSha)(nil),
 	}
@@ -1207,7 +1331,7 @@ func file_landfall_v1_deploy_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_landfall_v1_deploy_service_proto_rawDesc), len(file_landfall_v1_deploy_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,7 +19,8 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DeployService_Execute_FullMethodName = "/landfall.v1.DeployService/Execute"
+	DeployService_Execute_FullMethodName            = "/landfall.v1.DeployService/Execute"
+	DeployService_RecordNotification_FullMethodName = "/landfall.v1.DeployService/RecordNotification"
 )
 
 // DeployServiceClient is the client API for DeployService service.
@@ -33,6 +34,9 @@ type DeployServiceClient interface {
 	// command_id returns the same operation. The stream ends when the operation is terminal, or when the caller has closed its side
 	// while the operation awaits a command.
 	Execute(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecuteRequest, ExecuteResponse], error)
+	// RecordNotification keeps which message tells of an operation, so that the agent, and a later run, edit the same one. It may be repeated; the
+	// newest of a channel counts.
+	RecordNotification(ctx context.Context, in *RecordNotificationRequest, opts ...grpc.CallOption) (*RecordNotificationResponse, error)
 }
 
 type deployServiceClient struct {
@@ -56,6 +60,16 @@ func (c *deployServiceClient) Execute(ctx context.Context, opts ...grpc.CallOpti
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DeployService_ExecuteClient = grpc.BidiStreamingClient[ExecuteRequest, ExecuteResponse]
 
+func (c *deployServiceClient) RecordNotification(ctx context.Context, in *RecordNotificationRequest, opts ...grpc.CallOption) (*RecordNotificationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecordNotificationResponse)
+	err := c.cc.Invoke(ctx, DeployService_RecordNotification_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // DeployServiceServer is the server API for DeployService service.
 // All implementations must embed UnimplementedDeployServiceServer
 // for forward compatibility.
@@ -67,6 +81,9 @@ type DeployServiceServer interface {
 	// command_id returns the same operation. The stream ends when the operation is terminal, or when the caller has closed its side
 	// while the operation awaits a command.
 	Execute(grpc.BidiStreamingServer[ExecuteRequest, ExecuteResponse]) error
+	// RecordNotification keeps which message tells of an operation, so that the agent, and a later run, edit the same one. It may be repeated; the
+	// newest of a channel counts.
+	RecordNotification(context.Context, *RecordNotificationRequest) (*RecordNotificationResponse, error)
 	mustEmbedUnimplementedDeployServiceServer()
 }
 
@@ -79,6 +96,9 @@ type UnimplementedDeployServiceServer struct{}
 
 func (UnimplementedDeployServiceServer) Execute(grpc.BidiStreamingServer[ExecuteRequest, ExecuteResponse]) error {
 	return status.Error(codes.Unimplemented, "method Execute not implemented")
+}
+func (UnimplementedDeployServiceServer) RecordNotification(context.Context, *RecordNotificationRequest) (*RecordNotificationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RecordNotification not implemented")
 }
 func (UnimplementedDeployServiceServer) mustEmbedUnimplementedDeployServiceServer() {}
 func (UnimplementedDeployServiceServer) testEmbeddedByValue()                       {}
@@ -108,13 +128,36 @@ func _DeployService_Execute_Handler(srv interface{}, stream grpc.ServerStream) e
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type DeployService_ExecuteServer = grpc.BidiStreamingServer[ExecuteRequest, ExecuteResponse]
 
+func _DeployService_RecordNotification_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecordNotificationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DeployServiceServer).RecordNotification(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DeployService_RecordNotification_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DeployServiceServer).RecordNotification(ctx, req.(*RecordNotificationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // DeployService_ServiceDesc is the grpc.ServiceDesc for DeployService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var DeployService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "landfall.v1.DeployService",
 	HandlerType: (*DeployServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "RecordNotification",
+			Handler:    _DeployService_RecordNotification_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Execute",

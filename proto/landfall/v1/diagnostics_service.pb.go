@@ -23,6 +23,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// LogNoticeKind is what a notice is about.
+type LogNoticeKind int32
+
+const (
+	// Not set.
+	LogNoticeKind_LOG_NOTICE_KIND_UNSPECIFIED LogNoticeKind = 0
+	// All old lines have come; what follows is new.
+	LogNoticeKind_LOG_NOTICE_KIND_FOLLOWING LogNoticeKind = 1
+	// The log of a container cannot be read; the others go on.
+	LogNoticeKind_LOG_NOTICE_KIND_UNREADABLE LogNoticeKind = 2
+	// The Docker Engine does not answer; it is waited for.
+	LogNoticeKind_LOG_NOTICE_KIND_ENGINE_DOWN LogNoticeKind = 3
+	// The Docker Engine answers again.
+	LogNoticeKind_LOG_NOTICE_KIND_ENGINE_BACK LogNoticeKind = 4
+)
+
+// Enum value maps for LogNoticeKind.
+var (
+	LogNoticeKind_name = map[int32]string{
+		0: "LOG_NOTICE_KIND_UNSPECIFIED",
+		1: "LOG_NOTICE_KIND_FOLLOWING",
+		2: "LOG_NOTICE_KIND_UNREADABLE",
+		3: "LOG_NOTICE_KIND_ENGINE_DOWN",
+		4: "LOG_NOTICE_KIND_ENGINE_BACK",
+	}
+	LogNoticeKind_value = map[string]int32{
+		"LOG_NOTICE_KIND_UNSPECIFIED": 0,
+		"LOG_NOTICE_KIND_FOLLOWING":   1,
+		"LOG_NOTICE_KIND_UNREADABLE":  2,
+		"LOG_NOTICE_KIND_ENGINE_DOWN": 3,
+		"LOG_NOTICE_KIND_ENGINE_BACK": 4,
+	}
+)
+
+func (x LogNoticeKind) Enum() *LogNoticeKind {
+	p := new(LogNoticeKind)
+	*p = x
+	return p
+}
+
+func (x LogNoticeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LogNoticeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_landfall_v1_diagnostics_service_proto_enumTypes[0].Descriptor()
+}
+
+func (LogNoticeKind) Type() protoreflect.EnumType {
+	return &file_landfall_v1_diagnostics_service_proto_enumTypes[0]
+}
+
+func (x LogNoticeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LogNoticeKind.Descriptor instead.
+func (LogNoticeKind) EnumDescriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{0}
+}
+
 // RestoreAction is what a rollback does to a service.
 type RestoreAction int32
 
@@ -72,11 +133,11 @@ func (x RestoreAction) String() string {
 }
 
 func (RestoreAction) Descriptor() protoreflect.EnumDescriptor {
-	return file_landfall_v1_diagnostics_service_proto_enumTypes[0].Descriptor()
+	return file_landfall_v1_diagnostics_service_proto_enumTypes[1].Descriptor()
 }
 
 func (RestoreAction) Type() protoreflect.EnumType {
-	return &file_landfall_v1_diagnostics_service_proto_enumTypes[0]
+	return &file_landfall_v1_diagnostics_service_proto_enumTypes[1]
 }
 
 func (x RestoreAction) Number() protoreflect.EnumNumber {
@@ -85,7 +146,7 @@ func (x RestoreAction) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RestoreAction.Descriptor instead.
 func (RestoreAction) EnumDescriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{0}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{1}
 }
 
 // GetDriftRequest asks what differs from the checkout.
@@ -1508,14 +1569,21 @@ func (x *WatchOperationResponse) GetBatch() *EventBatch {
 // TailLogsRequest asks for log lines.
 type TailLogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Services or patterns of services; empty means all.
+	// Services or patterns of services ("mcp-*"), each alone or as STACK/SERVICE; empty means all.
 	Services []string `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
-	// Go on with new lines as they come.
+	// Go on with new lines as they come, also of containers that appear later.
 	Follow bool `protobuf:"varint,2,opt,name=follow,proto3" json:"follow,omitempty"`
-	// Number of old lines a container at most; 0 means 100.
+	// Number of old lines a container at most; 0 means 100, 4294967295 means all.
 	Tail uint32 `protobuf:"varint,3,opt,name=tail,proto3" json:"tail,omitempty"`
 	// Only lines that are not older; not set means any.
-	Since         *durationpb.Duration `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	Since *durationpb.Duration `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// No old lines at all: tail and since do not count.
+	OnlyNew bool `protobuf:"varint,5,opt,name=only_new,json=onlyNew,proto3" json:"only_new,omitempty"`
+	// Where to go on after a connection was lost, as the last line of each container told: tail and since do not count for them.
+	Positions []*LogPosition `protobuf:"bytes,6,rep,name=positions,proto3" json:"positions,omitempty"`
+	// Containers that are not in positions are read from this time on, whole. Not set: as tail and since say. It comes from
+	// LogNotice.follow_time.
+	FollowTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=follow_time,json=followTime,proto3" json:"follow_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1578,10 +1646,105 @@ func (x *TailLogsRequest) GetSince() *durationpb.Duration {
 	return nil
 }
 
-// TailLogsResponse carries one log line.
+func (x *TailLogsRequest) GetOnlyNew() bool {
+	if x != nil {
+		return x.OnlyNew
+	}
+	return false
+}
+
+func (x *TailLogsRequest) GetPositions() []*LogPosition {
+	if x != nil {
+		return x.Positions
+	}
+	return nil
+}
+
+func (x *TailLogsRequest) GetFollowTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FollowTime
+	}
+	return nil
+}
+
+// LogPosition is a place in the log of a container, after a line. Whoever gives it back goes on there, and gets no line twice.
+type LogPosition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Container, 64 hex digits.
+	ContainerId string `protobuf:"bytes,1,opt,name=container_id,json=containerId,proto3" json:"container_id,omitempty"`
+	// Time from which on the log is read again.
+	ReadTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=read_time,json=readTime,proto3" json:"read_time,omitempty"`
+	// Number of lines from there on that are known already.
+	Skip uint64 `protobuf:"varint,3,opt,name=skip,proto3" json:"skip,omitempty"`
+	// Newest time of a line that is known already.
+	LastTime      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_time,json=lastTime,proto3" json:"last_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogPosition) Reset() {
+	*x = LogPosition{}
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogPosition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogPosition) ProtoMessage() {}
+
+func (x *LogPosition) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogPosition.ProtoReflect.Descriptor instead.
+func (*LogPosition) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *LogPosition) GetContainerId() string {
+	if x != nil {
+		return x.ContainerId
+	}
+	return ""
+}
+
+func (x *LogPosition) GetReadTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReadTime
+	}
+	return nil
+}
+
+func (x *LogPosition) GetSkip() uint64 {
+	if x != nil {
+		return x.Skip
+	}
+	return 0
+}
+
+func (x *LogPosition) GetLastTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastTime
+	}
+	return nil
+}
+
+// TailLogsResponse carries one log line, or a notice. Of one container and stream lines come in the order they were printed; old lines
+// of several containers come in the order of their time.
 type TailLogsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Stack in landfall.yaml.
+	// Stack in landfall.yaml; empty when no compose file names the service.
 	Stack string `protobuf:"bytes,1,opt,name=stack,proto3" json:"stack,omitempty"`
 	// Service in the stack.
 	Service string `protobuf:"bytes,2,opt,name=service,proto3" json:"service,omitempty"`
@@ -1592,14 +1755,22 @@ type TailLogsResponse struct {
 	// Stream it came from.
 	Stream OutputStream `protobuf:"varint,5,opt,name=stream,proto3,enum=landfall.v1.OutputStream" json:"stream,omitempty"`
 	// The line without its end; bytes that are not UTF-8 are replaced.
-	Text          string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	// Whether the end of the line was cut off, because it was longer than 64 KiB.
+	Truncated bool `protobuf:"varint,7,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	// Number of the container among those of its service, from 1 on; 0 when unknown.
+	Number uint32 `protobuf:"varint,8,opt,name=number,proto3" json:"number,omitempty"`
+	// Where to go on after this line.
+	Position *LogPosition `protobuf:"bytes,9,opt,name=position,proto3" json:"position,omitempty"`
+	// Something about the logs instead of a line; stack and service say whose, empty for all.
+	Notice        *LogNotice `protobuf:"bytes,10,opt,name=notice,proto3" json:"notice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TailLogsResponse) Reset() {
 	*x = TailLogsResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +1782,7 @@ func (x *TailLogsResponse) String() string {
 func (*TailLogsResponse) ProtoMessage() {}
 
 func (x *TailLogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[22]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +1795,7 @@ func (x *TailLogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TailLogsResponse.ProtoReflect.Descriptor instead.
 func (*TailLogsResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{22}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *TailLogsResponse) GetStack() string {
@@ -1669,6 +1840,98 @@ func (x *TailLogsResponse) GetText() string {
 	return ""
 }
 
+func (x *TailLogsResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+func (x *TailLogsResponse) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *TailLogsResponse) GetPosition() *LogPosition {
+	if x != nil {
+		return x.Position
+	}
+	return nil
+}
+
+func (x *TailLogsResponse) GetNotice() *LogNotice {
+	if x != nil {
+		return x.Notice
+	}
+	return nil
+}
+
+// LogNotice tells something about the logs.
+type LogNotice struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is about.
+	Kind LogNoticeKind `protobuf:"varint,1,opt,name=kind,proto3,enum=landfall.v1.LogNoticeKind" json:"kind,omitempty"`
+	// For people.
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// Of LOG_NOTICE_KIND_FOLLOWING: when the agent began to look.
+	FollowTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=follow_time,json=followTime,proto3" json:"follow_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LogNotice) Reset() {
+	*x = LogNotice{}
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LogNotice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LogNotice) ProtoMessage() {}
+
+func (x *LogNotice) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LogNotice.ProtoReflect.Descriptor instead.
+func (*LogNotice) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *LogNotice) GetKind() LogNoticeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return LogNoticeKind_LOG_NOTICE_KIND_UNSPECIFIED
+}
+
+func (x *LogNotice) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *LogNotice) GetFollowTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FollowTime
+	}
+	return nil
+}
+
 // GetPlanRequest asks for a plan.
 type GetPlanRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1686,7 +1949,7 @@ type GetPlanRequest struct {
 
 func (x *GetPlanRequest) Reset() {
 	*x = GetPlanRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1698,7 +1961,7 @@ func (x *GetPlanRequest) String() string {
 func (*GetPlanRequest) ProtoMessage() {}
 
 func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[23]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1711,7 +1974,7 @@ func (x *GetPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanRequest.ProtoReflect.Descriptor instead.
 func (*GetPlanRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{23}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetPlanRequest) GetTargetSha() string {
@@ -1753,7 +2016,7 @@ type GetPlanResponse struct {
 
 func (x *GetPlanResponse) Reset() {
 	*x = GetPlanResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +2028,7 @@ func (x *GetPlanResponse) String() string {
 func (*GetPlanResponse) ProtoMessage() {}
 
 func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[24]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +2041,7 @@ func (x *GetPlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPlanResponse.ProtoReflect.Descriptor instead.
 func (*GetPlanResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{24}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetPlanResponse) GetPlan() *Plan {
@@ -1804,7 +2067,7 @@ type GetRollbackPlanRequest struct {
 
 func (x *GetRollbackPlanRequest) Reset() {
 	*x = GetRollbackPlanRequest{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +2079,7 @@ func (x *GetRollbackPlanRequest) String() string {
 func (*GetRollbackPlanRequest) ProtoMessage() {}
 
 func (x *GetRollbackPlanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[25]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +2092,7 @@ func (x *GetRollbackPlanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRollbackPlanRequest.ProtoReflect.Descriptor instead.
 func (*GetRollbackPlanRequest) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{25}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetRollbackPlanRequest) GetTarget() isGetRollbackPlanRequest_Target {
@@ -1896,7 +2159,7 @@ type GetRollbackPlanResponse struct {
 
 func (x *GetRollbackPlanResponse) Reset() {
 	*x = GetRollbackPlanResponse{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[26]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2171,7 @@ func (x *GetRollbackPlanResponse) String() string {
 func (*GetRollbackPlanResponse) ProtoMessage() {}
 
 func (x *GetRollbackPlanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[26]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2184,7 @@ func (x *GetRollbackPlanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRollbackPlanResponse.ProtoReflect.Descriptor instead.
 func (*GetRollbackPlanResponse) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{26}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetRollbackPlanResponse) GetFrom() *CommitInfo {
@@ -1985,7 +2248,7 @@ type ServiceRestore struct {
 
 func (x *ServiceRestore) Reset() {
 	*x = ServiceRestore{}
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[27]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2260,7 @@ func (x *ServiceRestore) String() string {
 func (*ServiceRestore) ProtoMessage() {}
 
 func (x *ServiceRestore) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[27]
+	mi := &file_landfall_v1_diagnostics_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2273,7 @@ func (x *ServiceRestore) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRestore.ProtoReflect.Descriptor instead.
 func (*ServiceRestore) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{27}
+	return file_landfall_v1_diagnostics_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ServiceRestore) GetProject() string {
@@ -2158,19 +2421,38 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\foperation_id\x18\x01 \x01(\tR\voperationId\x12%\n" +
 	"\x0eafter_sequence\x18\x02 \x01(\x04R\rafterSequence\"G\n" +
 	"\x16WatchOperationResponse\x12-\n" +
-	"\x05batch\x18\x01 \x01(\v2\x17.landfall.v1.EventBatchR\x05batch\"\x8a\x01\n" +
+	"\x05batch\x18\x01 \x01(\v2\x17.landfall.v1.EventBatchR\x05batch\"\x9a\x02\n" +
 	"\x0fTailLogsRequest\x12\x1a\n" +
 	"\bservices\x18\x01 \x03(\tR\bservices\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x12\n" +
 	"\x04tail\x18\x03 \x01(\rR\x04tail\x12/\n" +
-	"\x05since\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05since\"\xde\x01\n" +
+	"\x05since\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05since\x12\x19\n" +
+	"\bonly_new\x18\x05 \x01(\bR\aonlyNew\x126\n" +
+	"\tpositions\x18\x06 \x03(\v2\x18.landfall.v1.LogPositionR\tpositions\x12;\n" +
+	"\vfollow_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"followTime\"\xb6\x01\n" +
+	"\vLogPosition\x12!\n" +
+	"\fcontainer_id\x18\x01 \x01(\tR\vcontainerId\x127\n" +
+	"\tread_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\breadTime\x12\x12\n" +
+	"\x04skip\x18\x03 \x01(\x04R\x04skip\x127\n" +
+	"\tlast_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\blastTime\"\xfa\x02\n" +
 	"\x10TailLogsResponse\x12\x14\n" +
 	"\x05stack\x18\x01 \x01(\tR\x05stack\x12\x18\n" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x12\x1c\n" +
 	"\tcontainer\x18\x03 \x01(\tR\tcontainer\x125\n" +
 	"\blog_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\alogTime\x121\n" +
 	"\x06stream\x18\x05 \x01(\x0e2\x19.landfall.v1.OutputStreamR\x06stream\x12\x12\n" +
-	"\x04text\x18\x06 \x01(\tR\x04text\"\x8f\x01\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12\x1c\n" +
+	"\ttruncated\x18\a \x01(\bR\ttruncated\x12\x16\n" +
+	"\x06number\x18\b \x01(\rR\x06number\x124\n" +
+	"\bposition\x18\t \x01(\v2\x18.landfall.v1.LogPositionR\bposition\x12.\n" +
+	"\x06notice\x18\n" +
+	" \x01(\v2\x16.landfall.v1.LogNoticeR\x06notice\"\x92\x01\n" +
+	"\tLogNotice\x12.\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1a.landfall.v1.LogNoticeKindR\x04kind\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12;\n" +
+	"\vfollow_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"followTime\"\x8f\x01\n" +
 	"\x0eGetPlanRequest\x12\x1d\n" +
 	"\n" +
 	"target_sha\x18\x01 \x01(\tR\ttargetSha\x12\x19\n" +
@@ -2198,7 +2480,13 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\aservice\x18\x02 \x01(\tR\aservice\x122\n" +
 	"\x06action\x18\x03 \x01(\x0e2\x1a.landfall.v1.RestoreActionR\x06action\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12#\n" +
-	"\rimage_missing\x18\x05 \x01(\bR\fimageMissing*\xb6\x01\n" +
+	"\rimage_missing\x18\x05 \x01(\bR\fimageMissing*\xb1\x01\n" +
+	"\rLogNoticeKind\x12\x1f\n" +
+	"\x1bLOG_NOTICE_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
+	"\x19LOG_NOTICE_KIND_FOLLOWING\x10\x01\x12\x1e\n" +
+	"\x1aLOG_NOTICE_KIND_UNREADABLE\x10\x02\x12\x1f\n" +
+	"\x1bLOG_NOTICE_KIND_ENGINE_DOWN\x10\x03\x12\x1f\n" +
+	"\x1bLOG_NOTICE_KIND_ENGINE_BACK\x10\x04*\xb6\x01\n" +
 	"\rRestoreAction\x12\x1e\n" +
 	"\x1aRESTORE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14RESTORE_ACTION_START\x10\x01\x12\x17\n" +
@@ -2230,103 +2518,114 @@ func file_landfall_v1_diagnostics_service_proto_rawDescGZIP() []byte {
 	return file_landfall_v1_diagnostics_service_proto_rawDescData
 }
 
-var file_landfall_v1_diagnostics_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_landfall_v1_diagnostics_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_landfall_v1_diagnostics_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_landfall_v1_diagnostics_service_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_landfall_v1_diagnostics_service_proto_goTypes = []any{
-	(RestoreAction)(0),              // 0: landfall.v1.RestoreAction
-	(*GetDriftRequest)(nil),         // 1: landfall.v1.GetDriftRequest
-	(*GetDriftResponse)(nil),        // 2: landfall.v1.GetDriftResponse
-	(*GetHostRequest)(nil),          // 3: landfall.v1.GetHostRequest
-	(*GetHostResponse)(nil),         // 4: landfall.v1.GetHostResponse
-	(*Host)(nil),                    // 5: landfall.v1.Host
-	(*Checkout)(nil),                // 6: landfall.v1.Checkout
-	(*CommitInfo)(nil),              // 7: landfall.v1.CommitInfo
-	(*Stamp)(nil),                   // 8: landfall.v1.Stamp
-	(*Engine)(nil),                  // 9: landfall.v1.Engine
-	(*ListServicesRequest)(nil),     // 10: landfall.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),    // 11: landfall.v1.ListServicesResponse
-	(*Service)(nil),                 // 12: landfall.v1.Service
-	(*Container)(nil),               // 13: landfall.v1.Container
-	(*ProbeRequest)(nil),            // 14: landfall.v1.ProbeRequest
-	(*ProbeResponse)(nil),           // 15: landfall.v1.ProbeResponse
-	(*ListOperationsRequest)(nil),   // 16: landfall.v1.ListOperationsRequest
-	(*ListOperationsResponse)(nil),  // 17: landfall.v1.ListOperationsResponse
-	(*GetOperationRequest)(nil),     // 18: landfall.v1.GetOperationRequest
-	(*GetOperationResponse)(nil),    // 19: landfall.v1.GetOperationResponse
-	(*WatchOperationRequest)(nil),   // 20: landfall.v1.WatchOperationRequest
-	(*WatchOperationResponse)(nil),  // 21: landfall.v1.WatchOperationResponse
-	(*TailLogsRequest)(nil),         // 22: landfall.v1.TailLogsRequest
-	(*TailLogsResponse)(nil),        // 23: landfall.v1.TailLogsResponse
-	(*GetPlanRequest)(nil),          // 24: landfall.v1.GetPlanRequest
-	(*GetPlanResponse)(nil),         // 25: landfall.v1.GetPlanResponse
-	(*GetRollbackPlanRequest)(nil),  // 26: landfall.v1.GetRollbackPlanRequest
-	(*GetRollbackPlanResponse)(nil), // 27: landfall.v1.GetRollbackPlanResponse
-	(*ServiceRestore)(nil),          // 28: landfall.v1.ServiceRestore
-	(*Drift)(nil),                   // 29: landfall.v1.Drift
-	(*timestamppb.Timestamp)(nil),   // 30: google.protobuf.Timestamp
-	(*GitOpsStatus)(nil),            // 31: landfall.v1.GitOpsStatus
-	(*ProbeResult)(nil),             // 32: landfall.v1.ProbeResult
-	(*Operation)(nil),               // 33: landfall.v1.Operation
-	(*Plan)(nil),                    // 34: landfall.v1.Plan
-	(*EventBatch)(nil),              // 35: landfall.v1.EventBatch
-	(*durationpb.Duration)(nil),     // 36: google.protobuf.Duration
-	(OutputStream)(0),               // 37: landfall.v1.OutputStream
+	(LogNoticeKind)(0),              // 0: landfall.v1.LogNoticeKind
+	(RestoreAction)(0),              // 1: landfall.v1.RestoreAction
+	(*GetDriftRequest)(nil),         // 2: landfall.v1.GetDriftRequest
+	(*GetDriftResponse)(nil),        // 3: landfall.v1.GetDriftResponse
+	(*GetHostRequest)(nil),          // 4: landfall.v1.GetHostRequest
+	(*GetHostResponse)(nil),         // 5: landfall.v1.GetHostResponse
+	(*Host)(nil),                    // 6: landfall.v1.Host
+	(*Checkout)(nil),                // 7: landfall.v1.Checkout
+	(*CommitInfo)(nil),              // 8: landfall.v1.CommitInfo
+	(*Stamp)(nil),                   // 9: landfall.v1.Stamp
+	(*Engine)(nil),                  // 10: landfall.v1.Engine
+	(*ListServicesRequest)(nil),     // 11: landfall.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),    // 12: landfall.v1.ListServicesResponse
+	(*Service)(nil),                 // 13: landfall.v1.Service
+	(*Container)(nil),               // 14: landfall.v1.Container
+	(*ProbeRequest)(nil),            // 15: landfall.v1.ProbeRequest
+	(*ProbeResponse)(nil),           // 16: landfall.v1.ProbeResponse
+	(*ListOperationsRequest)(nil),   // 17: landfall.v1.ListOperationsRequest
+	(*ListOperationsResponse)(nil),  // 18: landfall.v1.ListOperationsResponse
+	(*GetOperationRequest)(nil),     // 19: landfall.v1.GetOperationRequest
+	(*GetOperationResponse)(nil),    // 20: landfall.v1.GetOperationResponse
+	(*WatchOperationRequest)(nil),   // 21: landfall.v1.WatchOperationRequest
+	(*WatchOperationResponse)(nil),  // 22: landfall.v1.WatchOperationResponse
+	(*TailLogsRequest)(nil),         // 23: landfall.v1.TailLogsRequest
+	(*LogPosition)(nil),             // 24: landfall.v1.LogPosition
+	(*TailLogsResponse)(nil),        // 25: landfall.v1.TailLogsResponse
+	(*LogNotice)(nil),               // 26: landfall.v1.LogNotice
+	(*GetPlanRequest)(nil),          // 27: landfall.v1.GetPlanRequest
+	(*GetPlanResponse)(nil),         // 28: landfall.v1.GetPlanResponse
+	(*GetRollbackPlanRequest)(nil),  // 29: landfall.v1.GetRollbackPlanRequest
+	(*GetRollbackPlanResponse)(nil), // 30: landfall.v1.GetRollbackPlanResponse
+	(*ServiceRestore)(nil),          // 31: landfall.v1.ServiceRestore
+	(*Drift)(nil),                   // 32: landfall.v1.Drift
+	(*timestamppb.Timestamp)(nil),   // 33: google.protobuf.Timestamp
+	(*GitOpsStatus)(nil),            // 34: landfall.v1.GitOpsStatus
+	(*ProbeResult)(nil),             // 35: landfall.v1.ProbeResult
+	(*Operation)(nil),               // 36: landfall.v1.Operation
+	(*Plan)(nil),                    // 37: landfall.v1.Plan
+	(*EventBatch)(nil),              // 38: landfall.v1.EventBatch
+	(*durationpb.Duration)(nil),     // 39: google.protobuf.Duration
+	(OutputStream)(0),               // 40: landfall.v1.OutputStream
 }
 var file_landfall_v1_diagnostics_service_proto_depIdxs = []int32{
-	29, // 0: landfall.v1.GetDriftResponse.drift:type_name -> landfall.v1.Drift
-	5,  // 1: landfall.v1.GetHostResponse.host:type_name -> landfall.v1.Host
-	30, // 2: landfall.v1.Host.current_time:type_name -> google.protobuf.Timestamp
-	30, // 3: landfall.v1.Host.start_time:type_name -> google.protobuf.Timestamp
-	6,  // 4: landfall.v1.Host.checkout:type_name -> landfall.v1.Checkout
-	8,  // 5: landfall.v1.Host.stamp:type_name -> landfall.v1.Stamp
-	31, // 6: landfall.v1.Host.gitops:type_name -> landfall.v1.GitOpsStatus
-	9,  // 7: landfall.v1.Host.engine:type_name -> landfall.v1.Engine
-	30, // 8: landfall.v1.Host.certificate_expire_time:type_name -> google.protobuf.Timestamp
-	7,  // 9: landfall.v1.Checkout.head:type_name -> landfall.v1.CommitInfo
-	30, // 10: landfall.v1.CommitInfo.commit_time:type_name -> google.protobuf.Timestamp
-	30, // 11: landfall.v1.Stamp.write_time:type_name -> google.protobuf.Timestamp
-	7,  // 12: landfall.v1.Stamp.commit:type_name -> landfall.v1.CommitInfo
-	12, // 13: landfall.v1.ListServicesResponse.services:type_name -> landfall.v1.Service
-	13, // 14: landfall.v1.Service.containers:type_name -> landfall.v1.Container
-	30, // 15: landfall.v1.Container.start_time:type_name -> google.protobuf.Timestamp
-	32, // 16: landfall.v1.ProbeResponse.results:type_name -> landfall.v1.ProbeResult
-	33, // 17: landfall.v1.ListOperationsResponse.operations:type_name -> landfall.v1.Operation
-	33, // 18: landfall.v1.GetOperationResponse.operation:type_name -> landfall.v1.Operation
-	34, // 19: landfall.v1.GetOperationResponse.plan:type_name -> landfall.v1.Plan
-	35, // 20: landfall.v1.WatchOperationResponse.batch:type_name -> landfall.v1.EventBatch
-	36, // 21: landfall.v1.TailLogsRequest.since:type_name -> google.protobuf.Duration
-	30, // 22: landfall.v1.TailLogsResponse.log_time:type_name -> google.protobuf.Timestamp
-	37, // 23: landfall.v1.TailLogsResponse.stream:type_name -> landfall.v1.OutputStream
-	34, // 24: landfall.v1.GetPlanResponse.plan:type_name -> landfall.v1.Plan
-	7,  // 25: landfall.v1.GetRollbackPlanResponse.from:type_name -> landfall.v1.CommitInfo
-	7,  // 26: landfall.v1.GetRollbackPlanResponse.target:type_name -> landfall.v1.CommitInfo
-	28, // 27: landfall.v1.GetRollbackPlanResponse.services:type_name -> landfall.v1.ServiceRestore
-	0,  // 28: landfall.v1.ServiceRestore.action:type_name -> landfall.v1.RestoreAction
-	3,  // 29: landfall.v1.DiagnosticsService.GetHost:input_type -> landfall.v1.GetHostRequest
-	10, // 30: landfall.v1.DiagnosticsService.ListServices:input_type -> landfall.v1.ListServicesRequest
-	14, // 31: landfall.v1.DiagnosticsService.Probe:input_type -> landfall.v1.ProbeRequest
-	16, // 32: landfall.v1.DiagnosticsService.ListOperations:input_type -> landfall.v1.ListOperationsRequest
-	18, // 33: landfall.v1.DiagnosticsService.GetOperation:input_type -> landfall.v1.GetOperationRequest
-	20, // 34: landfall.v1.DiagnosticsService.WatchOperation:input_type -> landfall.v1.WatchOperationRequest
-	22, // 35: landfall.v1.DiagnosticsService.TailLogs:input_type -> landfall.v1.TailLogsRequest
-	24, // 36: landfall.v1.DiagnosticsService.GetPlan:input_type -> landfall.v1.GetPlanRequest
-	26, // 37: landfall.v1.DiagnosticsService.GetRollbackPlan:input_type -> landfall.v1.GetRollbackPlanRequest
-	1,  // 38: landfall.v1.DiagnosticsService.GetDrift:input_type -> landfall.v1.GetDriftRequest
-	4,  // 39: landfall.v1.DiagnosticsService.GetHost:output_type -> landfall.v1.GetHostResponse
-	11, // 40: landfall.v1.DiagnosticsService.ListServices:output_type -> landfall.v1.ListServicesResponse
-	15, // 41: landfall.v1.DiagnosticsService.Probe:output_type -> landfall.v1.ProbeResponse
-	17, // 42: landfall.v1.DiagnosticsService.ListOperations:output_type -> landfall.v1.ListOperationsResponse
-	19, // 43: landfall.v1.DiagnosticsService.GetOperation:output_type -> landfall.v1.GetOperationResponse
-	21, // 44: landfall.v1.DiagnosticsService.WatchOperation:output_type -> landfall.v1.WatchOperationResponse
-	23, // 45: landfall.v1.DiagnosticsService.TailLogs:output_type -> landfall.v1.TailLogsResponse
-	25, // 46: landfall.v1.DiagnosticsService.GetPlan:output_type -> landfall.v1.GetPlanResponse
-	27, // 47: landfall.v1.DiagnosticsService.GetRollbackPlan:output_type -> landfall.v1.GetRollbackPlanResponse
-	2,  // 48: landfall.v1.DiagnosticsService.GetDrift:output_type -> landfall.v1.GetDriftResponse
-	39, // [39:49] is the sub-list for method output_type
-	29, // [29:39] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	32, // 0: landfall.v1.GetDriftResponse.drift:type_name -> landfall.v1.Drift
+	6,  // 1: landfall.v1.GetHostResponse.host:type_name -> landfall.v1.Host
+	33, // 2: landfall.v1.Host.current_time:type_name -> google.protobuf.Timestamp
+	33, // 3: landfall.v1.Host.start_time:type_name -> google.protobuf.Timestamp
+	7,  // 4: landfall.v1.Host.checkout:type_name -> landfall.v1.Checkout
+	9,  // 5: landfall.v1.Host.stamp:type_name -> landfall.v1.Stamp
+	34, // 6: landfall.v1.Host.gitops:type_name -> landfall.v1.GitOpsStatus
+	10, // 7: landfall.v1.Host.engine:type_name -> landfall.v1.Engine
+	33, // 8: landfall.v1.Host.certificate_expire_time:type_name -> google.protobuf.Timestamp
+	8,  // 9: landfall.v1.Checkout.head:type_name -> landfall.v1.CommitInfo
+	33, // 10: landfall.v1.CommitInfo.commit_time:type_name -> google.protobuf.Timestamp
+	33, // 11: landfall.v1.Stamp.write_time:type_name -> google.protobuf.Timestamp
+	8,  // 12: landfall.v1.Stamp.commit:type_name -> landfall.v1.CommitInfo
+	13, // 13: landfall.v1.ListServicesResponse.services:type_name -> landfall.v1.Service
+	14, // 14: landfall.v1.Service.containers:type_name -> landfall.v1.Container
+	33, // 15: landfall.v1.Container.start_time:type_name -> google.protobuf.Timestamp
+	35, // 16: landfall.v1.ProbeResponse.results:type_name -> landfall.v1.ProbeResult
+	36, // 17: landfall.v1.ListOperationsResponse.operations:type_name -> landfall.v1.Operation
+	36, // 18: landfall.v1.GetOperationResponse.operation:type_name -> landfall.v1.Operation
+	37, // 19: landfall.v1.GetOperationResponse.plan:type_name -> landfall.v1.Plan
+	38, // 20: landfall.v1.WatchOperationResponse.batch:type_name -> landfall.v1.EventBatch
+	39, // 21: landfall.v1.TailLogsRequest.since:type_name -> google.protobuf.Duration
+	24, // 22: landfall.v1.TailLogsRequest.positions:type_name -> landfall.v1.LogPosition
+	33, // 23: landfall.v1.TailLogsRequest.follow_time:type_name -> google.protobuf.Timestamp
+	33, // 24: landfall.v1.LogPosition.read_time:type_name -> google.protobuf.Timestamp
+	33, // 25: landfall.v1.LogPosition.last_time:type_name -> google.protobuf.Timestamp
+	33, // 26: landfall.v1.TailLogsResponse.log_time:type_name -> google.protobuf.Timestamp
+	40, // 27: landfall.v1.TailLogsResponse.stream:type_name -> landfall.v1.OutputStream
+	24, // 28: landfall.v1.TailLogsResponse.position:type_name -> landfall.v1.LogPosition
+	26, // 29: landfall.v1.TailLogsResponse.notice:type_name -> landfall.v1.LogNotice
+	0,  // 30: landfall.v1.LogNotice.kind:type_name -> landfall.v1.LogNoticeKind
+	33, // 31: landfall.v1.LogNotice.follow_time:type_name -> google.protobuf.Timestamp
+	37, // 32: landfall.v1.GetPlanResponse.plan:type_name -> landfall.v1.Plan
+	8,  // 33: landfall.v1.GetRollbackPlanResponse.from:type_name -> landfall.v1.CommitInfo
+	8,  // 34: landfall.v1.GetRollbackPlanResponse.target:type_name -> landfall.v1.CommitInfo
+	31, // 35: landfall.v1.GetRollbackPlanResponse.services:type_name -> landfall.v1.ServiceRestore
+	1,  // 36: landfall.v1.ServiceRestore.action:type_name -> landfall.v1.RestoreAction
+	4,  // 37: landfall.v1.DiagnosticsService.GetHost:input_type -> landfall.v1.GetHostRequest
+	11, // 38: landfall.v1.DiagnosticsService.ListServices:input_type -> landfall.v1.ListServicesRequest
+	15, // 39: landfall.v1.DiagnosticsService.Probe:input_type -> landfall.v1.ProbeRequest
+	17, // 40: landfall.v1.DiagnosticsService.ListOperations:input_type -> landfall.v1.ListOperationsRequest
+	19, // 41: landfall.v1.DiagnosticsService.GetOperation:input_type -> landfall.v1.GetOperationRequest
+	21, // 42: landfall.v1.DiagnosticsService.WatchOperation:input_type -> landfall.v1.WatchOperationRequest
+	23, // 43: landfall.v1.DiagnosticsService.TailLogs:input_type -> landfall.v1.TailLogsRequest
+	27, // 44: landfall.v1.DiagnosticsService.GetPlan:input_type -> landfall.v1.GetPlanRequest
+	29, // 45: landfall.v1.DiagnosticsService.GetRollbackPlan:input_type -> landfall.v1.GetRollbackPlanRequest
+	2,  // 46: landfall.v1.DiagnosticsService.GetDrift:input_type -> landfall.v1.GetDriftRequest
+	5,  // 47: landfall.v1.DiagnosticsService.GetHost:output_type -> landfall.v1.GetHostResponse
+	12, // 48: landfall.v1.DiagnosticsService.ListServices:output_type -> landfall.v1.ListServicesResponse
+	16, // 49: landfall.v1.DiagnosticsService.Probe:output_type -> landfall.v1.ProbeResponse
+	18, // 50: landfall.v1.DiagnosticsService.ListOperations:output_type -> landfall.v1.ListOperationsResponse
+	20, // 51: landfall.v1.DiagnosticsService.GetOperation:output_type -> landfall.v1.GetOperationResponse
+	22, // 52: landfall.v1.DiagnosticsService.WatchOperation:output_type -> landfall.v1.WatchOperationResponse
+	25, // 53: landfall.v1.DiagnosticsService.TailLogs:output_type -> landfall.v1.TailLogsResponse
+	28, // 54: landfall.v1.DiagnosticsService.GetPlan:output_type -> landfall.v1.GetPlanResponse
+	30, // 55: landfall.v1.DiagnosticsService.GetRollbackPlan:output_type -> landfall.v1.GetRollbackPlanResponse
+	3,  // 56: landfall.v1.DiagnosticsService.GetDrift:output_type -> landfall.v1.GetDriftResponse
+	47, // [47:57] is the sub-list for method output_type
+	37, // [37:47] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_diagnostics_service_proto_init() }
@@ -2338,7 +2637,7 @@ func file_landfall_v1_diagnostics_service_proto_init() {
 	file_landfall_v1_gitops_service_proto_init()
 	file_landfall_v1_operation_proto_init()
 	file_landfall_v1_plan_proto_init()
-	file_landfall_v1_diagnostics_service_proto_msgTypes[25].OneofWrappers = []any{
+	file_landfall_v1_diagnostics_service_proto_msgTypes[27].OneofWrappers = []any{
 		(*GetRollbackPlanRequest_OperationId)(nil),
 		(*GetRollbackPlanRequest_TargetSha)(nil),
 	}
@@ -2347,8 +2646,8 @@ func file_landfall_v1_diagnostics_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_landfall_v1_diagnostics_service_proto_rawDesc), len(file_landfall_v1_diagnostics_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   28,
+			NumEnums:      2,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

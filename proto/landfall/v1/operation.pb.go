@@ -627,7 +627,9 @@ type Operation struct {
 	// What it is about besides a commit, for people: "core/web, core/worker"; empty for deploys and rollbacks.
 	Subject string `protobuf:"bytes,26,opt,name=subject,proto3" json:"subject,omitempty"`
 	// Tells whether two operations that the agent asked for by itself set out to do the same; empty for others.
-	Signature     string `protobuf:"bytes,27,opt,name=signature,proto3" json:"signature,omitempty"`
+	Signature string `protobuf:"bytes,27,opt,name=signature,proto3" json:"signature,omitempty"`
+	// Messages that tell of it, one a channel: whoever tells more of it edits the same one. Not set in the answers to commands.
+	Notifications []*Notification `protobuf:"bytes,30,rep,name=notifications,proto3" json:"notifications,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -851,6 +853,78 @@ func (x *Operation) GetSignature() string {
 	return ""
 }
 
+func (x *Operation) GetNotifications() []*Notification {
+	if x != nil {
+		return x.Notifications
+	}
+	return nil
+}
+
+// Notification is a message that people were told an operation by.
+type Notification struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where it is: a name that says nothing of the address, the same for everybody who has the same address. "discord-" and 24 hex digits of
+	// a hash that the webhook's token is part of.
+	Channel string `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	// The channel's own identifier of the message.
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Recorded at.
+	RecordTime    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=record_time,json=recordTime,proto3" json:"record_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Notification) Reset() {
+	*x = Notification{}
+	mi := &file_landfall_v1_operation_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Notification) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Notification) ProtoMessage() {}
+
+func (x *Notification) ProtoReflect() protoreflect.Message {
+	mi := &file_landfall_v1_operation_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Notification.ProtoReflect.Descriptor instead.
+func (*Notification) Descriptor() ([]byte, []int) {
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Notification) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Notification) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *Notification) GetRecordTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RecordTime
+	}
+	return nil
+}
+
 // StateRecord is one state an operation entered.
 type StateRecord struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -864,7 +938,7 @@ type StateRecord struct {
 
 func (x *StateRecord) Reset() {
 	*x = StateRecord{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[2]
+	mi := &file_landfall_v1_operation_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +950,7 @@ func (x *StateRecord) String() string {
 func (*StateRecord) ProtoMessage() {}
 
 func (x *StateRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[2]
+	mi := &file_landfall_v1_operation_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +963,7 @@ func (x *StateRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateRecord.ProtoReflect.Descriptor instead.
 func (*StateRecord) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{2}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StateRecord) GetState() OperationState {
@@ -933,7 +1007,7 @@ type StepRecord struct {
 
 func (x *StepRecord) Reset() {
 	*x = StepRecord{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[3]
+	mi := &file_landfall_v1_operation_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1019,7 @@ func (x *StepRecord) String() string {
 func (*StepRecord) ProtoMessage() {}
 
 func (x *StepRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[3]
+	mi := &file_landfall_v1_operation_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1032,7 @@ func (x *StepRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRecord.ProtoReflect.Descriptor instead.
 func (*StepRecord) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{3}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *StepRecord) GetId() string {
@@ -1055,7 +1129,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[4]
+	mi := &file_landfall_v1_operation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1141,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[4]
+	mi := &file_landfall_v1_operation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1154,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{4}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Event) GetSequence() uint64 {
@@ -1337,7 +1411,7 @@ type Accepted struct {
 
 func (x *Accepted) Reset() {
 	*x = Accepted{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[5]
+	mi := &file_landfall_v1_operation_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1423,7 @@ func (x *Accepted) String() string {
 func (*Accepted) ProtoMessage() {}
 
 func (x *Accepted) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[5]
+	mi := &file_landfall_v1_operation_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1436,7 @@ func (x *Accepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Accepted.ProtoReflect.Descriptor instead.
 func (*Accepted) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{5}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Accepted) GetKind() OperationKind {
@@ -1426,7 +1500,7 @@ type StateChanged struct {
 
 func (x *StateChanged) Reset() {
 	*x = StateChanged{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[6]
+	mi := &file_landfall_v1_operation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1512,7 @@ func (x *StateChanged) String() string {
 func (*StateChanged) ProtoMessage() {}
 
 func (x *StateChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[6]
+	mi := &file_landfall_v1_operation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1525,7 @@ func (x *StateChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateChanged.ProtoReflect.Descriptor instead.
 func (*StateChanged) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{6}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StateChanged) GetState() OperationState {
@@ -1500,7 +1574,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[7]
+	mi := &file_landfall_v1_operation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1586,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[7]
+	mi := &file_landfall_v1_operation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1599,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{7}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CancelRequested) GetRequester() string {
@@ -1548,7 +1622,7 @@ type TakenUp struct {
 
 func (x *TakenUp) Reset() {
 	*x = TakenUp{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[8]
+	mi := &file_landfall_v1_operation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1560,7 +1634,7 @@ func (x *TakenUp) String() string {
 func (*TakenUp) ProtoMessage() {}
 
 func (x *TakenUp) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[8]
+	mi := &file_landfall_v1_operation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1573,7 +1647,7 @@ func (x *TakenUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakenUp.ProtoReflect.Descriptor instead.
 func (*TakenUp) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{8}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TakenUp) GetState() OperationState {
@@ -1601,7 +1675,7 @@ type JudgedAlone struct {
 
 func (x *JudgedAlone) Reset() {
 	*x = JudgedAlone{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[9]
+	mi := &file_landfall_v1_operation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1687,7 @@ func (x *JudgedAlone) String() string {
 func (*JudgedAlone) ProtoMessage() {}
 
 func (x *JudgedAlone) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[9]
+	mi := &file_landfall_v1_operation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1700,7 @@ func (x *JudgedAlone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JudgedAlone.ProtoReflect.Descriptor instead.
 func (*JudgedAlone) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{9}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *JudgedAlone) GetWaited() *durationpb.Duration {
@@ -1647,7 +1721,7 @@ type PlanCompiled struct {
 
 func (x *PlanCompiled) Reset() {
 	*x = PlanCompiled{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[10]
+	mi := &file_landfall_v1_operation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +1733,7 @@ func (x *PlanCompiled) String() string {
 func (*PlanCompiled) ProtoMessage() {}
 
 func (x *PlanCompiled) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[10]
+	mi := &file_landfall_v1_operation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +1746,7 @@ func (x *PlanCompiled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanCompiled.ProtoReflect.Descriptor instead.
 func (*PlanCompiled) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{10}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PlanCompiled) GetPlan() *Plan {
@@ -1693,7 +1767,7 @@ type PreDeployRecorded struct {
 
 func (x *PreDeployRecorded) Reset() {
 	*x = PreDeployRecorded{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[11]
+	mi := &file_landfall_v1_operation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1705,7 +1779,7 @@ func (x *PreDeployRecorded) String() string {
 func (*PreDeployRecorded) ProtoMessage() {}
 
 func (x *PreDeployRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[11]
+	mi := &file_landfall_v1_operation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1718,7 +1792,7 @@ func (x *PreDeployRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreDeployRecorded.ProtoReflect.Descriptor instead.
 func (*PreDeployRecorded) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{11}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PreDeployRecorded) GetSha() string {
@@ -1741,7 +1815,7 @@ type StepStarted struct {
 
 func (x *StepStarted) Reset() {
 	*x = StepStarted{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[12]
+	mi := &file_landfall_v1_operation_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +1827,7 @@ func (x *StepStarted) String() string {
 func (*StepStarted) ProtoMessage() {}
 
 func (x *StepStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[12]
+	mi := &file_landfall_v1_operation_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +1840,7 @@ func (x *StepStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepStarted.ProtoReflect.Descriptor instead.
 func (*StepStarted) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{12}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StepStarted) GetStepId() string {
@@ -1802,7 +1876,7 @@ type StepFinished struct {
 
 func (x *StepFinished) Reset() {
 	*x = StepFinished{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[13]
+	mi := &file_landfall_v1_operation_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +1888,7 @@ func (x *StepFinished) String() string {
 func (*StepFinished) ProtoMessage() {}
 
 func (x *StepFinished) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[13]
+	mi := &file_landfall_v1_operation_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +1901,7 @@ func (x *StepFinished) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepFinished.ProtoReflect.Descriptor instead.
 func (*StepFinished) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{13}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StepFinished) GetStepId() string {
@@ -1882,7 +1956,7 @@ type OutputLine struct {
 
 func (x *OutputLine) Reset() {
 	*x = OutputLine{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[14]
+	mi := &file_landfall_v1_operation_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +1968,7 @@ func (x *OutputLine) String() string {
 func (*OutputLine) ProtoMessage() {}
 
 func (x *OutputLine) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[14]
+	mi := &file_landfall_v1_operation_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +1981,7 @@ func (x *OutputLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutputLine.ProtoReflect.Descriptor instead.
 func (*OutputLine) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{14}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OutputLine) GetStepId() string {
@@ -1959,7 +2033,7 @@ type ProbeResult struct {
 
 func (x *ProbeResult) Reset() {
 	*x = ProbeResult{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[15]
+	mi := &file_landfall_v1_operation_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1971,7 +2045,7 @@ func (x *ProbeResult) String() string {
 func (*ProbeResult) ProtoMessage() {}
 
 func (x *ProbeResult) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[15]
+	mi := &file_landfall_v1_operation_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1984,7 +2058,7 @@ func (x *ProbeResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProbeResult.ProtoReflect.Descriptor instead.
 func (*ProbeResult) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{15}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ProbeResult) GetName() string {
@@ -2042,7 +2116,7 @@ type Warning struct {
 
 func (x *Warning) Reset() {
 	*x = Warning{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[16]
+	mi := &file_landfall_v1_operation_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2054,7 +2128,7 @@ func (x *Warning) String() string {
 func (*Warning) ProtoMessage() {}
 
 func (x *Warning) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[16]
+	mi := &file_landfall_v1_operation_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2067,7 +2141,7 @@ func (x *Warning) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Warning.ProtoReflect.Descriptor instead.
 func (*Warning) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{16}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Warning) GetReason() string {
@@ -2095,7 +2169,7 @@ type MigrationApplied struct {
 
 func (x *MigrationApplied) Reset() {
 	*x = MigrationApplied{}
-	mi := &file_landfall_v1_operation_proto_msgTypes[17]
+	mi := &file_landfall_v1_operation_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2181,7 @@ func (x *MigrationApplied) String() string {
 func (*MigrationApplied) ProtoMessage() {}
 
 func (x *MigrationApplied) ProtoReflect() protoreflect.Message {
-	mi := &file_landfall_v1_operation_proto_msgTypes[17]
+	mi := &file_landfall_v1_operation_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2194,7 @@ func (x *MigrationApplied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrationApplied.ProtoReflect.Descriptor instead.
 func (*MigrationApplied) Descriptor() ([]byte, []int) {
-	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{17}
+	return file_landfall_v1_operation_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *MigrationApplied) GetName() string {
@@ -2142,7 +2216,7 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\x04hint\x18\x04 \x01(\tR\x04hint\x12\x17\n" +
 	"\astep_id\x18\x05 \x01(\tR\x06stepId\x12\x1f\n" +
 	"\voutput_tail\x18\x06 \x03(\tR\n" +
-	"outputTail\"\x81\b\n" +
+	"outputTail\"\xc2\b\n" +
 	"\tOperation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12.\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1a.landfall.v1.OperationKindR\x04kind\x121\n" +
@@ -2177,7 +2251,14 @@ const file_landfall_v1_operation_proto_rawDesc = "" +
 	"\x05judge\x18\x18 \x01(\bR\x05judge\x12#\n" +
 	"\rrestart_count\x18\x19 \x01(\rR\frestartCount\x12\x18\n" +
 	"\asubject\x18\x1a \x01(\tR\asubject\x12\x1c\n" +
-	"\tsignature\x18\x1b \x01(\tR\tsignature\"{\n" +
+	"\tsignature\x18\x1b \x01(\tR\tsignature\x12?\n" +
+	"\rnotifications\x18\x1e \x03(\v2\x19.landfall.v1.NotificationR\rnotifications\"\x84\x01\n" +
+	"\fNotification\x12\x18\n" +
+	"\achannel\x18\x01 \x01(\tR\achannel\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x02 \x01(\tR\tmessageId\x12;\n" +
+	"\vrecord_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"recordTime\"{\n" +
 	"\vStateRecord\x121\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1b.landfall.v1.OperationStateR\x05state\x129\n" +
 	"\n" +
@@ -2342,7 +2423,7 @@ func file_landfall_v1_operation_proto_rawDescGZIP() []byte {
 }
 
 var file_landfall_v1_operation_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_landfall_v1_operation_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_landfall_v1_operation_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_landfall_v1_operation_proto_goTypes = []any{
 	(OperationKind)(0),            // 0: landfall.v1.OperationKind
 	(OperationState)(0),           // 1: landfall.v1.OperationState
@@ -2352,76 +2433,79 @@ var file_landfall_v1_operation_proto_goTypes = []any{
 	(ProbeOutcome)(0),             // 5: landfall.v1.ProbeOutcome
 	(*Failure)(nil),               // 6: landfall.v1.Failure
 	(*Operation)(nil),             // 7: landfall.v1.Operation
-	(*StateRecord)(nil),           // 8: landfall.v1.StateRecord
-	(*StepRecord)(nil),            // 9: landfall.v1.StepRecord
-	(*Event)(nil),                 // 10: landfall.v1.Event
-	(*Accepted)(nil),              // 11: landfall.v1.Accepted
-	(*StateChanged)(nil),          // 12: landfall.v1.StateChanged
-	(*CancelRequested)(nil),       // 13: landfall.v1.CancelRequested
-	(*TakenUp)(nil),               // 14: landfall.v1.TakenUp
-	(*JudgedAlone)(nil),           // 15: landfall.v1.JudgedAlone
-	(*PlanCompiled)(nil),          // 16: landfall.v1.PlanCompiled
-	(*PreDeployRecorded)(nil),     // 17: landfall.v1.PreDeployRecorded
-	(*StepStarted)(nil),           // 18: landfall.v1.StepStarted
-	(*StepFinished)(nil),          // 19: landfall.v1.StepFinished
-	(*OutputLine)(nil),            // 20: landfall.v1.OutputLine
-	(*ProbeResult)(nil),           // 21: landfall.v1.ProbeResult
-	(*Warning)(nil),               // 22: landfall.v1.Warning
-	(*MigrationApplied)(nil),      // 23: landfall.v1.MigrationApplied
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
-	(*Plan)(nil),                  // 26: landfall.v1.Plan
+	(*Notification)(nil),          // 8: landfall.v1.Notification
+	(*StateRecord)(nil),           // 9: landfall.v1.StateRecord
+	(*StepRecord)(nil),            // 10: landfall.v1.StepRecord
+	(*Event)(nil),                 // 11: landfall.v1.Event
+	(*Accepted)(nil),              // 12: landfall.v1.Accepted
+	(*StateChanged)(nil),          // 13: landfall.v1.StateChanged
+	(*CancelRequested)(nil),       // 14: landfall.v1.CancelRequested
+	(*TakenUp)(nil),               // 15: landfall.v1.TakenUp
+	(*JudgedAlone)(nil),           // 16: landfall.v1.JudgedAlone
+	(*PlanCompiled)(nil),          // 17: landfall.v1.PlanCompiled
+	(*PreDeployRecorded)(nil),     // 18: landfall.v1.PreDeployRecorded
+	(*StepStarted)(nil),           // 19: landfall.v1.StepStarted
+	(*StepFinished)(nil),          // 20: landfall.v1.StepFinished
+	(*OutputLine)(nil),            // 21: landfall.v1.OutputLine
+	(*ProbeResult)(nil),           // 22: landfall.v1.ProbeResult
+	(*Warning)(nil),               // 23: landfall.v1.Warning
+	(*MigrationApplied)(nil),      // 24: landfall.v1.MigrationApplied
+	(*timestamppb.Timestamp)(nil), // 25: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
+	(*Plan)(nil),                  // 27: landfall.v1.Plan
 }
 var file_landfall_v1_operation_proto_depIdxs = []int32{
 	2,  // 0: landfall.v1.Failure.kind:type_name -> landfall.v1.FaultKind
 	0,  // 1: landfall.v1.Operation.kind:type_name -> landfall.v1.OperationKind
 	1,  // 2: landfall.v1.Operation.state:type_name -> landfall.v1.OperationState
-	9,  // 3: landfall.v1.Operation.steps:type_name -> landfall.v1.StepRecord
-	21, // 4: landfall.v1.Operation.probes:type_name -> landfall.v1.ProbeResult
+	10, // 3: landfall.v1.Operation.steps:type_name -> landfall.v1.StepRecord
+	22, // 4: landfall.v1.Operation.probes:type_name -> landfall.v1.ProbeResult
 	6,  // 5: landfall.v1.Operation.failure:type_name -> landfall.v1.Failure
-	24, // 6: landfall.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
-	24, // 7: landfall.v1.Operation.end_time:type_name -> google.protobuf.Timestamp
-	8,  // 8: landfall.v1.Operation.states:type_name -> landfall.v1.StateRecord
-	24, // 9: landfall.v1.Operation.verify_by_time:type_name -> google.protobuf.Timestamp
-	1,  // 10: landfall.v1.StateRecord.state:type_name -> landfall.v1.OperationState
-	24, // 11: landfall.v1.StateRecord.enter_time:type_name -> google.protobuf.Timestamp
-	3,  // 12: landfall.v1.StepRecord.outcome:type_name -> landfall.v1.StepOutcome
-	24, // 13: landfall.v1.StepRecord.start_time:type_name -> google.protobuf.Timestamp
-	24, // 14: landfall.v1.StepRecord.end_time:type_name -> google.protobuf.Timestamp
-	6,  // 15: landfall.v1.StepRecord.failure:type_name -> landfall.v1.Failure
-	1,  // 16: landfall.v1.StepRecord.state:type_name -> landfall.v1.OperationState
-	24, // 17: landfall.v1.Event.event_time:type_name -> google.protobuf.Timestamp
-	11, // 18: landfall.v1.Event.accepted:type_name -> landfall.v1.Accepted
-	12, // 19: landfall.v1.Event.state_changed:type_name -> landfall.v1.StateChanged
-	16, // 20: landfall.v1.Event.plan_compiled:type_name -> landfall.v1.PlanCompiled
-	18, // 21: landfall.v1.Event.step_started:type_name -> landfall.v1.StepStarted
-	19, // 22: landfall.v1.Event.step_finished:type_name -> landfall.v1.StepFinished
-	20, // 23: landfall.v1.Event.output:type_name -> landfall.v1.OutputLine
-	21, // 24: landfall.v1.Event.probe:type_name -> landfall.v1.ProbeResult
-	22, // 25: landfall.v1.Event.warning:type_name -> landfall.v1.Warning
-	17, // 26: landfall.v1.Event.pre_deploy:type_name -> landfall.v1.PreDeployRecorded
-	23, // 27: landfall.v1.Event.migration:type_name -> landfall.v1.MigrationApplied
-	13, // 28: landfall.v1.Event.cancel_requested:type_name -> landfall.v1.CancelRequested
-	14, // 29: landfall.v1.Event.taken_up:type_name -> landfall.v1.TakenUp
-	15, // 30: landfall.v1.Event.judged_alone:type_name -> landfall.v1.JudgedAlone
-	0,  // 31: landfall.v1.Accepted.kind:type_name -> landfall.v1.OperationKind
-	1,  // 32: landfall.v1.StateChanged.state:type_name -> landfall.v1.OperationState
-	6,  // 33: landfall.v1.StateChanged.failure:type_name -> landfall.v1.Failure
-	24, // 34: landfall.v1.StateChanged.verify_by_time:type_name -> google.protobuf.Timestamp
-	1,  // 35: landfall.v1.TakenUp.state:type_name -> landfall.v1.OperationState
-	25, // 36: landfall.v1.JudgedAlone.waited:type_name -> google.protobuf.Duration
-	26, // 37: landfall.v1.PlanCompiled.plan:type_name -> landfall.v1.Plan
-	3,  // 38: landfall.v1.StepFinished.outcome:type_name -> landfall.v1.StepOutcome
-	25, // 39: landfall.v1.StepFinished.duration:type_name -> google.protobuf.Duration
-	6,  // 40: landfall.v1.StepFinished.failure:type_name -> landfall.v1.Failure
-	4,  // 41: landfall.v1.OutputLine.stream:type_name -> landfall.v1.OutputStream
-	5,  // 42: landfall.v1.ProbeResult.outcome:type_name -> landfall.v1.ProbeOutcome
-	25, // 43: landfall.v1.ProbeResult.elapsed:type_name -> google.protobuf.Duration
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	25, // 6: landfall.v1.Operation.create_time:type_name -> google.protobuf.Timestamp
+	25, // 7: landfall.v1.Operation.end_time:type_name -> google.protobuf.Timestamp
+	9,  // 8: landfall.v1.Operation.states:type_name -> landfall.v1.StateRecord
+	25, // 9: landfall.v1.Operation.verify_by_time:type_name -> google.protobuf.Timestamp
+	8,  // 10: landfall.v1.Operation.notifications:type_name -> landfall.v1.Notification
+	25, // 11: landfall.v1.Notification.record_time:type_name -> google.protobuf.Timestamp
+	1,  // 12: landfall.v1.StateRecord.state:type_name -> landfall.v1.OperationState
+	25, // 13: landfall.v1.StateRecord.enter_time:type_name -> google.protobuf.Timestamp
+	3,  // 14: landfall.v1.StepRecord.outcome:type_name -> landfall.v1.StepOutcome
+	25, // 15: landfall.v1.StepRecord.start_time:type_name -> google.protobuf.Timestamp
+	25, // 16: landfall.v1.StepRecord.end_time:type_name -> google.protobuf.Timestamp
+	6,  // 17: landfall.v1.StepRecord.failure:type_name -> landfall.v1.Failure
+	1,  // 18: landfall.v1.StepRecord.state:type_name -> landfall.v1.OperationState
+	25, // 19: landfall.v1.Event.event_time:type_name -> google.protobuf.Timestamp
+	12, // 20: landfall.v1.Event.accepted:type_name -> landfall.v1.Accepted
+	13, // 21: landfall.v1.Event.state_changed:type_name -> landfall.v1.StateChanged
+	17, // 22: landfall.v1.Event.plan_compiled:type_name -> landfall.v1.PlanCompiled
+	19, // 23: landfall.v1.Event.step_started:type_name -> landfall.v1.StepStarted
+	20, // 24: landfall.v1.Event.step_finished:type_name -> landfall.v1.StepFinished
+	21, // 25: landfall.v1.Event.output:type_name -> landfall.v1.OutputLine
+	22, // 26: landfall.v1.Event.probe:type_name -> landfall.v1.ProbeResult
+	23, // 27: landfall.v1.Event.warning:type_name -> landfall.v1.Warning
+	18, // 28: landfall.v1.Event.pre_deploy:type_name -> landfall.v1.PreDeployRecorded
+	24, // 29: landfall.v1.Event.migration:type_name -> landfall.v1.MigrationApplied
+	14, // 30: landfall.v1.Event.cancel_requested:type_name -> landfall.v1.CancelRequested
+	15, // 31: landfall.v1.Event.taken_up:type_name -> landfall.v1.TakenUp
+	16, // 32: landfall.v1.Event.judged_alone:type_name -> landfall.v1.JudgedAlone
+	0,  // 33: landfall.v1.Accepted.kind:type_name -> landfall.v1.OperationKind
+	1,  // 34: landfall.v1.StateChanged.state:type_name -> landfall.v1.OperationState
+	6,  // 35: landfall.v1.StateChanged.failure:type_name -> landfall.v1.Failure
+	25, // 36: landfall.v1.StateChanged.verify_by_time:type_name -> google.protobuf.Timestamp
+	1,  // 37: landfall.v1.TakenUp.state:type_name -> landfall.v1.OperationState
+	26, // 38: landfall.v1.JudgedAlone.waited:type_name -> google.protobuf.Duration
+	27, // 39: landfall.v1.PlanCompiled.plan:type_name -> landfall.v1.Plan
+	3,  // 40: landfall.v1.StepFinished.outcome:type_name -> landfall.v1.StepOutcome
+	26, // 41: landfall.v1.StepFinished.duration:type_name -> google.protobuf.Duration
+	6,  // 42: landfall.v1.StepFinished.failure:type_name -> landfall.v1.Failure
+	4,  // 43: landfall.v1.OutputLine.stream:type_name -> landfall.v1.OutputStream
+	5,  // 44: landfall.v1.ProbeResult.outcome:type_name -> landfall.v1.ProbeOutcome
+	26, // 45: landfall.v1.ProbeResult.elapsed:type_name -> google.protobuf.Duration
+	46, // [46:46] is the sub-list for method output_type
+	46, // [46:46] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_landfall_v1_operation_proto_init() }
@@ -2430,7 +2514,7 @@ func file_landfall_v1_operation_proto_init() {
 		return
 	}
 	file_landfall_v1_plan_proto_init()
-	file_landfall_v1_operation_proto_msgTypes[4].OneofWrappers = []any{
+	file_landfall_v1_operation_proto_msgTypes[5].OneofWrappers = []any{
 		(*Event_Accepted)(nil),
 		(*Event_StateChanged)(nil),
 		(*Event_PlanCompiled)(nil),
@@ -2451,7 +2535,7 @@ func file_landfall_v1_operation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_landfall_v1_operation_proto_rawDesc), len(file_landfall_v1_operation_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

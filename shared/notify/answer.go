@@ -14,6 +14,14 @@ import (
 	"ataraxis.dev/landfall/shared/fault"
 )
 
+// The reasons of errors of [Client.Send] on which a caller acts who tries again later.
+const (
+	ReasonUnsure  = "NOTIFY_UNSURE" // the request went out, no answer came; with Options.Once alone
+	ReasonGone    = reasonGone      // the webhook will never take anything again
+	ReasonRefused = reasonMessage   // this message will never be taken
+	ReasonBanned  = reasonBanned    // nothing is taken from this machine for a while
+)
+
 // The reasons of errors of [Client.Send].
 const (
 	reasonGone        = "WEBHOOK_GONE"        // deleted, or its token was renewed

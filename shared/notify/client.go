@@ -8,8 +8,10 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ataraxis.dev/landfall/shared/fault"
@@ -24,6 +26,7 @@ type Client struct {
 
 	mu        sync.Mutex
 	notBefore time.Time // Discord takes nothing more of us before
+	at        Place     // of the webhook, once it is known
 }
 
 // Options are for tests and for the impatient; the zero value is right for deploys.
@@ -37,6 +40,9 @@ type Options struct {
 	// Now and Sleep are the clock; defaults are real. Sleep ends early with ctx.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
+	// Once has a new message sent at most once: where the request went out and no answer came, nobody knows whether Discord has the message,
+	// and the error's reason is [ReasonUnsure] instead of another attempt. Edits are repeated all the same, which changes nothing twice.
+	Once bool
 	// Jitter spreads a wait, so that jobs that failed together do not return together; default up to a quarter more.
 	Jitter func(d time.Duration) time.Duration
 }
@@ -110,10 +116,28 @@ func (c *Client) Send(ctx context.Context, m Message, edit string) (Sent, error)
 			sent.Reduced = reduced
 		}
 	}
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && fault.ReasonOf(err) != ReasonUnsure {
 		err = fault.Wrap(context.Cause(ctx), fault.KindOf(ctx.Err()), "NOTIFY_INTERRUPTED", "the notification was not sent")
 	}
 	return sent, err
+}
+
+// Edit is [Client.Send] for a message that must be there already: where it is not any more nothing is posted, and the error is NotFound.
+func (c *Client) Edit(ctx context.Context, m Message, id string) (Sent, error) {
+	deadline := c.options.Now().Add(c.options.Within)
+	ctx, cancel := context.WithTimeout(ctx, c.options.Within)
+	defer cancel()
+	body, err := json.Marshal(m)
+	if err != nil {
+		return Sent{}, fault.Wrap(err, fault.Internal, "NOTIFY_ENCODE", "write the message for Discord")
+	}
+	if !snowflake.MatchString(id) {
+		return Sent{}, fault.New(fault.NotFound, reasonEdit, "there is no message to edit")
+	}
+	if _, err := c.try(ctx, deadline, http.MethodPatch, c.hook.address(id), body); err != nil {
+		return Sent{}, err
+	}
+	return Sent{MessageID: id, Edited: true}, nil
 }
 
 func (c *Client) send(ctx context.Context, deadline time.Time, m Message, edit string) (Sent, error) {
@@ -149,6 +173,9 @@ func (c *Client) try(ctx context.Context, deadline time.Time, method, address st
 		}
 		a := c.request(ctx, method, address, body)
 		v := judge(a)
+		if c.options.Once && method == http.MethodPost && a.lost() {
+			v = verdict{err: fault.New(fault.Unreachable, ReasonUnsure, "whether Discord has the message is not known: %s", v.err.Message)}
+		}
 		if v.err == nil {
 			c.hold(v.quiet)
 			return v.id, nil
@@ -161,11 +188,19 @@ func (c *Client) try(ctx context.Context, deadline time.Time, method, address st
 			wait = time.Second << (attempt - 1) / 2
 		}
 		wait = c.options.Jitter(wait)
+		c.hold(wait) // for those who come later, too
 		if c.options.Now().Add(wait).After(deadline) {
 			return "", v.err
 		}
-		c.hold(wait)
 	}
+}
+
+// NotBefore is when Discord takes something of us again, as far as it said; the zero time when it said nothing. A [Client.Send] that cannot
+// wait so long fails at once, without a request.
+func (c *Client) NotBefore() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.notBefore
 }
 
 // hold keeps every message back for d.
@@ -202,21 +237,31 @@ type answer struct {
 	body    []byte
 	timeout bool
 	failure string // of the transport
+	sent    bool   // the request went out, or a part of it
+}
+
+// lost reports whether the request went out and what came of it is not known: nothing came back, or a gateway gave up waiting
+// (RFC 9110, 15.6.5; 524 is Cloudflare's own).
+func (a answer) lost() bool {
+	const cloudflareTimeout = 524
+	return (a.status == 0 && a.sent) || a.status == http.StatusGatewayTimeout || a.status == cloudflareTimeout
 }
 
 func (c *Client) request(ctx context.Context, method, address string, body []byte) answer {
 	ctx, cancel := context.WithTimeout(ctx, c.options.PerRequest)
 	defer cancel()
+	var sent atomic.Bool // the transport may write in a goroutine of its own
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return c.unanswered(err)
+		return c.unanswered(err, false)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	// Discord asks for this form (https://discord.com/developers/docs/reference#user-agent).
 	req.Header.Set("User-Agent", "DiscordBot (https://ataraxis.dev, "+version.Get().Version+")")
 	res, err := c.http.Do(req)
 	if err != nil {
-		return c.unanswered(err)
+		return c.unanswered(err, sent.Load())
 	}
 	defer func() { _ = res.Body.Close() }()
 	// An answer that ends early still has its status: a message that was taken is not sent again.
@@ -226,12 +271,12 @@ func (c *Client) request(ctx context.Context, method, address string, body []byt
 
 // unanswered keeps of a transport's error the text without what net/http adds: the address, token
 // and all. The error itself is not kept, for somebody would print it.
-func (c *Client) unanswered(err error) answer {
+func (c *Client) unanswered(err error, sent bool) answer {
 	var wrapped *url.Error
 	for errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
 	var timeout interface{ Timeout() bool }
 	late := errors.Is(err, context.DeadlineExceeded) || (errors.As(err, &timeout) && timeout.Timeout())
-	return answer{timeout: late, failure: c.hook.redact(err.Error())}
+	return answer{timeout: late, failure: c.hook.redact(err.Error()), sent: sent}
 }

@@ -27,6 +27,8 @@ func Embed(in Input, s State) Message {
 	case Full:
 		e.Color = green
 		e.paragraph(commitLine(in))
+		e.paragraph(aboutLine(in))
+		e.paragraph(in.Story.earlier())
 		e.paragraph(runsNow(in))
 		e.paragraph(text(sentence(significance(in)), 300)) // it names flags
 		e.paragraph(convergence(in.GitOps))
@@ -37,6 +39,7 @@ func Embed(in Input, s State) Message {
 	if s == Failure || s == Full {
 		fields(&e, in)
 	}
+	in.Story.tell(&e)
 	return Message{Embeds: []RichEmbed{e}, bare: bare(in, s, e)}
 }
 
@@ -64,7 +67,9 @@ func title(in Input, s State) string {
 }
 
 func failureText(e *RichEmbed, in Input) {
+	e.paragraph(in.Story.over())
 	e.paragraph(commitLine(in))
+	e.paragraph(aboutLine(in))
 	e.paragraph(runsNow(in))
 	e.paragraph(migrationsLeft(in.Operation))
 	e.paragraph(convergence(in.GitOps))
@@ -99,6 +104,8 @@ func problemText(e *RichEmbed, p Problem) {
 // condensedText folds everything into a few lines.
 func condensedText(e *RichEmbed, in Input) {
 	e.paragraph(commitLine(in))
+	e.paragraph(aboutLine(in))
+	e.paragraph(in.Story.earlier())
 	e.paragraph(runsNow(in))
 	var parts []string
 	for _, part := range []string{flags(in.Change, 300), changes(in.Change), took(in.Operation), code(in.Operation.ID, 60)} {
@@ -135,6 +142,14 @@ func commitLine(in Input) string {
 		parts = append(parts, "by "+author)
 	}
 	return strings.TrimSpace(strings.Join(strings.Fields(strings.Join(parts, " ")), " "))
+}
+
+// aboutLine is what an operation was about that is about no commit.
+func aboutLine(in Input) string {
+	if about := text(in.Operation.Subject, 300); about != "" {
+		return "**About:** " + about
+	}
+	return ""
 }
 
 func flags(c Change, limit int) string {

@@ -24,6 +24,9 @@ var webhookAddress = regexp.MustCompile(`(?i)(webhooks)((?:/|%2f)\d{17,20})(?:/|
 // reorders (https://trojansource.codes) or hides, no webhook's secret. Line ends and tabs become spaces.
 func clean(s string) string { return strings.TrimSpace(scrub(s)) }
 
+// Clean is clean for those who show foreign text elsewhere: on one line, of at most 8 KiB.
+func Clean(s string) string { return clean(s) }
+
 // scrub is clean that keeps the space round the text.
 func scrub(s string) string {
 	s = strings.ToValidUTF8(s[:min(len(s), mostBytes)], "\uFFFD")

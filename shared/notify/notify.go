@@ -1,4 +1,4 @@
-// Package notify decides what the end of a deploy is worth telling, then tells it on Discord.
+// Package notify decides what the end of a deploy is worth telling, then tells it on Discord, for coordinator and agent.
 //
 // What it promises: a failure is always worth telling; every message is within Discord's limits,
 // mentions nobody and renders foreign text as text, whatever a commit or a child printed; the
@@ -51,12 +51,23 @@ type Input struct {
 	Run       Run
 	GitOps    GitOps
 	Policy    Policy
+	Story     Story
+}
+
+// Story is what belongs to a message besides its own news: what came of it since, what it follows up, what is missing before it.
+type Story struct {
+	Over    string    `json:"over,omitempty"`    // how it came good since; "" while it has not
+	OverAt  time.Time `json:"over_at,omitzero"`  // when
+	Earlier string    `json:"earlier,omitempty"` // address of the message that it follows up: the failure that a recovery ends
+	Missed  []string  `json:"missed,omitempty"`  // messages before it that may not have arrived
+	Dropped int       `json:"dropped,omitempty"` // messages before it that were dropped, because there were too many
 }
 
 // Operation is the agent's record of the deploy.
 type Operation struct {
 	ID           string // "" with a State means that it ended before the agent was asked
-	Kind         string // "deploy", "rollback", "converge", "restart", "migrate"; "" is "deploy"
+	Kind         string // "deploy", "rollback", "converge", "repair", "update", "restart", "migrate"; "" is "deploy"
+	Subject      string // what it is about besides a commit: "core/web, core/worker"; may be empty
 	State        OperationState
 	Target       string   // commit to deploy
 	PreDeploy    string   // commit of the checkout before; "" until it was read

@@ -1,6 +1,8 @@
 package notify
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/url"
@@ -113,6 +115,16 @@ func Secrets(raw string) []string {
 	return found
 }
 
+// Channel names the webhook, with its thread, without giving away its address: those who have the same one find the messages of one another
+// by it. It is a hash that the token is part of, so that it cannot be guessed.
+func (w Webhook) Channel() string {
+	if w.at == nil {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("landfall channel\n" + w.at.id + "\n" + w.at.token + "\n" + w.at.thread))
+	return "discord-" + hex.EncodeToString(sum[:12])
+}
+
 // String says where the webhook is and keeps the rest.
 func (w Webhook) String() string {
 	if w.at == nil {
@@ -130,7 +142,7 @@ func (w Webhook) address(edit string) string {
 	if w.at.thread != "" {
 		query.Set("thread_id", w.at.thread)
 	}
-	path := w.at.origin + "/api/v10/webhooks/" + w.at.id + "/" + w.at.token
+	path := w.self()
 	if edit != "" {
 		path += "/messages/" + edit
 	} else {
@@ -140,6 +152,11 @@ func (w Webhook) address(edit string) string {
 		path += "?" + query.Encode()
 	}
 	return path
+}
+
+// self is the URL of the webhook itself.
+func (w Webhook) self() string {
+	return w.at.origin + "/api/v10/webhooks/" + w.at.id + "/" + w.at.token
 }
 
 // redact takes the webhook out of text that others made.
