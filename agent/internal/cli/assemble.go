@@ -113,7 +113,7 @@ func assemble(ctx context.Context, c hostconfig.Config, source *identity.Source,
 	}, log)
 	a.ticker = tick.New(tick.Settings{
 		Engine: a.engine, Sentinels: a.journal, Stamp: a.journal, Commits: tree, Trees: tree, Branch: c.Branch, Every: c.Converge.Every,
-		CI: ciStatus(c, tree, secrets), Seen: func(t tick.Tick) { a.teller.Observe(seenBy(t)) },
+		CI: ciStatus(c, tree, secrets), Images: images(c, tree.Owner(), a.compose, secrets, log), Seen: func(t tick.Tick) { a.teller.Observe(seenBy(t)) },
 	}, log)
 	a.server = server.New(server.Config{
 		Converger: a.ticker,

@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -332,11 +333,24 @@ func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick) (
 	t.mu.Unlock()
 	if t.Images != nil && h.Config.Images != nil {
 		var notes []string
-		h.Updates, notes = t.Images.Newer(ctx, *h.Config.Images, drifted.Models, drifted.Now)
+		h.Updates, notes = t.Images.Newer(ctx, *h.Config.Images, touchable(drifted.Models, h.Config.LeaveOut), drifted.Now)
 		now.Unknown = append(now.Unknown, notes...)
 	}
 	if d := converge.Decide(*o); d.Outcome == converge.Repair || d.Outcome == converge.Update {
 		h.Obstacle = t.Engine.Obstacle(ctx) // asked only where something would be made from it
 	}
 	return true
+}
+
+// touchable are models without the services that convergence never touches.
+func touchable(models []picture.Model, leaveOut []string) []picture.Model {
+	if len(leaveOut) == 0 {
+		return models
+	}
+	left := slices.Clone(models)
+	for i, m := range left {
+		left[i].Services = maps.Clone(m.Services)
+		maps.DeleteFunc(left[i].Services, func(name string, _ picture.Spec) bool { return pipeline.Names(leaveOut, m.Stack, name) })
+	}
+	return left
 }

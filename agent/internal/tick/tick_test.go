@@ -109,10 +109,37 @@ func (b *bench) must(outcome converge.Outcome, reason string, state operation.St
 	return made, op
 }
 
+// registry offers newer images, of those services alone that may be asked about.
 type registry struct{ newer []converge.Newer }
 
-func (r *registry) Newer(context.Context, pipeline.ImagesConfig, []picture.Model, picture.Picture) ([]converge.Newer, []string) {
-	return r.newer, nil
+func (r *registry) Newer(_ context.Context, _ pipeline.ImagesConfig, models []picture.Model, _ picture.Picture) ([]converge.Newer, []string) {
+	var offered []converge.Newer
+	for _, n := range r.newer {
+		if slices.ContainsFunc(n.Services, func(k picture.Key) bool {
+			return slices.ContainsFunc(models, func(m picture.Model) bool { _, named := m.Services[k.Service]; return named && m.Project == k.Project })
+		}) {
+			offered = append(offered, n)
+		}
+	}
+	return offered, nil
+}
+
+// TestWhatIsLeftOutIsNotUpdated: gitops.leave_out outweighs gitops.images.
+func TestWhatIsLeftOutIsNotUpdated(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Publish("postgres:16", "sha256:good")
+		b.images.newer = []converge.Newer{{Image: operation.Image{Ref: "postgres:16", Digest: "sha256:good"}, Services: []picture.Key{{Project: "core", Service: "database"}}}}
+		all := files()
+		all[hosttest.ConfigPath] = strings.Replace(all[hosttest.ConfigPath], "gitops: {", "gitops: {leave_out: [core/database], ", 1)
+		if _, err := b.Deployed(b.Push(map[string]string{hosttest.ConfigPath: all[hosttest.ConfigPath]})); err != nil {
+			b.t.Fatal(err)
+		}
+		for range 3 {
+			if made, _ := b.tick(); made.Outcome == converge.Update {
+				b.t.Fatalf("%+v", made)
+			}
+		}
+	})
 }
 
 func TestAPushComesLiveAfterGreenCIAndNotBefore(t *testing.T) {
