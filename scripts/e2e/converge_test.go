@@ -31,6 +31,12 @@ func aloneConfig(line string) string {
 
 func newAlone(t *testing.T) *alone {
 	t.Helper()
+	return newAloneWith(t, aloneConfig("gitops: {drift: {pulled_images: true}}"), "")
+}
+
+// newAloneWith has a landfall.yaml of its own, and may have another image of side, which is there.
+func newAloneWith(t *testing.T, config, side string) *alone {
+	t.Helper()
 	a := &alone{host: tinyHost(t), github: githubtest.New(t)}
 	a.test = a.github.AddRepository("owner/name").AddWorkflow("test.yml")
 	token := filepath.Join(a.ids, "github-token")
@@ -38,11 +44,13 @@ func newAlone(t *testing.T) *alone {
 		t.Fatal(err)
 	}
 	// The image of side has a name of its own, so that it can be moved on.
-	a.side = a.project + "-side:1"
-	a.docker("tag", baseImage(t), a.side)
+	if a.side = side; side == "" {
+		a.side = a.project + "-side:1"
+		a.docker("tag", baseImage(t), a.side)
+	}
 	t.Cleanup(func() { _ = exec.Command("docker", "rmi", "-f", a.side).Run() }) // it may be in use by what is cleaned up later
 	sha := a.push("converge", map[string]string{
-		"ops/landfall.yaml":          aloneConfig("gitops: {drift: {pulled_images: true}}"),
+		"ops/landfall.yaml":          config,
 		".github/workflows/test.yml": "on: {push: {branches: [main]}}\njobs: {a: {runs-on: x, steps: []}}\n",
 		"docker-compose.yml":         strings.Replace(tinyCompose, "  side:\n    image: ${BASE_IMAGE}", "  side:\n    image: "+a.side, 1),
 	})
