@@ -65,7 +65,8 @@ verdicts: setup ## disturb 120 deploys in every phase, compare the host with wha
 
 .PHONY: containerd
 containerd: setup ## show on an engine with the containerd image store (Debian 13's, fetched) that builds of the same replace nothing
-	@scripts/setup/containerd-engine.sh go test -count=1 -run TestContainerd -v ./agent/internal/compose ./scripts/e2e
+	@go mod download
+	@scripts/setup/containerd-engine.sh go test -count=1 -run 'TestContainerd|TestNewerImages' -v ./agent/internal/compose ./scripts/e2e
 
 .PHONY: bench
 bench: ## run the benchmarks (BENCH=regexp BENCH_COUNT=n)

@@ -12,8 +12,9 @@ usage: scripts/setup/containerd-engine.sh COMMAND [ARGUMENT...]
 
 Fetches docker.io of Debian 13 (trixie) with what it needs, by this machine's mirror, unpacks it into
 $landfall_cache/trixie (400 MB, kept), and starts its dockerd with features.containerd-snapshotter in
-namespaces of its own. COMMAND finds it by DOCKER_HOST and LANDFALL_CONTAINERD_ENGINE; when COMMAND ends, the
-engine ends and what it kept is removed. Nothing is installed. Needs Linux, root, apt and unshare.
+namespaces of its own. COMMAND runs in its network, which is cut off from others, and finds it by DOCKER_HOST and
+LANDFALL_CONTAINERD_ENGINE; when COMMAND ends, the engine ends and what it kept is removed. Nothing is installed.
+Needs Linux, root and apt.
 Exit codes: those of COMMAND, 1 the engine could not be had, 2 usage.
 USAGE
 }
@@ -29,7 +30,7 @@ case ${1:-} in
   ;;
 esac
 ((EUID == 0)) || fail "an engine of one's own needs root"
-for program in apt-get dpkg-deb unshare pivot_root ip; do
+for program in apt-get dpkg-deb unshare nsenter pivot_root ip; do
   command -v "$program" >/dev/null || fail "an engine of one's own needs the program $program"
 done
 
@@ -104,7 +105,7 @@ finish() {
   # shellcheck disable=SC2086 # a list
   [[ -z $left ]] || docker --host "unix://$state/docker.sock" rm --force $left >/dev/null 2>&1 || true
   # unshare itself leaves signals alone while its child lives.
-  kill "$(cat "/proc/$engine/task/$engine/children" 2>/dev/null)" 2>/dev/null || kill -KILL "$engine" 2>/dev/null || true
+  kill "$(tr -d ' ' <"/proc/$engine/task/$engine/children" 2>/dev/null)" 2>/dev/null || kill -KILL "$engine" 2>/dev/null || true
   wait "$engine" 2>/dev/null || true
   rm -rf "$state" 2>/dev/null || say "could not remove $state"
   find /sys/fs/cgroup -depth -type d -path "*/$group*" -exec rmdir {} + 2>/dev/null || true
@@ -120,4 +121,6 @@ for ((i = 0; i < 300; i++)); do
   sleep 0.1
 done
 say "engine $(docker --host "unix://$state/docker.sock" version --format '{{.Server.Version}}') with the containerd image store answers"
-DOCKER_HOST="unix://$state/docker.sock" LANDFALL_CONTAINERD_ENGINE=1 "$@"
+# In its network, so that it reaches a registry that COMMAND serves on 127.0.0.1.
+DOCKER_HOST="unix://$state/docker.sock" LANDFALL_CONTAINERD_ENGINE=1 \
+  nsenter --target "$(tr -d ' ' <"/proc/$engine/task/$engine/children")" --net -- "$@"

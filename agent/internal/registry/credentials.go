@@ -97,7 +97,7 @@ func (d DockerConfig) For(ctx context.Context, host string) (Login, error) {
 			}
 		}
 	}
-	return login, d.teach(login)
+	return login, d.teach(host, login)
 }
 
 // hostOf is the registry that a key of the file speaks of: "https://ghcr.io/v1/" is "ghcr.io".
@@ -144,7 +144,7 @@ func (d DockerConfig) ask(ctx context.Context, helper, key string) (Login, error
 }
 
 // teach tells the secrets of a login, and the form in which it goes over the wire.
-func (d DockerConfig) teach(l Login) error {
+func (d DockerConfig) teach(host string, l Login) error {
 	if d.Learn == nil || l == (Login{}) {
 		return nil
 	}
@@ -157,5 +157,5 @@ func (d DockerConfig) teach(l Login) error {
 	if l.Password != "" {
 		secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(l.User+":"+l.Password)))
 	}
-	return d.Learn("docker config "+l.User, secrets)
+	return d.Learn("the login for "+host, secrets)
 }

@@ -322,6 +322,32 @@ func TestABadImageGoesBackAndItsDigestIsBlocked(t *testing.T) {
 	})
 }
 
+// TestANameHasOneBlock: when a tag moves from a bad image to another bad one, the block moves with it, and blocks of commits stay.
+func TestANameHasOneBlock(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Answer("web", func(int) operation.ProbeResult {
+			if c, _ := b.Container("core", "database"); strings.HasPrefix(c.ImageID, "sha256:bad") {
+				return operation.ProbeResult{Outcome: operation.ProbeFailed, Message: "refuses connections"}
+			}
+			return operation.ProbeResult{Outcome: operation.ProbePassed, Message: "good"}
+		})
+		commit := strings.Repeat("d", 40)
+		if err := b.Ports().Sentinels.ChangeBlocked(func(blocks []ports.Blocked) []ports.Blocked {
+			return append(blocks, ports.Blocked{SHA: commit, Reason: "postgres:16: a commit"}, ports.Blocked{SHA: "sha256:other", Reason: "redis:7: of another name"})
+		}); err != nil {
+			b.t.Fatal(err)
+		}
+		for _, digest := range []string{"sha256:bad1", "sha256:bad2"} {
+			b.Publish("postgres:16", digest)
+			b.images.newer = []converge.Newer{{Image: operation.Image{Ref: "postgres:16", Digest: digest}, Services: []picture.Key{{Project: "core", Service: "database"}}}}
+			b.must(converge.Update, "NEWER_IMAGE", operation.RolledBack)
+		}
+		if w := b.World(); !slices.Equal(w.Blocked, []string{commit, "sha256:other", "sha256:bad2"}) {
+			b.t.Errorf("blocked: %v", w.Blocked)
+		}
+	})
+}
+
 func TestTicksWithNothingToDoTouchNothing(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		b.tick()
