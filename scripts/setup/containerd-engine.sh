@@ -39,6 +39,7 @@ root=$landfall_cache/trixie
 # fetch: unpack the engine and its libraries. Nothing of theirs is configured or run.
 fetch() {
   local work mirror deb dir
+  # shellcheck disable=SC2016 # apt's own variables
   mirror=$(apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(COMPONENT)' | awk '$2 == "Debian" && $3 == "main" && $1 !~ /security/ { print $1; exit }')
   [[ -n $mirror ]] || fail "apt knows no mirror of Debian here"
   work=$(mktemp -d)
@@ -75,6 +76,7 @@ state=$(mktemp -d /tmp/landfall-ctd.XXXXXX) # short: a socket's path has an end
 group=$(basename "$state")
 
 # The engine sees the machine's /tmp, where tests have their checkouts, and nothing else of it.
+# shellcheck disable=SC2016 # the shells inside expand them
 unshare --mount --net --pid --fork --kill-child -- bash -euc '
   root=$1 state=$2 group=$3
   mount --make-rprivate /

@@ -200,8 +200,10 @@ func (l *look) client(ctx context.Context, host string) *client {
 	}
 	c.rc = regclient.New(
 		regclient.WithConfigHost(*h), regclient.WithUserAgent(l.UserAgent), regclient.WithSlog(slog.New(slog.DiscardHandler)),
-		regclient.WithRetryLimit(1), regclient.WithRetryDelay(100*time.Millisecond, time.Second),
-		regclient.WithRegOpts(reg.WithHTTPClient(&http.Client{Transport: c.gate}), reg.WithManifestMax(maxAnswer, maxAnswer)),
+		regclient.WithRegOpts(
+			reg.WithHTTPClient(&http.Client{Transport: c.gate}), reg.WithManifestMax(maxAnswer, maxAnswer),
+			reg.WithRetryLimit(1), reg.WithDelay(100*time.Millisecond, time.Second),
+		),
 	)
 	return c
 }

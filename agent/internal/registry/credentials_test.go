@@ -164,7 +164,9 @@ func TestARegistryThatWantsALogin(t *testing.T) {
 		logins logins
 		known  bool
 	}{
-		{logins{err: errors.New("the keychain is locked")}, false}, {logins{login: Login{User: "chris", Password: "wrong"}}, false}, {logins{}, false},
+		{logins{err: errors.New("the keychain is locked")}, false},
+		{logins{login: Login{User: "chris", Password: "wrong"}}, false},
+		{logins{}, false},
 		{logins{login: Login{User: "chris", Password: "right"}}, true},
 	} {
 		b.later()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ataraxis.dev/landfall/agent/internal/operation"
+	"ataraxis.dev/landfall/agent/internal/ports"
 	"ataraxis.dev/landfall/shared/notify"
 )
 
@@ -160,6 +161,7 @@ func (t *Teller) seen() (Facts, error) {
 	if err != nil {
 		return f, err
 	}
+	blocked = slices.DeleteFunc(blocked, ports.Blocked.IsImage) // told once, as the update that went back: it keeps no commit away
 	f.Held = &Held{Pause: pause, Blocked: blocked}
 	if len(running) > 0 {
 		f.Held.Running = running[len(running)-1].ID
