@@ -308,8 +308,9 @@ func (h Host) update(o Observation) (Decision, bool) {
 		return Decision{}, false
 	}
 	for _, u := range h.Updates {
-		signature := "image:" + u.Image.Ref + "@" + u.Image.Digest
-		if _, _, wait := backingOff(o, signature, failed); wait || slices.Contains(h.BlockedImages, u.Image.Digest) {
+		name := "image:" + u.Image.Ref + "@"
+		signature := name + u.Image.Digest
+		if _, _, wait := backingOff(o, signature, failed); wait || taken(o.Past, name, signature) || slices.Contains(h.BlockedImages, u.Image.Digest) {
 			continue
 		}
 		d := Decision{
@@ -321,6 +322,13 @@ func (h Host) update(o Observation) (Decision, bool) {
 		return d, true
 	}
 	return Decision{}, false
+}
+
+// taken reports whether the last update of a name took the very image, well: where it is newer still, somebody has gone back from it, or it
+// cannot be told from what was there. Neither is for a tick to do again.
+func taken(past []Attempt, name, signature string) bool {
+	i := slices.IndexFunc(past, func(a Attempt) bool { return strings.HasPrefix(a.Signature, name) })
+	return i >= 0 && past[i].Signature == signature && past[i].State == operation.Succeeded
 }
 
 func short(digest string) string { return operation.Short(strings.TrimPrefix(digest, "sha256:")) }

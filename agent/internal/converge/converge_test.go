@@ -139,6 +139,14 @@ func TestEveryRow(t *testing.T) {
 
 		"a newer image":          {inStep(), update, Update, "NEWER_IMAGE", "postgres:16 is feedfeedfeed"},
 		"a newer image, blocked": {inStep(), func(o *Observation) { update(o); o.Host.BlockedImages = []string{image} }, Nothing, "IN_STEP", ""},
+		"a newer image that was taken, and is newer still": {inStep(), func(o *Observation) {
+			update(o)
+			o.Past = []Attempt{{"op-2", "image:redis:7@sha256:1", operation.Succeeded, noon}, {"op-1", "image:postgres:16@" + image, operation.Succeeded, noon.Add(-time.Hour)}}
+		}, Nothing, "IN_STEP", ""},
+		"a newer image that was taken before another": {inStep(), func(o *Observation) {
+			update(o)
+			o.Past = []Attempt{{"op-2", "image:postgres:16@sha256:1", operation.Succeeded, noon}, {"op-1", "image:postgres:16@" + image, operation.Succeeded, noon.Add(-time.Hour)}}
+		}, Update, "NEWER_IMAGE", ""},
 		"a newer image that failed": {inStep(), func(o *Observation) {
 			update(o)
 			o.Past = tried("image:postgres:16@"+image, operation.FailedUntouched, time.Minute)
