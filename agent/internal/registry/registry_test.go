@@ -37,7 +37,7 @@ func sum(text string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]b
 
 // shelf is a registry, go-containerregistry's own, that counts what it is asked and may be made to misbehave.
 type shelf struct {
-	t    *testing.T
+	t    testing.TB
 	host string
 
 	mu     sync.Mutex
@@ -45,7 +45,7 @@ type shelf struct {
 	before http.HandlerFunc
 }
 
-func newShelf(t *testing.T) *shelf {
+func newShelf(t testing.TB) *shelf {
 	t.Helper()
 	s := &shelf{t: t}
 	inner := ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))
@@ -173,7 +173,7 @@ func (e *engine) Origin(_ context.Context, id string) ([]string, string, error) 
 // bench is a host with one service, made from the shelf's db:1.
 type bench struct {
 	*shelf
-	t          *testing.T
+	t          testing.TB
 	engine     *engine
 	path       string
 	registries *Registries
@@ -183,7 +183,7 @@ type bench struct {
 	ref        string
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{shelf: newShelf(t), t: t, engine: &engine{digests: map[string][]string{}, platform: "linux/arm64/v8"}, path: filepath.Join(t.TempDir(), "registries.json")}
 	b.ref = b.host + "/db:1"
@@ -594,5 +594,27 @@ func TestPlainHTTP(t *testing.T) {
 			resp.Body.Close()
 			t.Errorf("%s went to %s", c.registry, c.url)
 		}
+	}
+}
+
+// BenchmarkNothingDue is what a tick pays when it is not time to ask; BenchmarkHead is a look that finds the tag as it was.
+func BenchmarkNothingDue(b *testing.B) {
+	bench := newBench(b)
+	index, _, config := bench.multi("1", "one", "built on Monday")
+	bench.has(config, config, index)
+	bench.look()
+	b.ReportAllocs()
+	for b.Loop() {
+		bench.look()
+	}
+}
+
+func BenchmarkHead(b *testing.B) {
+	bench := newBench(b)
+	index, _, config := bench.multi("1", "one", "built on Monday")
+	bench.has(config, config, index)
+	for b.Loop() {
+		bench.later()
+		bench.look()
 	}
 }
