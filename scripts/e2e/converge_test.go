@@ -263,6 +263,28 @@ func TestConvergenceMeetsTrouble(t *testing.T) {
 	if a.tree.Head() != own {
 		t.Error("a commit of the host is gone")
 	}
+
+	// A remote that lost the branch, an agent that does not run, options that make no sense: a reason each, nothing touched.
+	a.origin.Git("update-ref", "-d", "refs/heads/main")
+	if got := a.tick("SKIPPED", "BRANCH_UNKNOWN"); !strings.Contains(got.Tick.Message, "no branch main") {
+		t.Errorf("%s", got.Tick.Message)
+	}
+	a.stopAgent()
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{nil, 6, "no agent serves"},
+		{[]string{"--format", "yaml"}, 2, "unknown format"},
+		{[]string{"--jitter", "-1s"}, 2, "--jitter"},
+		{[]string{"--config", "/does/not/exist.yaml"}, 2, "read the configuration"},
+	} {
+		out, err := exec.Command(bin.agent, append([]string{"converge", "--config", a.config}, c.args...)...).CombinedOutput()
+		if code := exitCode(t, err); code != c.code || !strings.Contains(string(out), c.says) {
+			t.Errorf("converge %v: exit code %d, want %d: %s", c.args, code, c.code, out)
+		}
+	}
 }
 
 // TestUpkeep: restart and migrate, as operations.
