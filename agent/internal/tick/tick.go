@@ -75,6 +75,9 @@ type Request struct {
 	CommandID string // "" for a new one
 	Requester string // who asks: "local/root"
 	DryRun    bool
+	// Begins is called right before something is begun, with what; nil for nobody who wants to know. An error keeps it from being begun; ended is
+	// told what became of it.
+	Begins func(what string) (ended func(operation string, err error), err error)
 }
 
 // Tick is one that was made.
@@ -185,8 +188,24 @@ func (t *Ticker) notFollowed() string {
 	return ""
 }
 
-// begin begins what was decided.
-func (t *Ticker) begin(ctx context.Context, req Request, now *Tick) (*operation.Operation, error) {
+// begin begins what was decided, and tells whoever wants to know before it does.
+func (t *Ticker) begin(ctx context.Context, req Request, now *Tick) (op *operation.Operation, err error) {
+	if now.Outcome == converge.Skipped || now.Outcome == converge.Nothing {
+		return nil, nil
+	}
+	if req.Begins == nil {
+		return t.beginIt(ctx, req, now)
+	}
+	ended, err := req.Begins(string(now.Outcome) + " " + cmp.Or(operation.Short(now.Target), now.Subject))
+	if err != nil {
+		return nil, err
+	}
+	op, err = t.beginIt(ctx, req, now)
+	ended(now.Operation, err)
+	return op, err
+}
+
+func (t *Ticker) beginIt(ctx context.Context, req Request, now *Tick) (*operation.Operation, error) {
 	var op operation.Operation
 	var err error
 	switch d := now.Decision; d.Outcome {
