@@ -115,6 +115,9 @@ func printTick(resp *landfallv1.ConvergeResponse, format string, out io.Writer) 
 	if op := resp.GetOperation(); op != nil {
 		line += " (" + op.GetId() + "; watch it with: landfall-coordinator attach " + op.GetId() + ")"
 	}
+	for _, step := range t.GetPlan().GetSteps() {
+		line += "\n  " + oneLine(step.GetTitle())
+	}
 	_, err := fmt.Fprintln(out, line)
 	return err
 }

@@ -18,6 +18,16 @@ type Drifted struct {
 	Models   []picture.Model
 	Now      picture.Picture
 	Config   pipeline.GitOpsConfig // what the checkout wants done about it
+	plan     *pipeline.Plan        // of everything at the commit that is checked out
+}
+
+// Plan is what deeds that bring services back would do.
+func (d Drifted) Plan(deeds []picture.Deed) (*pipeline.Plan, error) {
+	steps, err := picture.MendingSteps(d.Models, deeds)
+	if err != nil {
+		return nil, err
+	}
+	return stepsOnly(d.plan, steps), nil
 }
 
 // Drift holds what runs against the checkout. It changes nothing, and fetches nothing.
@@ -49,7 +59,7 @@ func (f *Flows) Drift(ctx context.Context) (Drifted, error) {
 	if expected.Changed, err = f.changedSince(ctx, plan.Target, now, recent); err != nil {
 		return Drifted{}, err
 	}
-	d := Drifted{Services: len(picture.Keys(models)), Models: models, Now: now, Config: config.GitOps}
+	d := Drifted{Services: len(picture.Keys(models)), Models: models, Now: now, Config: config.GitOps, plan: plan}
 	d.Drift, d.Unknown = expected.Drift()
 	return d, nil
 }

@@ -133,7 +133,7 @@ func tickOf(t tick.Tick) (*landfallv1.Tick, error) {
 	for _, j := range t.Drift {
 		out.Drift = append(out.Drift, driftOf(j))
 	}
-	if t.Plan == nil || t.Outcome != converge.Deploy {
+	if t.Plan == nil || t.Outcome == converge.Skipped || t.Outcome == converge.Nothing {
 		return out, nil
 	}
 	var err error

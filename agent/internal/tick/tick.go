@@ -89,7 +89,7 @@ type Tick struct {
 	Head         string         // of the branch; "" where nobody could tell
 	CI           converge.CI    // the verdict on it, where it was asked for; green where it runs here
 	Operation    string         // that it began; "" for none
-	Plan         *pipeline.Plan // of a deploy that it begins, or would
+	Plan         *pipeline.Plan // of what it begins, or would
 	Unknown      []string       // what could not be compared, for people
 }
 
@@ -357,6 +357,7 @@ func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick) (
 	}
 	if d := converge.Decide(*o); d.Outcome == converge.Repair || d.Outcome == converge.Update {
 		h.Obstacle = t.Engine.Obstacle(ctx) // asked only where something would be made from it
+		now.Plan, _ = drifted.Plan(d.Deeds) // what cannot be planned is refused by the operation
 	}
 	return true
 }

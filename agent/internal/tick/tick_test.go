@@ -209,7 +209,10 @@ func TestDriftIsRepairedWhenItIsSeenTwice(t *testing.T) {
 				if now := b.ContainerIDs(); !equal(before, now) {
 					b.t.Fatal("touched when it was seen once")
 				}
-				_, op := b.must(converge.Repair, "DRIFT", operation.Succeeded)
+				made, op := b.must(converge.Repair, "DRIFT", operation.Succeeded)
+				if plan, err := b.engine.Plan(op.ID); err != nil || made.Plan == nil || made.Plan.Digest() != plan.Digest() {
+					b.t.Errorf("it told of another plan than that of its operation: %v, %v, %v", made.Plan, plan, err)
+				}
 				var replaced []string
 				for service, id := range b.ContainerIDs() {
 					if before[service] != id {
