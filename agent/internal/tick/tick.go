@@ -193,6 +193,12 @@ func (t *Ticker) begin(ctx context.Context, req Request, now *Tick) (op *operati
 	if now.Outcome == converge.Skipped || now.Outcome == converge.Nothing {
 		return nil, nil
 	}
+	fresh := converge.Observation{At: time.Now(), Host: converge.Host{Stamp: "looked at before"}} // looking took its time: who paused meanwhile is heard
+	t.sentinels(&fresh)
+	if d, early := converge.Early(fresh); early {
+		d.Drift, now.Decision = now.Drift, d
+		return nil, nil
+	}
 	if req.Begins == nil {
 		return t.beginIt(ctx, req, now)
 	}
@@ -286,8 +292,12 @@ func (t *Ticker) past() ([]converge.Attempt, error) {
 	}
 	var past []converge.Attempt
 	for _, op := range recent {
-		if op.Signature != "" && op.State.Terminal() {
-			past = append(past, converge.Attempt{Operation: op.ID, Signature: op.Signature, State: op.State, Ended: op.Ended})
+		signature := op.Signature
+		if op.Kind == operation.KindDeploy { // what failed for somebody else is no better when we try it
+			signature = converge.DeploySignature(op.Target)
+		}
+		if signature != "" && op.State.Terminal() {
+			past = append(past, converge.Attempt{Operation: op.ID, Signature: signature, State: op.State, Ended: op.Ended})
 		}
 	}
 	return past, nil
@@ -338,6 +348,9 @@ func (t *Ticker) branch(ctx context.Context, o *converge.Observation, now *Tick)
 // host looks at what runs, unless a deploy replaces it anyway.
 func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick) (seen bool) {
 	h := &o.Host
+	if h.Error == nil {
+		h.Degraded, _, h.Error = t.Engine.Unsettled(ctx)
+	}
 	if h.Error != nil || (converge.NewCommit(*o) && o.Branch.CI.Verdict == converge.CIGreen) {
 		return false
 	}

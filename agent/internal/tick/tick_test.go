@@ -438,3 +438,40 @@ func TestPausesAndBrokenSentinels(t *testing.T) {
 		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded) // it is over by itself
 	})
 }
+
+// Somebody else's deploy of the head ended half done: no tick tries it again, whatever its age, nor repairs around it; another commit is tried.
+func TestAHostThatIsHalfDoneWaitsForAPerson(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		bad := b.Push(map[string]string{"app/main.go": "two"})
+		b.Answer("web", func(int) operation.ProbeResult {
+			return operation.ProbeResult{Outcome: operation.ProbeFailed, Message: "crash loop"}
+		})
+		if _, err := b.Deployed(bad); err == nil {
+			b.t.Fatal("the deploy succeeded")
+		}
+		if ops, err := b.engine.Operations(0, 1); err != nil || ops[0].State != operation.RollbackFailed {
+			b.t.Fatalf("%+v, %v", ops, err)
+		}
+		b.Answer("web", nil)
+		b.must(converge.Skipped, "PAUSED", "")
+		time.Sleep(5 * time.Hour) // the pause is over
+		b.ChangeContainer("core", "database", nil)
+		for range 3 {
+			b.must(converge.Skipped, "DEGRADED", "")
+		}
+		b.Push(map[string]string{"app/main.go": "three"})
+		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded)
+	})
+}
+
+func TestAPauseWhileATickLooksIsHeard(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Push(map[string]string{"app/main.go": "two"})
+		b.On("Commits.RemoteHead", func(context.Context, hosttest.Call) error {
+			return b.Ports().Sentinels.ChangePause(func(*ports.Pause) *ports.Pause {
+				return &ports.Pause{Reason: "wait", Owner: "operator/chris", Expires: time.Now().Add(time.Hour)}
+			})
+		})
+		b.must(converge.Skipped, "PAUSED", "")
+	})
+}
