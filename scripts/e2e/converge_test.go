@@ -303,6 +303,15 @@ func TestUpkeep(t *testing.T) {
 	if started("side") == side {
 		t.Error("a restart of everything did not start side")
 	}
+	a.coordinate("operator", "converge").expect(t, 0, "nothing to do")
+	a.coordinate("deployer", "converge").expect(t, 6, "operator")
+	sha := a.push("by a person", map[string]string{"front/message.txt": "person\n"})
+	a.passes(sha, "success")
+	a.coordinate("operator", "converge", "--dry-run").expect(t, 0, "would deploy", "all: build fr*")
+	a.coordinate("operator", "converge").expect(t, 0, "deploy (NEW_COMMIT)", "SUCCEEDED")
+	if a.readStamp() != sha {
+		t.Errorf("the stamp is %s, want %s", a.readStamp(), sha)
+	}
 	a.coordinate("operator", "restart", "frnt").expect(t, 2, "did you mean", "front")
 	a.coordinate("deployer", "restart").expect(t, 6)
 	a.coordinate("operator", "migrate").expect(t, 7, "has no migrate")
