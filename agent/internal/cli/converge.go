@@ -61,7 +61,7 @@ func runConverge(ctx context.Context, o convergeOptions, out io.Writer) error {
 	if o.jitter < 0 || o.within <= 0 {
 		return fault.New(fault.Invalid, "USAGE", "--jitter is not less than nothing, --timeout more than that")
 	}
-	c, err := hostconfig.Load(o.config)
+	c, err := hostconfig.LoadPublic(o.config)
 	if err != nil {
 		return err
 	}
