@@ -475,3 +475,17 @@ func TestAPauseWhileATickLooksIsHeard(t *testing.T) {
 		b.must(converge.Skipped, "PAUSED", "")
 	})
 }
+
+// What a flag claims was seen to by the deploy that brought it, though its container was not started anew: a reload from a script, say.
+func TestFilesThatAFlagClaimsAreNoDrift(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := strings.Replace(files()[hosttest.ConfigPath], "flags:\n", "flags:\n  conf: {paths: [\"config/**\"]}\n", 1)
+		if _, err := b.Deployed(b.Push(map[string]string{hosttest.ConfigPath: config})); err != nil {
+			b.t.Fatal(err)
+		}
+		mounted(b)
+		for range 3 {
+			b.must(converge.Nothing, "IN_STEP", "")
+		}
+	})
+}
