@@ -73,6 +73,7 @@ bench: ## run the benchmarks (BENCH=regexp BENCH_COUNT=n)
 	@packages=$$({ grep -rlE '^func Benchmark' --include '*_test.go' . || true; } | sed 's,/[^/]*$$,,' | sort -u); \
 		if [ -z "$$packages" ]; then echo "no package has benchmarks yet"; exit 0; fi; \
 		go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCH_COUNT) $$packages
+	@if [ '$(BENCH)' = . ] || [ '$(BENCH)' = TestFigures ]; then LANDFALL_FIGURES=1 go test -count 1 -timeout 30m -v -run '^TestFigures' ./scripts/e2e; fi
 
 .PHONY: lint
 lint: ## check Go, protocol, shell, YAML and workflow files

@@ -271,6 +271,28 @@ func TestConvergenceMeetsTrouble(t *testing.T) {
 	if a.tree.Head() != own {
 		t.Error("a commit of the host is gone")
 	}
+
+	// A remote that lost the branch, an agent that does not run, options that make no sense: a reason each, nothing touched.
+	a.origin.Git("update-ref", "-d", "refs/heads/main")
+	if got := a.tick("SKIPPED", "BRANCH_UNKNOWN"); !strings.Contains(got.Tick.Message, "no branch main") {
+		t.Errorf("%s", got.Tick.Message)
+	}
+	a.stopAgent()
+	for _, c := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{nil, 6, "no agent serves"},
+		{[]string{"--format", "yaml"}, 2, "unknown format"},
+		{[]string{"--jitter", "-1s"}, 2, "--jitter"},
+		{[]string{"--config", "/does/not/exist.yaml"}, 2, "read the configuration"},
+	} {
+		out, err := exec.Command(bin.agent, append([]string{"converge", "--config", a.config}, c.args...)...).CombinedOutput()
+		if code := exitCode(t, err); code != c.code || !strings.Contains(string(out), c.says) {
+			t.Errorf("converge %v: exit code %d, want %d: %s", c.args, code, c.code, out)
+		}
+	}
 }
 
 // TestUpkeep: restart and migrate, as operations.
@@ -288,6 +310,15 @@ func TestUpkeep(t *testing.T) {
 	a.coordinate("operator", "restart").expect(t, 0)
 	if started("side") == side {
 		t.Error("a restart of everything did not start side")
+	}
+	a.coordinate("operator", "converge").expect(t, 0, "nothing to do")
+	a.coordinate("deployer", "converge").expect(t, 6, "operator")
+	sha := a.push("by a person", map[string]string{"front/message.txt": "person\n"})
+	a.passes(sha, "success")
+	a.coordinate("operator", "converge", "--dry-run").expect(t, 0, "would deploy", "all: build fr*")
+	a.coordinate("operator", "converge").expect(t, 0, "deploy (NEW_COMMIT)", "SUCCEEDED")
+	if a.readStamp() != sha {
+		t.Errorf("the stamp is %s, want %s", a.readStamp(), sha)
 	}
 	a.coordinate("operator", "restart", "frnt").expect(t, 2, "did you mean", "front")
 	a.coordinate("deployer", "restart").expect(t, 6)

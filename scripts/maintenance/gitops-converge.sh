@@ -8,9 +8,8 @@ usage: scripts/maintenance/gitops-converge.sh [OPTION...]
 
 Asks the running agent for a tick (landfall-agent converge), after a pause of up to 30 s at random, so that hosts do
 not ask all at once. Options are handed on: --dry-run, --config FILE, --jitter 2m, --format json.
-Call it from a timer, every 15 minutes (converge.every of agent.yaml says how often):
-
-  systemd-run --on-calendar='*:0/15' --unit landfall-gitops scripts/maintenance/gitops-converge.sh
+Call it every 15 minutes (converge.every of agent.yaml says how often), from cron say. Under systemd there is a timer:
+scripts/systemd/landfall-gitops.timer, which calls landfall-agent itself.
 
 Exit codes: 0 looked, also where it was skipped (the output says why), 2 configuration, 6 no agent, 7 refused.
 USAGE

@@ -61,7 +61,7 @@ func runConverge(ctx context.Context, o convergeOptions, out io.Writer) error {
 	if o.jitter < 0 || o.within <= 0 {
 		return fault.New(fault.Invalid, "USAGE", "--jitter is not less than nothing, --timeout more than that")
 	}
-	c, err := hostconfig.Load(o.config)
+	c, err := hostconfig.LoadPublic(o.config)
 	if err != nil {
 		return err
 	}
@@ -114,6 +114,9 @@ func printTick(resp *landfallv1.ConvergeResponse, format string, out io.Writer) 
 	line := fmt.Sprintf("%s %s", t.GetOutcome(), t.GetReason())[len("TICK_OUTCOME_"):] + ": " + oneLine(t.GetMessage())
 	if op := resp.GetOperation(); op != nil {
 		line += " (" + op.GetId() + "; watch it with: landfall-coordinator attach " + op.GetId() + ")"
+	}
+	for _, step := range t.GetPlan().GetSteps() {
+		line += "\n  " + oneLine(step.GetTitle())
 	}
 	_, err := fmt.Fprintln(out, line)
 	return err

@@ -69,7 +69,7 @@ func runSentinels(o sentinelsOptions, out io.Writer) error {
 	if o.format != "text" && o.format != "json" {
 		return fault.New(fault.Invalid, "USAGE", "unknown format %q", o.format).WithHint("use text or json")
 	}
-	c, err := hostconfig.Load(o.config)
+	c, err := hostconfig.LoadPublic(o.config)
 	if err != nil {
 		return err
 	}

@@ -66,6 +66,8 @@ type Compose struct {
 
 	tracked func(ctx context.Context, path string) (bool, error) // does the commit that is checked out have a file; nil: none
 
+	hashed hashed
+
 	teaching    sync.Mutex // while secrets are read and told
 	mu          sync.Mutex
 	secretFiles map[string]knownFile

@@ -2,9 +2,12 @@ package compose
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/shared/fault"
@@ -26,6 +29,10 @@ func (c *Compose) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipelin
 	if err != nil {
 		return nil, fault.New(fault.Internal, "COMPOSE_CONFIG", "docker compose config of stack %s printed no JSON that we understand", stack.Name)
 	}
+	key := sha256.Sum256(project)
+	if known, ok := c.hashed.of(stack.Name, key); ok {
+		return known, nil
+	}
 	printed, err := c.run(ctx, command{
 		stack: stack, env: plan.Environment, deadline: c.deadlines.Config, capture: true, args: []string{"config", "--hash", "*"}, stdin: project,
 	})
@@ -38,7 +45,42 @@ func (c *Compose) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipelin
 			hashes[picture.Key{Project: r.Name, Service: name}] = hash
 		}
 	}
+	c.hashed.keep(stack.Name, key, hashes)
 	return hashes, nil
+}
+
+// hashed remembers the hashes of each stack's last few configurations: most ticks find the same, and a child costs more than all the rest.
+type hashed struct {
+	mu sync.Mutex
+	by map[string][]hashedAs
+}
+
+type hashedAs struct {
+	project [sha256.Size]byte // of the configuration
+	hashes  map[picture.Key]string
+}
+
+// keptHashes is how many configurations of a stack are remembered: that of now, and those of earlier commits.
+const keptHashes = 8
+
+func (h *hashed) of(stack string, project [sha256.Size]byte) (map[picture.Key]string, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.IndexFunc(h.by[stack], func(a hashedAs) bool { return a.project == project })
+	if i < 0 {
+		return nil, false
+	}
+	return h.by[stack][i].hashes, true
+}
+
+func (h *hashed) keep(stack string, project [sha256.Size]byte, hashes map[picture.Key]string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.by == nil {
+		h.by = map[string][]hashedAs{}
+	}
+	list := append(h.by[stack], hashedAs{project, hashes})
+	h.by[stack] = list[max(0, len(list)-keptHashes):]
 }
 
 // hashable reports whether the hash of a service can be told: of volumes_from it holds containers, and not always the same.

@@ -19,6 +19,18 @@ var delays = []time.Duration{15 * time.Minute, 30 * time.Minute, time.Hour, 4 * 
 // repeatWindow is how long a repair that helped counts as an attempt: what stops again and again is not started again and again.
 const repeatWindow = 24 * time.Hour
 
+// DeploySignature is the signature of every deploy of a commit, whoever asked for it.
+func DeploySignature(sha string) string { return "deploy:" + sha }
+
+// endedDegraded reports whether the last attempt of a signature left the host half done: to try that again by itself would make it worse.
+func endedDegraded(past []Attempt, signature string) (Attempt, bool) {
+	i := slices.IndexFunc(past, func(a Attempt) bool { return a.Signature == signature })
+	if i < 0 || (past[i].State != operation.RollbackFailed && past[i].State != operation.Failed) {
+		return Attempt{}, false
+	}
+	return past[i], true
+}
+
 // failed are attempts that came to no good.
 func failed(a Attempt, _ time.Time) bool { return a.State != operation.Succeeded }
 

@@ -90,6 +90,7 @@ type Host struct {
 	Before          []picture.Drift // what the tick before found
 	Config          pipeline.GitOpsConfig
 	Obstacle        error    // why nothing may be made from the checkout as it is: edits
+	Degraded        string   // why nobody can say what runs: an operation ended half done, and nothing has succeeded since; "" where that is not so
 	Updates         []Newer  // newer images of their registries
 	BlockedImages   []string // digests that came to no good
 }
@@ -210,7 +211,10 @@ func (b Branch) decide(o Observation) Decision {
 	case b.Obstacle != nil:
 		return skipped(reasonOf(b.Obstacle), "%s cannot be deployed: %v", head, b.Obstacle)
 	}
-	signature := "deploy:" + b.Head
+	signature := DeploySignature(b.Head)
+	if last, degraded := endedDegraded(o.Past, signature); degraded {
+		return skipped("DEGRADED", "%s ended in %s with %s: a person is needed, or another commit", last.Operation, last.State, head)
+	}
 	if until, last, wait := backingOff(o, signature, failed); wait {
 		return withRetry(until, skipped("BACKING_OFF", "%s ended in %s with %s; it is tried again at %s", last.Operation, last.State, head, until.UTC().Format(time.RFC3339)))
 	}
@@ -290,6 +294,8 @@ func (h Host) repair(o Observation, due []picture.Drift) Decision {
 	switch {
 	case h.Stamp != h.Checkout:
 		return skipped("CHECKOUT_MOVED", "%s; nothing is made from the checkout, which somebody moved to %s", d.Message, operation.Short(h.Checkout))
+	case h.Degraded != "":
+		return skipped("DEGRADED", "%s; nothing is repaired while %s: a person is needed, or a deploy", d.Message, h.Degraded)
 	case h.Obstacle != nil:
 		return skipped(reasonOf(h.Obstacle), "%s; nothing is made from the checkout as it is: %v", d.Message, h.Obstacle)
 	}
@@ -304,7 +310,7 @@ func (h Host) repair(o Observation, due []picture.Drift) Decision {
 
 // update is the decision about newer images, one at a time, so that it is known which one is bad.
 func (h Host) update(o Observation) (Decision, bool) {
-	if h.Stamp != h.Checkout || h.Obstacle != nil {
+	if h.Stamp != h.Checkout || h.Obstacle != nil || h.Degraded != "" {
 		return Decision{}, false
 	}
 	for _, u := range h.Updates {

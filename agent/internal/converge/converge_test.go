@@ -114,8 +114,12 @@ func TestEveryRow(t *testing.T) {
 		"failed three times, an hour": {pushed(), func(o *Observation) {
 			o.Past = tried(deploys, operation.RolledBack, time.Hour, 2*time.Hour, 3*time.Hour)
 		}, Deploy, "", ""},
+		"ended half done":               {pushed(), func(o *Observation) { o.Past = tried(deploys, operation.RollbackFailed, 100*time.Hour) }, Skipped, "DEGRADED", "op-7 ended in ROLLBACK_FAILED"},
+		"another ended half done":       {pushed(), func(o *Observation) { o.Host.Degraded = "op-7 ended in FAILED" }, Deploy, "NEW_COMMIT", ""},
+		"drift of what is half done":    {drifted(picture.DriftExited), func(o *Observation) { o.Host.Degraded = "op-7 ended in FAILED" }, Skipped, "DEGRADED", "op-7 ended in FAILED"},
+		"an image of what is half done": {inStep(), func(o *Observation) { update(o); o.Host.Degraded = "op-7 ended in FAILED" }, Nothing, "IN_STEP", ""},
 		"failed five times": {pushed(), func(o *Observation) {
-			o.Past = tried(deploys, operation.Failed, 239*time.Minute, 5*time.Hour, 6*time.Hour, 7*time.Hour, 8*time.Hour)
+			o.Past = tried(deploys, operation.RolledBack, 239*time.Minute, 5*time.Hour, 6*time.Hour, 7*time.Hour, 8*time.Hour)
 		}, Skipped, "BACKING_OFF", ""},
 		"another head failed": {pushed(), func(o *Observation) { o.Past = tried("deploy:"+older, operation.RolledBack, time.Minute) }, Deploy, "", ""},
 

@@ -18,6 +18,16 @@ type Drifted struct {
 	Models   []picture.Model
 	Now      picture.Picture
 	Config   pipeline.GitOpsConfig // what the checkout wants done about it
+	plan     *pipeline.Plan        // of everything at the commit that is checked out
+}
+
+// Plan is what deeds that bring services back would do.
+func (d Drifted) Plan(deeds []picture.Deed) (*pipeline.Plan, error) {
+	steps, err := picture.MendingSteps(d.Models, deeds)
+	if err != nil {
+		return nil, err
+	}
+	return stepsOnly(d.plan, steps), nil
 }
 
 // Drift holds what runs against the checkout. It changes nothing, and fetches nothing.
@@ -46,10 +56,10 @@ func (f *Flows) Drift(ctx context.Context) (Drifted, error) {
 	if expected.Configs, err = f.configs(ctx, config, plan, models, now, recent); err != nil {
 		return Drifted{}, err
 	}
-	if expected.Changed, err = f.changedSince(ctx, plan.Target, now, recent); err != nil {
+	if expected.Changed, err = f.changedSince(ctx, config, plan.Target, now, recent); err != nil {
 		return Drifted{}, err
 	}
-	d := Drifted{Services: len(picture.Keys(models)), Models: models, Now: now, Config: config.GitOps}
+	d := Drifted{Services: len(picture.Keys(models)), Models: models, Now: now, Config: config.GitOps, plan: plan}
 	d.Drift, d.Unknown = expected.Drift()
 	return d, nil
 }
@@ -129,63 +139,59 @@ func (f *Flows) environments(config *pipeline.Config, plan *pipeline.Plan, m pic
 	return found, nil
 }
 
-// changedSince tells for each container which paths of the checkout changed since it started, and nobody has seen to: not the deploy
-// that brought them, by a step for its service.
-func (f *Flows) changedSince(ctx context.Context, head string, now picture.Picture, recent []operation.Operation) (map[string]picture.Paths, error) {
+// changedSince tells for each container which paths of the checkout changed since it started and are nobody's: what a flag claims was seen to by the
+// deploy that brought it, as landfall.yaml wants it, were it by nothing. Where a commit is not known any more nobody can tell, and nothing is told.
+func (f *Flows) changedSince(ctx context.Context, config *pipeline.Config, head string, now picture.Picture, recent []operation.Operation) (map[string]picture.Paths, error) {
+	claimed, err := claims(config)
+	if err != nil {
+		return nil, err
+	}
 	found := map[string]picture.Paths{}
 	differing := map[string]picture.Paths{}
 	for _, c := range now.Containers {
-		from, err := f.seenToAt(c, recent)
-		if err != nil {
-			return nil, err
-		}
+		from := startedAt(c, recent)
 		if from == "" || from == head {
 			continue
 		}
 		if _, known := differing[from]; !known {
-			if differing[from], err = f.differing(ctx, head, from); err != nil {
+			paths, err := f.differing(ctx, head, from)
+			if err != nil {
 				return nil, err
 			}
+			differing[from] = slices.DeleteFunc(paths, func(path string) bool { return path == picture.AnyPath || claimed(path) })
 		}
-		found[c.ID] = differing[from]
+		if len(differing[from]) > 0 {
+			found[c.ID] = differing[from]
+		}
 	}
 	return found, nil
 }
 
-// seenToAt is the commit with whose files a container works: that which was checked out when it started, or that of a later deploy which had
-// a step for its service, to reload it say. It is "" where nobody knows.
-func (f *Flows) seenToAt(c picture.Container, recent []operation.Operation) (string, error) {
-	for _, op := range recent { // newest first
-		if !op.Kind.Moves() || op.State == operation.FailedUntouched || op.State == operation.Superseded || op.State == operation.Cancelled {
-			continue
-		}
-		began, at := op.Created, op.PreDeploy
-		if op.State == operation.Succeeded {
-			at = op.Target
-		}
-		if !c.Started.Before(began) {
-			return at, nil
-		}
-		if op.State != operation.Succeeded {
-			continue // it left what was there
-		}
-		facts, err := f.Facts(op.ID)
+// claims tells which paths flags claim.
+func claims(config *pipeline.Config) (func(path string) bool, error) {
+	var all []pipeline.Patterns
+	for _, flag := range config.Flags {
+		patterns, err := pipeline.CompilePatterns(flag.Paths)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		if facts.Plan != nil && facts.Proven != nil && sawTo(facts.Plan.Steps, facts.Proven.Projects, c.Key()) {
-			return at, nil
-		}
+		all = append(all, patterns)
 	}
-	return "", nil
+	return func(path string) bool {
+		return slices.ContainsFunc(all, func(p pipeline.Patterns) bool { return p.Match(path) })
+	}, nil
 }
 
-// sawTo reports whether steps of a plan name a service.
-func sawTo(steps []pipeline.Step, projects map[string]string, k picture.Key) bool {
-	return slices.ContainsFunc(steps, func(s pipeline.Step) bool {
-		if s.Build != nil || projects[s.Stack()] != k.Project {
-			return false
+// startedAt is the commit that was checked out when a container started, "" where nobody knows.
+func startedAt(c picture.Container, recent []operation.Operation) string {
+	for _, op := range recent { // newest first
+		switch {
+		case !op.Kind.Moves(), op.State == operation.FailedUntouched, op.State == operation.Superseded, op.State == operation.Cancelled, c.Started.Before(op.Created):
+		case op.State == operation.Succeeded:
+			return op.Target
+		default: // it went back
+			return op.PreDeploy
 		}
-		return len(s.Services()) == 0 || slices.ContainsFunc(s.Services(), func(p string) bool { return pipeline.MatchService(p, k.Service) })
-	})
+	}
+	return ""
 }

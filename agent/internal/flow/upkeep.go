@@ -176,10 +176,15 @@ func (u *upkeep) compile(ctx context.Context, _ ports.Output) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	plan.Steps, plan.Everything, plan.Flags, plan.Unclaimed, plan.UnclaimedCount = steps, "", nil, nil, 0
-	plan.Base = plan.Target
-	u.plan = plan
-	return fmt.Sprintf("%d steps", len(steps)), u.Record(operation.Event{Plan: plan})
+	u.plan = stepsOnly(plan, steps)
+	return fmt.Sprintf("%d steps", len(steps)), u.Record(operation.Event{Plan: u.plan})
+}
+
+// stepsOnly is a plan of a commit with other steps, which no change asks for.
+func stepsOnly(plan *pipeline.Plan, steps []pipeline.Step) *pipeline.Plan {
+	of := *plan
+	of.Steps, of.Everything, of.Flags, of.Unclaimed, of.UnclaimedCount, of.Base = steps, "", nil, nil, 0, plan.Target
+	return &of
 }
 
 // stepsOf are the steps of an operation of its kind.

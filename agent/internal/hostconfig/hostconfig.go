@@ -115,7 +115,15 @@ const maxConfig = 1 << 20
 
 // Load reads and checks the file, which only root or we can have written: it says whom the
 // agent believes and what it runs. The error is Invalid and lists every problem.
-func Load(path string) (Config, error) {
+func Load(path string) (Config, error) { return load(path, Parse) }
+
+// LoadPublic is Load for programs that ask the agent rather than being it: the files of secrets that agent.yaml names are not looked at, since
+// credentials are given to the agent's unit alone.
+func LoadPublic(path string) (Config, error) {
+	return load(path, func(file string, raw []byte) (Config, error) { return parse(file, raw, false) })
+}
+
+func load(path string, parse func(file string, raw []byte) (Config, error)) (Config, error) {
 	err := trust.Us().File(path)
 	var raw []byte
 	if err == nil {
@@ -128,14 +136,16 @@ func Load(path string) (Config, error) {
 		return Config{}, fault.Wrap(err, fault.Invalid, "CONFIG_MISSING", "read the configuration").
 			WithHint("write one, or name it with --config")
 	}
-	return Parse(path, raw)
+	return parse(path, raw)
 }
 
 // Parse is Load on content; file names it in problems.
-func Parse(file string, raw []byte) (Config, error) {
+func Parse(file string, raw []byte) (Config, error) { return parse(file, raw, true) }
+
+func parse(file string, raw []byte, secrets bool) (Config, error) {
 	c := Default()
 	doc, problems := strictyaml.Decode(file, raw, &c)
-	k := &checker{doc: doc, problems: problems}
+	k := &checker{doc: doc, problems: problems, secrets: secrets}
 	k.addresses(c)
 	k.folders(c)
 	k.names(c)
@@ -151,6 +161,7 @@ func Parse(file string, raw []byte) (Config, error) {
 type checker struct {
 	doc      *strictyaml.Document
 	problems strictyaml.Problems
+	secrets  bool // files of secrets are read, to see that they can be
 }
 
 // bad reports a problem at a key, unless decoding has already found one there.

@@ -115,3 +115,26 @@ func TestPlacesOfTheSocket(t *testing.T) {
 		}
 	}
 }
+
+// Who only asks the agent has none of its credentials, and needs none: everything else is checked all the same.
+func TestWhoOnlyAsksNeedsNoSecrets(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "agent.yaml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const text = "checkout: /srv/fleet\ngithub: {repository: owner/name, token_file: github-token}\nnotify: {discord: {webhook_file: discord}}\n"
+	write(text)
+	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "LoadCredential=github-token:FILE") {
+		t.Errorf("the agent itself: %v", err)
+	}
+	if c, err := LoadPublic(path); err != nil || c.Socket != Default().Socket {
+		t.Errorf("who asks: %+v, %v", c, err)
+	}
+	write(text + "brnach: main\n")
+	if _, err := LoadPublic(path); err == nil || !strings.Contains(err.Error(), "branch") {
+		t.Errorf("a mistake: %v", err)
+	}
+}

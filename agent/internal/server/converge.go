@@ -19,12 +19,19 @@ type Converger interface {
 	Status() tick.Status
 }
 
-// Converge makes a tick. Who asked for it is in the tick; what it begins is asked for by the agent.
+// Converge makes a tick. What it begins is asked for by the agent; who asked for the tick is in the audit trail, and nothing is where it
+// begins nothing: the timer asks 96 times a day.
 func (g gitopsService) Converge(ctx context.Context, req *landfallv1.ConvergeRequest) (*landfallv1.ConvergeResponse, error) {
 	if id := req.GetCommandId(); id != "" && !commandID.MatchString(id) {
 		return nil, fault.New(fault.Invalid, "BAD_COMMAND_ID", "command_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -, or empty")
 	}
-	made, op, err := g.converger.Tick(ctx, tick.Request{CommandID: req.GetCommandId(), Requester: principalFrom(ctx).String(), DryRun: req.GetDryRun()})
+	who := principalFrom(ctx).String()
+	made, op, err := g.converger.Tick(ctx, tick.Request{
+		CommandID: req.GetCommandId(), Requester: who, DryRun: req.GetDryRun(),
+		Begins: func(what string) (func(string, error), error) {
+			return g.audit.begin(ctx, who, landfallv1.GitOpsService_Converge_FullMethodName, what)
+		},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +133,7 @@ func tickOf(t tick.Tick) (*landfallv1.Tick, error) {
 	for _, j := range t.Drift {
 		out.Drift = append(out.Drift, driftOf(j))
 	}
-	if t.Plan == nil || t.Outcome != converge.Deploy {
+	if t.Plan == nil || t.Outcome == converge.Skipped || t.Outcome == converge.Nothing {
 		return out, nil
 	}
 	var err error

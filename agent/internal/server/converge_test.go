@@ -14,7 +14,8 @@ import (
 
 func TestConverge(t *testing.T) {
 	t.Parallel()
-	b := newBench(t)
+	trail := &memoryTrail{}
+	b := newBench(t, func(c *Config) { c.Trail = trail })
 	g := b.gitops()
 	tick := func(req *landfallv1.ConvergeRequest) *landfallv1.ConvergeResponse {
 		t.Helper()
@@ -38,7 +39,13 @@ func TestConverge(t *testing.T) {
 	if dry.GetTick().GetOutcome() != landfallv1.TickOutcome_TICK_OUTCOME_DEPLOY || dry.GetTick().GetPlan().GetTargetSha() != target || dry.GetOperation() != nil || b.Head() == target {
 		t.Errorf("%v", dry)
 	}
+	if lines := trail.lines(); len(lines) > 0 {
+		t.Errorf("ticks that began nothing are in the trail: %v", lines)
+	}
 	made := tick(&landfallv1.ConvergeRequest{CommandId: "the-tick"})
+	if lines := strings.Join(trail.lines(), "\n"); strings.Count(lines, "Converge") != 2 || !strings.Contains(lines, "begun") || !strings.Contains(lines, made.GetOperation().GetId()) {
+		t.Errorf("the trail of a tick that deploys: %s", lines)
+	}
 	if made.GetOperation().GetTargetSha() != target || made.GetTick().GetOperationId() != made.GetOperation().GetId() {
 		t.Errorf("%v", made)
 	}

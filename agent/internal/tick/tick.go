@@ -75,6 +75,9 @@ type Request struct {
 	CommandID string // "" for a new one
 	Requester string // who asks: "local/root"
 	DryRun    bool
+	// Begins is called right before something is begun, with what; nil for nobody who wants to know. An error keeps it from being begun; ended is
+	// told what became of it.
+	Begins func(what string) (ended func(operation string, err error), err error)
 }
 
 // Tick is one that was made.
@@ -86,7 +89,7 @@ type Tick struct {
 	Head         string         // of the branch; "" where nobody could tell
 	CI           converge.CI    // the verdict on it, where it was asked for; green where it runs here
 	Operation    string         // that it began; "" for none
-	Plan         *pipeline.Plan // of a deploy that it begins, or would
+	Plan         *pipeline.Plan // of what it begins, or would
 	Unknown      []string       // what could not be compared, for people
 }
 
@@ -185,8 +188,30 @@ func (t *Ticker) notFollowed() string {
 	return ""
 }
 
-// begin begins what was decided.
-func (t *Ticker) begin(ctx context.Context, req Request, now *Tick) (*operation.Operation, error) {
+// begin begins what was decided, and tells whoever wants to know before it does.
+func (t *Ticker) begin(ctx context.Context, req Request, now *Tick) (op *operation.Operation, err error) {
+	if now.Outcome == converge.Skipped || now.Outcome == converge.Nothing {
+		return nil, nil
+	}
+	fresh := converge.Observation{At: time.Now(), Host: converge.Host{Stamp: "looked at before"}} // looking took its time: who paused meanwhile is heard
+	t.sentinels(&fresh)
+	if d, early := converge.Early(fresh); early {
+		d.Drift, now.Decision = now.Drift, d
+		return nil, nil
+	}
+	if req.Begins == nil {
+		return t.beginIt(ctx, req, now)
+	}
+	ended, err := req.Begins(string(now.Outcome) + " " + cmp.Or(operation.Short(now.Target), now.Subject))
+	if err != nil {
+		return nil, err
+	}
+	op, err = t.beginIt(ctx, req, now)
+	ended(now.Operation, err)
+	return op, err
+}
+
+func (t *Ticker) beginIt(ctx context.Context, req Request, now *Tick) (*operation.Operation, error) {
 	var op operation.Operation
 	var err error
 	switch d := now.Decision; d.Outcome {
@@ -267,8 +292,12 @@ func (t *Ticker) past() ([]converge.Attempt, error) {
 	}
 	var past []converge.Attempt
 	for _, op := range recent {
-		if op.Signature != "" && op.State.Terminal() {
-			past = append(past, converge.Attempt{Operation: op.ID, Signature: op.Signature, State: op.State, Ended: op.Ended})
+		signature := op.Signature
+		if op.Kind == operation.KindDeploy { // what failed for somebody else is no better when we try it
+			signature = converge.DeploySignature(op.Target)
+		}
+		if signature != "" && op.State.Terminal() {
+			past = append(past, converge.Attempt{Operation: op.ID, Signature: signature, State: op.State, Ended: op.Ended})
 		}
 	}
 	return past, nil
@@ -319,6 +348,9 @@ func (t *Ticker) branch(ctx context.Context, o *converge.Observation, now *Tick)
 // host looks at what runs, unless a deploy replaces it anyway.
 func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick) (seen bool) {
 	h := &o.Host
+	if h.Error == nil {
+		h.Degraded, _, h.Error = t.Engine.Unsettled(ctx)
+	}
 	if h.Error != nil || (converge.NewCommit(*o) && o.Branch.CI.Verdict == converge.CIGreen) {
 		return false
 	}
@@ -338,6 +370,7 @@ func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick) (
 	}
 	if d := converge.Decide(*o); d.Outcome == converge.Repair || d.Outcome == converge.Update {
 		h.Obstacle = t.Engine.Obstacle(ctx) // asked only where something would be made from it
+		now.Plan, _ = drifted.Plan(d.Deeds) // what cannot be planned is refused by the operation
 	}
 	return true
 }

@@ -236,7 +236,10 @@ func TestDriftIsRepairedWhenItIsSeenTwice(t *testing.T) {
 				if now := b.ContainerIDs(); !equal(before, now) {
 					b.t.Fatal("touched when it was seen once")
 				}
-				_, op := b.must(converge.Repair, "DRIFT", operation.Succeeded)
+				made, op := b.must(converge.Repair, "DRIFT", operation.Succeeded)
+				if plan, err := b.engine.Plan(op.ID); err != nil || made.Plan == nil || made.Plan.Digest() != plan.Digest() {
+					b.t.Errorf("it told of another plan than that of its operation: %v, %v, %v", made.Plan, plan, err)
+				}
 				var replaced []string
 				for service, id := range b.ContainerIDs() {
 					if before[service] != id {
@@ -486,5 +489,56 @@ func TestPausesAndBrokenSentinels(t *testing.T) {
 		}
 		time.Sleep(15 * time.Minute)
 		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded) // it is over by itself
+	})
+}
+
+// Somebody else's deploy of the head ended half done: no tick tries it again, whatever its age, nor repairs around it; another commit is tried.
+func TestAHostThatIsHalfDoneWaitsForAPerson(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		bad := b.Push(map[string]string{"app/main.go": "two"})
+		b.Answer("web", func(int) operation.ProbeResult {
+			return operation.ProbeResult{Outcome: operation.ProbeFailed, Message: "crash loop"}
+		})
+		if _, err := b.Deployed(bad); err == nil {
+			b.t.Fatal("the deploy succeeded")
+		}
+		if ops, err := b.engine.Operations(0, 1); err != nil || ops[0].State != operation.RollbackFailed {
+			b.t.Fatalf("%+v, %v", ops, err)
+		}
+		b.Answer("web", nil)
+		b.must(converge.Skipped, "PAUSED", "")
+		time.Sleep(5 * time.Hour) // the pause is over
+		b.ChangeContainer("core", "database", nil)
+		for range 3 {
+			b.must(converge.Skipped, "DEGRADED", "")
+		}
+		b.Push(map[string]string{"app/main.go": "three"})
+		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded)
+	})
+}
+
+func TestAPauseWhileATickLooksIsHeard(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Push(map[string]string{"app/main.go": "two"})
+		b.On("Commits.RemoteHead", func(context.Context, hosttest.Call) error {
+			return b.Ports().Sentinels.ChangePause(func(*ports.Pause) *ports.Pause {
+				return &ports.Pause{Reason: "wait", Owner: "operator/chris", Expires: time.Now().Add(time.Hour)}
+			})
+		})
+		b.must(converge.Skipped, "PAUSED", "")
+	})
+}
+
+// What a flag claims was seen to by the deploy that brought it, though its container was not started anew: a reload from a script, say.
+func TestFilesThatAFlagClaimsAreNoDrift(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := strings.Replace(files()[hosttest.ConfigPath], "flags:\n", "flags:\n  conf: {paths: [\"config/**\"]}\n", 1)
+		if _, err := b.Deployed(b.Push(map[string]string{hosttest.ConfigPath: config})); err != nil {
+			b.t.Fatal(err)
+		}
+		mounted(b)
+		for range 3 {
+			b.must(converge.Nothing, "IN_STEP", "")
+		}
 	})
 }

@@ -29,6 +29,12 @@ const ProtocolVersion = 1
 // callTimeout bounds a call that only looks.
 const callTimeout = 20 * time.Second
 
+// convergeTimeout bounds a tick of convergence, which asks a remote, GitHub and registries; compareTimeout a look at what differs.
+const (
+	convergeTimeout = 5 * time.Minute
+	compareTimeout  = time.Minute
+)
+
 // connectTimeout bounds one attempt to connect, TLS included.
 const connectTimeout = 20 * time.Second
 
@@ -156,7 +162,11 @@ func (c *Client) explain(err error) error {
 // look makes one unary call with a deadline of its own. An agent that lets it pass is
 // Unreachable; when ctx ends first, its cause is the error.
 func look[Req, Resp any](ctx context.Context, c *Client, call func(context.Context, Req, ...grpc.CallOption) (Resp, error), req Req) (Resp, error) {
-	limited, cancel := context.WithTimeout(ctx, callTimeout)
+	return lookWithin(ctx, callTimeout, c, call, req)
+}
+
+func lookWithin[Req, Resp any](ctx context.Context, within time.Duration, c *Client, call func(context.Context, Req, ...grpc.CallOption) (Resp, error), req Req) (Resp, error) {
+	limited, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	resp, err := call(limited, req)
 	switch {
@@ -250,14 +260,12 @@ func (c *Client) Resume(ctx context.Context) (*landfallv1.ResumeResponse, error)
 
 // Converge makes a tick of convergence.
 func (c *Client) Converge(ctx context.Context, req *landfallv1.ConvergeRequest) (*landfallv1.ConvergeResponse, error) {
-	resp, err := landfallv1.NewGitOpsServiceClient(c.conn).Converge(ctx, req)
-	return resp, c.explain(err)
+	return lookWithin(ctx, convergeTimeout, c, c.gitops.Converge, req)
 }
 
 // Drift holds what runs against what the checkout says.
 func (c *Client) Drift(ctx context.Context, stacks []string) (*landfallv1.GetDriftResponse, error) {
-	resp, err := landfallv1.NewDiagnosticsServiceClient(c.conn).GetDrift(ctx, &landfallv1.GetDriftRequest{Stacks: stacks})
-	return resp, c.explain(err)
+	return lookWithin(ctx, compareTimeout, c, c.diagnostics.GetDrift, &landfallv1.GetDriftRequest{Stacks: stacks})
 }
 
 // Unblock removes the block of one commit, or all blocks when sha is "".
