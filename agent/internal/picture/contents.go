@@ -21,9 +21,16 @@ const (
 
 // sameContent holds what two images hold against one another. known is false where that cannot be done.
 func sameContent(a, b string) (same, known bool) {
-	kindOfA, _, _ := strings.Cut(a, ":")
-	kindOfB, _, _ := strings.Cut(b, ":")
-	return a == b, a != "" && b != "" && kindOfA == kindOfB
+	return a == b, a != "" && b != "" && kindOf(a) == kindOf(b)
+}
+
+// kindOf is the kind of a content; one without is of a kind with others without.
+func kindOf(content string) string {
+	kind, _, told := strings.Cut(content, ":")
+	if !told {
+		return ""
+	}
+	return kind
 }
 
 // content is what the image of a container holds, "" where nobody knows.
