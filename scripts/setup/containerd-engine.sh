@@ -123,6 +123,8 @@ for ((i = 0; i < 300; i++)); do
   sleep 0.1
 done
 say "engine $(docker --host "unix://$state/docker.sock" version --format '{{.Server.Version}}') with the containerd image store answers"
+# What tests build on is fetched by apt, so it is made here, where there is a network.
+DOCKER_HOST="unix://$state/docker.sock" "$(dirname "${BASH_SOURCE[0]}")/../images/busybox.sh" >/dev/null
 # In its network, so that it reaches a registry that COMMAND serves on 127.0.0.1.
 DOCKER_HOST="unix://$state/docker.sock" LANDFALL_CONTAINERD_ENGINE=1 \
   nsenter --target "$(tr -d ' ' <"/proc/$engine/task/$engine/children")" --net -- "$@"
