@@ -49,8 +49,10 @@ func TestNeverTwiceOverRestarts(t *testing.T) {
 		w.set(func() {
 			w.pause = &ports.Pause{Reason: "holidays", Owner: "operator/chris", Created: time.Now(), Expires: time.Now().Add(4 * time.Hour)}
 		})
-		w.blocks = []ports.Blocked{{SHA: shaA, Operation: "op-1", Reason: "bad", Created: time.Now().Add(-21 * time.Hour)},
-			{SHA: "sha256:" + strings.Repeat("ab", 32), Operation: "op-0", Reason: "postgres:16: bad", Created: time.Now().Add(-48 * time.Hour)}} // told as the update that went back
+		w.blocks = []ports.Blocked{
+			{SHA: shaA, Operation: "op-1", Reason: "bad", Created: time.Now().Add(-21 * time.Hour)},
+			{SHA: "sha256:" + strings.Repeat("ab", 32), Operation: "op-0", Reason: "postgres:16: bad", Created: time.Now().Add(-48 * time.Hour)}, // told as the update that went back
+		}
 		w.ends(op("op-1", repair, operation.Succeeded))
 		for range 30 {
 			w.teller.Observe(verdict(Red, time.Now().Add(-30*time.Hour)))
