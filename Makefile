@@ -64,7 +64,7 @@ verdicts: setup ## disturb 120 deploys in every phase, compare the host with wha
 	@LANDFALL_VERDICT=120 go test -count=1 -run TestVerdicts -timeout 90m -v ./scripts/e2e
 
 .PHONY: containerd
-containerd: setup ## show on an engine with the containerd image store (Debian 13's, fetched) that builds of the same replace nothing
+containerd: setup ## show on an engine with the containerd image store (Debian 13's, fetched; LANDFALL_ENGINE_SUITE=sid for a newer one) that builds of the same replace nothing
 	@go mod download
 	@scripts/setup/containerd-engine.sh go test -count=1 -run 'TestContainerd|TestNewerImages' -v ./agent/internal/compose ./scripts/e2e
 

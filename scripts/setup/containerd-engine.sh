@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Run a command with a Docker Engine of its own that keeps its images in containerd: Debian 13's, in a root of its own.
+# Run a command with a Docker Engine of its own that keeps its images in containerd: Debian's, in a root of its own.
 set -euo pipefail
 
 # shellcheck source=scripts/setup/system.sh
 source "$(dirname "${BASH_SOURCE[0]}")/system.sh"
+
+suite=${LANDFALL_ENGINE_SUITE:-trixie}
 
 usage() {
   cat <<USAGE
 usage: scripts/setup/containerd-engine.sh COMMAND [ARGUMENT...]
        scripts/setup/containerd-engine.sh --help
 
-Fetches docker.io of Debian 13 (trixie) with what it needs, by this machine's mirror, unpacks it into
-$landfall_cache/trixie (400 MB, kept), and starts its dockerd with features.containerd-snapshotter in
+Fetches docker.io of Debian 13 (trixie; LANDFALL_ENGINE_SUITE names another suite) with what it needs, by this
+machine's mirror, unpacks it into $landfall_cache/engine-$suite (400 MB, kept), and starts its dockerd with features.containerd-snapshotter in
 namespaces of its own. COMMAND runs in its network, which is cut off from others, and finds it by DOCKER_HOST and
 LANDFALL_CONTAINERD_ENGINE; when COMMAND ends, the engine ends and what it kept is removed. Nothing is installed.
 Needs Linux, root and apt.
@@ -34,7 +36,7 @@ for program in apt-get dpkg-deb unshare nsenter pivot_root ip; do
   command -v "$program" >/dev/null || fail "an engine of one's own needs the program $program"
 done
 
-root=$landfall_cache/trixie
+root=$landfall_cache/engine-$suite
 
 # fetch: unpack the engine and its libraries. Nothing of theirs is configured or run.
 fetch() {
@@ -45,12 +47,12 @@ fetch() {
   work=$(mktemp -d)
   mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
   : >"$work/status"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" >"$work/sources.list"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main" >"$work/sources.list"
   local apt=(apt-get -qq -o "Dir::State=$work" -o "Dir::State::status=$work/status" -o "Dir::State::lists=$work/lists"
     -o "Dir::Cache=$work/cache" -o "Dir::Etc::sourcelist=$work/sources.list" -o Dir::Etc::sourceparts=/dev/null -o "APT::Sandbox::User=root")
-  say "fetching Debian 13's docker.io"
-  "${apt[@]}" update >&2 || fail "apt-get update of trixie failed; its reason stands above"
-  "${apt[@]}" install -y --download-only --no-install-recommends docker.io busybox-static >&2 || fail "Debian 13's docker.io could not be fetched; the reason stands above"
+  say "fetching docker.io of Debian $suite"
+  "${apt[@]}" update >&2 || fail "apt-get update of $suite failed; its reason stands above"
+  "${apt[@]}" install -y --download-only --no-install-recommends docker.io busybox-static >&2 || fail "docker.io of Debian $suite could not be fetched; the reason stands above"
   for dir in bin sbin lib lib64; do
     mkdir -p "$work/root/usr/$dir"
     ln -s "usr/$dir" "$work/root/$dir"
@@ -68,7 +70,7 @@ fetch() {
 }
 
 (
-  one_at_a_time trixie
+  one_at_a_time "engine-$suite"
   [[ -x $root/usr/sbin/dockerd ]] || fetch
 )
 

@@ -5,8 +5,11 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/docker/docker/api/types/versions"
 
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/agent/internal/ports"
@@ -57,6 +60,14 @@ func TestContainerdBuildsOfTheSame(t *testing.T) {
 	b.run(build)
 	b.run(up)
 	b.removePins()
+	_, first, _ := b.lookAtApp()
+	kind := picture.ContentShown
+	if versions.GreaterThanOrEqualTo(b.docker.ClientVersion(), sinceManifests) {
+		kind = picture.ContentManifest
+	}
+	if !strings.HasPrefix(first.Content, kind+":") {
+		t.Errorf("API %s tells %q, want a %s", b.docker.ClientVersion(), first.Content, kind)
+	}
 	ids, moved := b.ids(), 0
 	for range 3 {
 		before, app, ref := b.lookAtApp()
