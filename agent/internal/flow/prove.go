@@ -198,7 +198,10 @@ func (d *deployment) compare(ctx context.Context, out ports.Output) (string, err
 	d.before = &now
 	d.proven = &operation.Proven{Projects: projectsOf(d.models), Services: picture.Keys(d.models), Leaving: findings.Leaving}
 	d.proven.Excused = picture.Excused(d.models, now, reaches(d.plan, d.proven))
-	if err := d.tell(findings.Warnings, d.proven.Excused); err != nil {
+	if d.proven.FailedBefore, err = d.failedBefore(ctx, now, d.plan, d.proven, d.plan.Target); err != nil {
+		return "", err
+	}
+	if err := d.tell(findings.Warnings, d.proven.Excused, d.proven.FailedBefore); err != nil {
 		return "", err
 	}
 	for _, k := range findings.Leaving {
@@ -236,7 +239,7 @@ func (f flow) keepImages(ctx context.Context, now picture.Picture, proven *opera
 }
 
 // tell records what a person should know and what stops nothing.
-func (f flow) tell(warnings []picture.Finding, excused []picture.Excuse) error {
+func (f flow) tell(warnings []picture.Finding, excused []picture.Excuse, failed []picture.FailedProbe) error {
 	var errs []error
 	for _, w := range warnings {
 		errs = append(errs, f.Warn(w.Reason, warningText(w)))
@@ -244,7 +247,7 @@ func (f flow) tell(warnings []picture.Finding, excused []picture.Excuse) error {
 	if len(excused) > 0 {
 		errs = append(errs, f.Warn("DOWN_BEFORE", "was not as it should be before, and is not judged: "+strings.Join(reasons(excused), "; ")))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, f.tellFailed(failed))...)
 }
 
 func warningText(w picture.Finding) string { return w.Message + " (" + w.Hint + ")" }

@@ -24,12 +24,13 @@ type restoration struct {
 	// fallback has the landfall.yaml to use where the target's own is missing or wrong; "" for none.
 	fallback string
 
-	before       *picture.Picture // what ran then; nil when nobody knows
-	excused      []picture.Excuse // services that were not as they should be then
-	leftServices []picture.Key    // that the commit names from which it goes back
-	touched      []picture.Reach  // what may have been changed since
-	built        []picture.Reach  // what may have been built since
-	dataStay     bool             // see [picture.Restore]
+	before       *picture.Picture      // what ran then; nil when nobody knows
+	excused      []picture.Excuse      // services that were not as they should be then
+	failedThen   []picture.FailedProbe // probes that failed then
+	leftServices []picture.Key         // that the commit names from which it goes back
+	touched      []picture.Reach       // what may have been changed since
+	built        []picture.Reach       // what may have been built since
+	dataStay     bool                  // see [picture.Restore]
 
 	plan   *pipeline.Plan  // of the target; nil until checked
 	models []picture.Model // of the target; nil until checked
@@ -64,7 +65,7 @@ func (b *restoration) all(ctx context.Context, touched bool) error {
 		return err
 	}
 	if len(b.before.Containers) > 0 { // else nothing ran, so nothing is there to judge
-		if err := b.probeAll(ctx, "rollback", b.plan, b.plan.Verify, judgement{excused: b.excused, soak: touched || b.did}); err != nil {
+		if err := b.probeAll(ctx, "rollback", b.plan, b.plan.Verify, judgement{excused: b.excused, failed: b.failedThen, soak: touched || b.did}); err != nil {
 			return err
 		}
 	}
@@ -345,7 +346,7 @@ func (b *restoration) sentence(ctx context.Context) string {
 	if len(b.excused) > 0 {
 		sentence += "; as before not as it should be: " + strings.Join(reasons(b.excused), ", ")
 	}
-	return sentence
+	return sentence + notJudgedBy(b.failedThen)
 }
 
 // deedsDone says in one line what was done, by verb.

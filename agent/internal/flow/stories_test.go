@@ -235,5 +235,6 @@ func smallStories() map[string]hosttest.Story {
 		}.story(),
 	}
 	maps.Copy(stories, sharerStories())
+	maps.Copy(stories, probeStories())
 	return stories
 }

@@ -88,6 +88,8 @@ type Proven struct {
 	Leaving []picture.Key `json:"leaving,omitempty"`
 	// Excused are services that were not as they should be before; they are not judged.
 	Excused []picture.Excuse `json:"excused,omitempty"`
+	// FailedBefore are probes that failed before: going back is not judged by them.
+	FailedBefore []picture.FailedProbe `json:"failed_before,omitempty"`
 }
 
 // StepStarted says that a step started.
