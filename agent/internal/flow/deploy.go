@@ -237,7 +237,7 @@ func (d *deployment) undo(ctx context.Context) error {
 	op := d.Snapshot()
 	b := &restoration{
 		flow: d.flow, target: op.PreDeploy, left: op.Target, fallback: op.Target,
-		before: d.before, excused: d.proven.Excused, failedThen: d.proven.FailedBefore,
+		before: d.before, excused: d.proven.Excused, failedThen: d.proven.FailedBefore, stood: d.proven.Stood,
 		leftServices: slices.Concat(d.proven.Services, d.proven.Leaving), touched: reachOf(op, d.plan, d.proven), built: picture.ReachOf(builds(started(op, d.plan)), d.proven.Projects),
 	}
 	held := d.hold(d.Run, "rolling back "+short(op.Target)) // whatever comes of it, the old version has to run again

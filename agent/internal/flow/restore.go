@@ -30,6 +30,7 @@ type restoration struct {
 	leftServices []picture.Key         // that the commit names from which it goes back
 	touched      []picture.Reach       // what may have been changed since
 	built        []picture.Reach       // what may have been built since
+	stood        *picture.Stand        // how the checkout stood; nil when it is to stand on the branch
 	dataStay     bool                  // see [picture.Restore]
 
 	plan   *pipeline.Plan  // of the target; nil until checked
@@ -173,7 +174,7 @@ func (b *restoration) reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	move := picture.Move{Target: b.target, Operation: b.ID(), Known: append(known, b.left), GoOn: true}
+	move := picture.Move{Target: b.target, Operation: b.ID(), Known: append(known, b.left), GoOn: true, Stood: b.stood}
 	if b.plan != nil {
 		move.Prepare = b.plan.Prepare
 	}

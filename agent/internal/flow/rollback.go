@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,6 +92,8 @@ type withdrawal struct {
 	undo   string            // operation that remembers what ran; "" when none does
 	here   *picture.Picture  // what ran when it began
 	proven *operation.Proven // of the commit that it leaves
+	// stoodThen is how the checkout stood then. It is told and not brought back: what is deployed next wants the branch.
+	stoodThen *picture.Stand
 }
 
 func newWithdrawal(f flow, target, undo string) *withdrawal {
@@ -179,7 +182,7 @@ func (w *withdrawal) getReady(ctx context.Context, out ports.Output) error {
 		}
 		w.before = facts.Before
 		if facts.Proven != nil {
-			w.failedThen = facts.Proven.FailedBefore
+			w.failedThen, w.stoodThen = facts.Proven.FailedBefore, facts.Proven.Stood
 		}
 		if w.dataStay, err = w.goodSince(w.undo, w.ID()); err != nil {
 			return err
@@ -237,7 +240,11 @@ func (w *withdrawal) compare(ctx context.Context, _ ports.Output) (string, error
 	if err := w.tell(findings.Warnings, w.proven.Excused, w.measure()); err != nil {
 		return "", err
 	}
-	return w.keepImages(ctx, now, w.proven)
+	summary, err := w.keepImages(ctx, now, w.proven)
+	if err != nil {
+		return "", err
+	}
+	return summary, errors.Join(w.tellStand(w.proven.Stood, w.plan, false), w.tellStand(w.stoodThen, w.plan, true))
 }
 
 // measure are the probes that it is not judged by: those that failed then. Where nobody remembers it is a deploy of the difference, and judged like one.

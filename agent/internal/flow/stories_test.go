@@ -236,5 +236,6 @@ func smallStories() map[string]hosttest.Story {
 	}
 	maps.Copy(stories, sharerStories())
 	maps.Copy(stories, probeStories())
+	maps.Copy(stories, standStories())
 	return stories
 }

@@ -254,7 +254,7 @@ func (u *upkeep) undo(ctx context.Context) error {
 	op := u.Snapshot()
 	reach := picture.ReachOf(changing(started(op, u.plan)), u.proven.Projects)
 	b := &restoration{
-		flow: u.flow, target: op.PreDeploy, left: op.PreDeploy, before: u.before, excused: u.proven.Excused, failedThen: u.proven.FailedBefore,
+		flow: u.flow, target: op.PreDeploy, left: op.PreDeploy, before: u.before, excused: u.proven.Excused, failedThen: u.proven.FailedBefore, stood: u.proven.Stood,
 		leftServices: u.proven.Services, touched: reach, built: u.pulled(),
 	}
 	held := u.hold(u.Run, "undoing the "+op.About()) // until what ran runs again

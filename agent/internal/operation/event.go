@@ -90,6 +90,8 @@ type Proven struct {
 	Excused []picture.Excuse `json:"excused,omitempty"`
 	// FailedBefore are probes that failed before: going back is not judged by them.
 	FailedBefore []picture.FailedProbe `json:"failed_before,omitempty"`
+	// Stood is how the checkout stood. It is nil in the record of an older agent.
+	Stood *picture.Stand `json:"stood,omitempty"`
 }
 
 // StepStarted says that a step started.
