@@ -361,6 +361,7 @@ func deedsDone(deeds []picture.Deed) string {
 		{picture.Create, "recreated and left stopped"},
 		{picture.Restart, "restarted"},
 		{picture.Start, "started"},
+		{picture.Pause, "paused"},
 		{picture.Stop, "stopped"},
 		{picture.Remove, "removed"},
 	} {

@@ -237,5 +237,6 @@ func smallStories() map[string]hosttest.Story {
 	maps.Copy(stories, sharerStories())
 	maps.Copy(stories, probeStories())
 	maps.Copy(stories, standStories())
+	maps.Copy(stories, pausedStories())
 	return stories
 }

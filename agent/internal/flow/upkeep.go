@@ -216,7 +216,8 @@ func (u *upkeep) compare(ctx context.Context, _ ports.Output) (string, error) {
 	if u.proven.FailedBefore, err = u.failedBefore(ctx, now, u.plan, u.proven, ""); err != nil {
 		return "", err
 	}
-	if err := u.tell(nil, u.proven.Excused, u.proven.FailedBefore); err != nil {
+	told := slices.DeleteFunc(findings.Warnings, func(w picture.Finding) bool { return w.Reason != picture.PausedRuns }) // the commit is as it was
+	if err := u.tell(told, u.proven.Excused, u.proven.FailedBefore); err != nil {
 		return "", err
 	}
 	return u.keepImages(ctx, now, u.proven)

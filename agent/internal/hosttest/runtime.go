@@ -131,6 +131,14 @@ func (r Runtime) up(ctx context.Context, m composed, names []string, force, star
 	if err := r.h.change(ctx, "Engine.Networks "+m.Project, nil, func() error { return r.h.fleet.makeNetworks(m, names) }); err != nil {
 		return err
 	}
+	r.h.mu.Lock()
+	frozen := m.ToThaw(names, false, r.h.fleet.picture([]string{m.Project}, nil, false)) // this model's ups take no dependencies along
+	r.h.mu.Unlock()
+	for _, c := range frozen {
+		if err := r.each(ctx, "Thaw", c.Key(), []string{c.ID}); err != nil {
+			return err
+		}
+	}
 	for _, name := range ownersFirst(m.Model, names) {
 		if err := r.upOne(ctx, m, name, m.Services[name].Replicas, force, start); err != nil {
 			return err
@@ -168,6 +176,8 @@ func (r Runtime) upOne(ctx context.Context, m composed, name string, replicas in
 		}
 		r.h.mu.Unlock()
 		switch {
+		case old.Paused() && kept && start: // which is what Compose asks for, and the engine refuses
+			return fault.New(fault.Failed, "UP_FAILED", "%s: cannot start a paused container, try unpause instead", k)
 		case old.ID != "" && kept && (old.Running() || old.Succeeded() || !start):
 			continue
 		case old.ID != "" && kept:
@@ -311,6 +321,11 @@ func (r Runtime) each(ctx context.Context, verb string, k picture.Key, ids []str
 			case verb == "Stop":
 				c.State, c.ExitCode = "exited", 143
 				delete(f.stopping, id)
+			case verb == "Pause" && c.State != "running": // it has ended
+			case verb == "Pause":
+				c.State = "paused"
+			case verb == "Thaw":
+				c.State = "running"
 			default: // Start, Restart
 				f.start(c, r.h.repository.head)
 			}

@@ -68,6 +68,8 @@ func (e *engine) do(d Deed) error {
 			e.containers = slices.DeleteFunc(e.containers, func(o Container) bool { return o.ID == id })
 		case Stop:
 			c.State, c.ExitCode = "exited", 143
+		case Pause:
+			c.State = "paused"
 		case Start, Restart:
 			if err := e.start(c); err != nil {
 				return err

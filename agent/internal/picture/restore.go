@@ -36,9 +36,10 @@ const (
 	Create   Verb = "create"   // its containers are replaced, and do not run
 	Restart  Verb = "restart"
 	Start    Verb = "start"
+	Pause    Verb = "pause" // it was paused, and runs
 )
 
-var verbs = []Verb{Remove, Stop, Recreate, Create, Restart, Start}
+var verbs = []Verb{Remove, Stop, Recreate, Create, Restart, Start, Pause}
 
 // Deed is what one service needs, and why.
 type Deed struct {
@@ -317,6 +318,8 @@ func (r Restore) stateOf(k Key, p couple, spec Spec, now Picture) (verb Verb, wh
 		return Restart, "it was started with the other version's files"
 	case p.was.Running() && p.is.Running() && now.outlived(p.is) && !r.Before.outlived(p.was):
 		return Restart, now.detached(p.is)
+	case r.thawed(k, p):
+		return Pause, "it was paused"
 	}
 	return "", ""
 }
