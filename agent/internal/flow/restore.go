@@ -359,6 +359,7 @@ func deedsDone(deeds []picture.Deed) string {
 	}{
 		{picture.Recreate, "recreated"},
 		{picture.Create, "recreated and left stopped"},
+		{picture.Reconnect, "reconnected"},
 		{picture.Restart, "restarted"},
 		{picture.Start, "started"},
 		{picture.Pause, "paused"},

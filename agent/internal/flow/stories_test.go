@@ -238,5 +238,6 @@ func smallStories() map[string]hosttest.Story {
 	maps.Copy(stories, probeStories())
 	maps.Copy(stories, standStories())
 	maps.Copy(stories, pausedStories())
+	maps.Copy(stories, byHandStories())
 	return stories
 }

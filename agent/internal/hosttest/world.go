@@ -64,7 +64,7 @@ func (h *Host) World() World {
 			w.Volumes[key] = sortedAlso(w.Volumes[key], m.Volume+"@"+m.At)
 		}
 		for _, n := range c.Networks {
-			w.Networks[key] = also(w.Networks[key], n.Network)
+			w.Networks[key] = also(w.Networks[key], attached(c.Service, n))
 		}
 		for _, s := range c.Shares {
 			owner := h.fleet.byID(s.Container)
