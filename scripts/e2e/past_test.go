@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -41,4 +42,55 @@ func TestAProbeThatFailedBefore(t *testing.T) {
 		s.deploys(s.dev.Head(), 0, "SUCCEEDED", "failed before: outside: HTTP 503")
 		s.kept(before)
 	})
+}
+
+// What people have done by hand comes back with what ran: a paused container, a further network with names of its own, a detached HEAD beside a branch
+// that is elsewhere. Docker and git are asked themselves; what is lost on the way is told beforehand.
+func TestWhatWasDoneByHandComesBack(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.startAgent()
+	first := s.readStamp()
+	s.deploys(s.push("two", map[string]string{"side/message.txt": "two\n"}), 0, "SUCCEEDED")
+	stamp := s.readStamp()
+
+	tools := s.project + "_tools"
+	s.docker("network", "create", tools)
+	t.Cleanup(func() {
+		for _, c := range []string{"side", "app"} {
+			_ = exec.Command("docker", "network", "disconnect", "--force", tools, s.project+"-"+c+"-1").Run() // it may not be in it
+		}
+		_ = exec.Command("docker", "network", "rm", tools).Run() // nor be there
+	})
+	s.docker("network", "connect", "--alias", "bulletin", tools, s.project+"-side-1")
+	s.docker("pause", s.project+"-app-1", s.project+"-store-1")
+	s.tree.Git("checkout", "--quiet", "--detach", stamp)
+	s.tree.Git("branch", "--quiet", "--force", "main", first)
+	byHand := func() {
+		t.Helper()
+		for _, service := range []string{"app", "store"} {
+			if got := s.docker("inspect", "--format", "{{.State.Status}}", s.project+"-"+service+"-1")[0]; got != "paused" {
+				t.Errorf("%s is %s", service, got)
+			}
+		}
+		if got := s.docker("inspect", "--format", `{{with index .NetworkSettings.Networks "`+tools+`"}}{{.Aliases}}{{end}}`, s.project+"-side-1")[0]; !strings.Contains(got, "bulletin") {
+			t.Errorf("side goes by %s in %s", got, tools)
+		}
+		if head, err := s.tree.Try("symbolic-ref", "--quiet", "HEAD"); err == nil || s.tree.Head() != stamp || s.tree.Git("rev-parse", "main") != first {
+			t.Errorf("HEAD is %q at %s, main at %s; want it detached at %s, main at %s", head, s.tree.Head(), s.tree.Git("rev-parse", "main"), stamp, first)
+		}
+	}
+	byHand()
+	before := s.containers()
+	bad := s.push("bad", map[string]string{"app/run.sh": "exit 1\n", "side/message.txt": "three\n", "landfall.yaml": shopConfigWith("6s", "300ms")})
+	s.deploys(bad, 4, "ROLLED_BACK", "HEAD is detached; main gets checked out", "/app is paused; what changes or restarts it lets it run again",
+		"is in a network that no compose file gives it: "+tools, "docker network connect --alias bulletin "+tools)
+	byHand()
+	s.kept(before, "app", "side")
+	if now := s.containers(); now["app"] == before["app"] || now["side"] == before["side"] {
+		t.Error("nothing was replaced, so that nothing was shown")
+	}
+	if got := s.docker("exec", s.containers()["side"], "cat", "/side/message.txt")[0]; got != "two" {
+		t.Errorf("side reads %q", got)
+	}
 }
