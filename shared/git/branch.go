@@ -94,21 +94,26 @@ func (r Repo) Switch(ctx context.Context, branch, sha string, onLine func(proces
 }
 
 // ForceSwitch is Switch that overwrites edited files and removes what is untracked and in
-// the way, whole folders too. It also takes up what a killed git left half done.
+// the way, whole folders too. It also takes up what a killed git left half done. An empty
+// branch leaves HEAD detached at sha, and no branch moves.
 func (r Repo) ForceSwitch(ctx context.Context, branch, sha string, onLine func(process.Line)) error {
 	return r.move(ctx, branch, sha, onLine, "--force")
 }
 
 func (r Repo) move(ctx context.Context, branch, sha string, onLine func(process.Line), how string) error {
-	if err := CheckBranch(branch); err != nil {
-		return err
+	args := []string{"checkout", "--quiet", "--no-recurse-submodules"}
+	if branch == "" {
+		args = append(args, how, "--detach", sha, "--")
+	} else {
+		if err := CheckBranch(branch); err != nil {
+			return err
+		}
+		args = append(args, "--no-track", how, "-B", branch, sha, "--")
 	}
 	if err := checkSHA(sha); err != nil {
 		return err
 	}
-	_, err := r.do(ctx, run{onLine: onLine, args: []string{
-		"checkout", "--quiet", "--no-recurse-submodules", "--no-track", how, "-B", branch, sha, "--",
-	}})
+	_, err := r.do(ctx, run{onLine: onLine, args: args})
 	if err != nil {
 		return err
 	}
@@ -120,5 +125,25 @@ func (r Repo) move(ctx context.Context, branch, sha string, onLine func(process.
 	if err == nil && (head != sha || now != branch) {
 		err = fault.New(fault.Failed, "RESET_MISSED", "%s is at %s on %q after a checkout of %s on %q", r.Dir, head, now, sha, branch)
 	}
+	return err
+}
+
+// SetBranch makes a branch that is not checked out mean a commit; "" takes the branch away, were there one. The error is NotFound, UNKNOWN_COMMIT when the
+// repository does not have the commit.
+func (r Repo) SetBranch(ctx context.Context, branch, sha string) error {
+	if err := CheckBranch(branch); err != nil {
+		return err
+	}
+	if sha == "" {
+		_, err := r.do(ctx, run{args: []string{"update-ref", "-d", "refs/heads/" + branch}})
+		return err
+	}
+	if err := checkSHA(sha); err != nil {
+		return err
+	}
+	if _, err := r.Resolve(ctx, sha); err != nil {
+		return err
+	}
+	_, err := r.do(ctx, run{args: []string{"update-ref", "refs/heads/" + branch, sha}})
 	return err
 }

@@ -210,3 +210,33 @@ func TestLockPath(t *testing.T) {
 		t.Error("an error of another kind names a lock")
 	}
 }
+
+// TestDetachedSwitch: HEAD moves and no branch does; a branch that is not checked out is put where it was.
+func TestDetachedSwitch(t *testing.T) {
+	t.Parallel()
+	work := gittest.New(t)
+	first := work.Commit("one", map[string]string{"a": "1\n"})
+	second := work.Commit("two", map[string]string{"a": "2\n"})
+	repo := open(work)
+	requireNoError(t, repo.ForceSwitch(t.Context(), "", first, nil))
+	branch, err := repo.Branch(t.Context())
+	if err != nil || branch != "" || work.Head() != first || work.Read("a") != "1\n" || work.Git("rev-parse", "main") != second {
+		t.Errorf("on %q at %s, a is %q, main at %s, %v", branch, work.Head(), work.Read("a"), work.Git("rev-parse", "main"), err)
+	}
+	requireNoError(t, repo.SetBranch(t.Context(), "main", first))
+	if got := work.Git("rev-parse", "main"); got != first {
+		t.Errorf("main is at %s, want %s", got, first)
+	}
+	for range 2 { // it may be gone already
+		requireNoError(t, repo.SetBranch(t.Context(), "main", ""))
+	}
+	if got := work.Git("for-each-ref", "refs/heads"); got != "" {
+		t.Errorf("branches are left: %s", got)
+	}
+	if err := repo.SetBranch(t.Context(), "main", "feedfeedfeedfeedfeedfeedfeedfeedfeedfeed"); fault.ReasonOf(err) != "UNKNOWN_COMMIT" {
+		t.Errorf("a commit that is not there: %v", err)
+	}
+	if err := repo.SetBranch(t.Context(), "--force", first); err == nil {
+		t.Error("a branch named like an option is taken")
+	}
+}

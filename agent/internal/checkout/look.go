@@ -34,6 +34,19 @@ func (c *Checkout) Look(ctx context.Context, target string, prepare pipeline.Pre
 	return s.Tree, nil
 }
 
+// Stand implements ports.Checkout.
+func (c *Checkout) Stand(ctx context.Context) (picture.Stand, error) {
+	branch, err := c.repo.Branch(ctx)
+	if err != nil {
+		return picture.Stand{}, err
+	}
+	at, err := c.repo.Resolve(ctx, "refs/heads/"+c.Branch)
+	if fault.KindOf(err) == fault.NotFound && err != nil {
+		at, err = "", nil
+	}
+	return picture.Stand{Branch: branch, Follows: at}, err
+}
+
 // survey is a look with everything that a move needs besides.
 type survey struct {
 	picture.Tree

@@ -27,7 +27,7 @@ const tries = 5
 // error is then Refused, see [picture.Tree.Refusal], and nothing was changed. Files of
 // prepare.reset are given back first.
 //
-// With GoOn it goes through: edits are saved in a commit, what is untracked and in the way is
+// With GoOn it goes through, to another stand, too, see [picture.Move.Ends]: edits are saved in a commit, what is untracked and in the way is
 // renamed aside, each is said through out and returned. What an earlier Move to the same
 // target wrote before it was cut off is recognized by its content. It may be repeated after a
 // crash at any point: what was saved stays saved.
@@ -145,7 +145,7 @@ func (c *Checkout) goOn(ctx context.Context, m picture.Move, out ports.Output) (
 			return r.moved, err
 		}
 		if rested {
-			return r.moved, c.force(ctx, m.Target, assumed, out)
+			return r.moved, c.force(ctx, m, assumed, out)
 		}
 		// What was put out of the way is on the disk before anything is overwritten.
 		if err := c.settle(ctx); err != nil {
@@ -158,12 +158,21 @@ func (c *Checkout) goOn(ctx context.Context, m picture.Move, out ports.Output) (
 
 // force overwrites. assumed are files with assume-unchanged that the move does not change: a
 // forced checkout overwrites these too, unless they are flagged skip-worktree meanwhile.
-func (c *Checkout) force(ctx context.Context, target string, assumed []string, out ports.Output) error {
+func (c *Checkout) force(ctx context.Context, m picture.Move, assumed []string, out ports.Output) error {
+	ends := m.Ends(c.Branch)
 	if err := c.patiently(ctx, out, func() error { return c.repo.SkipWorktree(ctx, assumed, true) }); err != nil {
 		return err
 	}
-	if err := c.patiently(ctx, out, func() error { return c.repo.ForceSwitch(ctx, c.Branch, target, lines(out)) }); err != nil {
+	if err := c.patiently(ctx, out, func() error { return c.repo.ForceSwitch(ctx, ends.Branch, m.Target, lines(out)) }); err != nil {
 		return err
 	}
-	return c.patiently(ctx, out, func() error { return c.repo.SkipWorktree(ctx, assumed, false) })
+	if err := c.patiently(ctx, out, func() error { return c.repo.SkipWorktree(ctx, assumed, false) }); err != nil || ends.Branch == c.Branch {
+		return err
+	}
+	err := c.patiently(ctx, out, func() error { return c.repo.SetBranch(ctx, c.Branch, ends.Follows) })
+	if fault.KindOf(err) == fault.NotFound { // it was pruned meanwhile: the branch stays where it is
+		out(operation.Stderr, err.Error(), false)
+		return nil
+	}
+	return err
 }

@@ -43,6 +43,14 @@ func (c *Compose) to(ctx context.Context, d picture.Deed, id string, out ports.O
 		err = c.docker.ContainerStop(change, id, container.StopOptions{}) // its own time to stop
 	case picture.Restart:
 		err = c.docker.ContainerRestart(change, id, container.StopOptions{})
+	case picture.Reconnect:
+		err = c.reconnect(change, d, id)
+	case picture.Pause:
+		// Where the engine cannot, or it has ended meanwhile, the comparison with what ran says so.
+		if err = c.docker.ContainerPause(change, id); err != nil && !isDown(err) && change.Err() == nil {
+			out(operation.Stderr, fmt.Sprintf("%s cannot be paused: %v", d.Key, err), false)
+			return nil
+		}
 	case picture.Remove:
 		// It is given its time: a database that is killed recovers for longer than it stops.
 		if err = c.docker.ContainerStop(change, id, container.StopOptions{}); err == nil || cerrdefs.IsNotFound(err) {

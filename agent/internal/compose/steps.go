@@ -280,6 +280,11 @@ func (w *work) change(ctx context.Context, patterns, args []string, reason strin
 	if err := w.repair(ctx, m.Project, w.out); err != nil {
 		return "", err
 	}
+	if args[0] == "up" {
+		if err := w.thaw(ctx, m, names, !slices.Contains(args, "--no-deps")); err != nil {
+			return "", err
+		}
+	}
 	before, err := w.containers(ctx, m.Project)
 	if err != nil {
 		return "", err

@@ -85,6 +85,10 @@ func redactEvent(e operation.Event, text func(string) string) operation.Event {
 		for i := range proven.Excused {
 			proven.Excused[i].Why = text(proven.Excused[i].Why)
 		}
+		proven.FailedBefore = slices.Clone(proven.FailedBefore)
+		for i := range proven.FailedBefore {
+			proven.FailedBefore[i].Why = text(proven.FailedBefore[i].Why)
+		}
 		own.Proven = &proven
 		e.PreDeploy = &own
 	}

@@ -33,7 +33,8 @@ func TestCancelInEveryState(t *testing.T) {
 		"Scripts.Migrate":         {operation.Migrating, operation.RolledBack, true},
 		"Runtime.Run apply/app/2": {operation.Applying, operation.RolledBack, true},
 		"":                        {operation.AwaitingVerify, operation.RolledBack, true},
-		"Prober.Probe web":        {operation.Verifying, operation.RolledBack, true},
+		"Prober.Probe web":        {operation.Proving, operation.Cancelled, false}, // as what runs answers
+		"Prober.Probe containers": {operation.Verifying, operation.RolledBack, true},
 	} {
 		t.Run(string(c.state)+" "+label, func(t *testing.T) {
 			inBubble(t, func(b *bench) {

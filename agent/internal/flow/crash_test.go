@@ -196,7 +196,7 @@ func stories() map[string]hosttest.Story {
 		"migrate fails": deploying(failsAt("Scripts.Migrate"), rolledBack),
 		"apply fails":   deploying(failsAt("Engine.Create extra/worker"), rolledBack),
 		"script fails":  deploying(failsAt("Scripts.RunScript"), rolledBack),
-		"probe fails":   deploying(badProbe("web", 2), rolledBack),
+		"probe fails":   deploying(badProbe("web", 3), rolledBack),
 		"soak fails":    deploying(badProbe("containers", 2), rolledBack),
 		"dies once good": deploying(func(h *hosttest.Host, target string) {
 			h.Answer("web", func(int) operation.ProbeResult {

@@ -217,7 +217,7 @@ func (d *deployment) awaitVerify(ctx context.Context) error {
 // judge runs the probes and writes the stamp.
 func (d *deployment) judge(ctx context.Context) error {
 	if op := d.Snapshot(); !op.VerdictStands() {
-		if err := d.probeAll(ctx, "verify", d.plan, d.plan.Verify, judgement{excused: d.proven.Excused, soak: d.touches()}); err != nil {
+		if err := d.probeAll(ctx, "verify", d.plan, d.plan.Verify, judgement{excused: d.proven.Excused, failed: d.aside(d.proven), soak: d.touches()}); err != nil {
 			return err
 		}
 	}
@@ -227,7 +227,7 @@ func (d *deployment) judge(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	d.summary = d.runs(ctx, d.plan, d.before, d.proven.Excused)
+	d.summary = d.runs(ctx, d.plan, d.before, d.proven.Excused) + notJudgedBy(d.aside(d.proven))
 	d.tidy(ctx, d.plan.Target)
 	return nil
 }
@@ -237,7 +237,7 @@ func (d *deployment) undo(ctx context.Context) error {
 	op := d.Snapshot()
 	b := &restoration{
 		flow: d.flow, target: op.PreDeploy, left: op.Target, fallback: op.Target,
-		before: d.before, excused: d.proven.Excused,
+		before: d.before, excused: d.proven.Excused, failedThen: d.proven.FailedBefore, stood: d.proven.Stood,
 		leftServices: slices.Concat(d.proven.Services, d.proven.Leaving), touched: reachOf(op, d.plan, d.proven), built: picture.ReachOf(builds(started(op, d.plan)), d.proven.Projects),
 	}
 	held := d.hold(d.Run, "rolling back "+short(op.Target)) // whatever comes of it, the old version has to run again

@@ -23,7 +23,7 @@ func (f flow) judgePolicy(models []picture.Model, now picture.Picture) error {
 	}
 	told := f.Snapshot().Warnings
 	warnings = slices.DeleteFunc(warnings, func(w picture.Finding) bool { return slices.Contains(told, warningText(w)) })
-	return f.tell(warnings, nil)
+	return f.tell(warnings, nil, nil)
 }
 
 // judgeCheckout holds the compose files, as they lie in the checkout, to what was proven of them, and asks the policy again.

@@ -198,13 +198,20 @@ func (d *deployment) compare(ctx context.Context, out ports.Output) (string, err
 	d.before = &now
 	d.proven = &operation.Proven{Projects: projectsOf(d.models), Services: picture.Keys(d.models), Leaving: findings.Leaving}
 	d.proven.Excused = picture.Excused(d.models, now, reaches(d.plan, d.proven))
-	if err := d.tell(findings.Warnings, d.proven.Excused); err != nil {
+	if d.proven.FailedBefore, err = d.failedBefore(ctx, now, d.plan, d.proven, d.plan.Target); err != nil {
+		return "", err
+	}
+	if err := d.tell(findings.Warnings, d.proven.Excused, d.proven.FailedBefore); err != nil {
 		return "", err
 	}
 	for _, k := range findings.Leaving {
 		out(operation.Stdout, k.String()+" is in no compose file any more: it will be stopped and removed, its volumes stay", false)
 	}
-	return d.keepImages(ctx, now, d.proven)
+	summary, err := d.keepImages(ctx, now, d.proven)
+	if err != nil {
+		return "", err
+	}
+	return summary, d.tellStand(d.proven.Stood, d.plan, false)
 }
 
 // against looks at everything that runs, and at what a commit would do to it. steps are those that the operation would do; back tells for what there is
@@ -225,18 +232,34 @@ func (f flow) against(ctx context.Context, target []picture.Model, steps []pipel
 	return now, proof.Find(), nil
 }
 
-// keepImages records what runs, and keeps its images from being pruned.
+// tellStand warns before a move of the checkout of what it gives up besides the commit.
+func (f flow) tellStand(stood *picture.Stand, plan *pipeline.Plan, back bool) error {
+	if stood == nil {
+		return nil
+	}
+	if told := stood.Leaves(plan.Branch, back); told != "" {
+		return f.Warn("BRANCH_NOT_CHECKED_OUT", told)
+	}
+	return nil
+}
+
+// keepImages records what runs and how the checkout stands, and keeps its images from being pruned.
 func (f flow) keepImages(ctx context.Context, now picture.Picture, proven *operation.Proven) (string, error) {
 	if err := f.ports.Restorer.Pin(ctx, now.Images()); err != nil {
 		return "", err
 	}
+	stood, err := f.ports.Checkout.Stand(ctx)
+	if err != nil {
+		return "", err
+	}
+	proven.Stood = &stood
 	head := f.Snapshot().PreDeploy
 	return fmt.Sprintf("%d containers, %d images", len(now.Containers), len(now.Images())),
 		f.Record(operation.Event{PreDeploy: &operation.PreDeploy{SHA: head, Before: &now, Proven: proven}})
 }
 
 // tell records what a person should know and what stops nothing.
-func (f flow) tell(warnings []picture.Finding, excused []picture.Excuse) error {
+func (f flow) tell(warnings []picture.Finding, excused []picture.Excuse, failed []picture.FailedProbe) error {
 	var errs []error
 	for _, w := range warnings {
 		errs = append(errs, f.Warn(w.Reason, warningText(w)))
@@ -244,7 +267,7 @@ func (f flow) tell(warnings []picture.Finding, excused []picture.Excuse) error {
 	if len(excused) > 0 {
 		errs = append(errs, f.Warn("DOWN_BEFORE", "was not as it should be before, and is not judged: "+strings.Join(reasons(excused), "; ")))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, f.tellFailed(failed))...)
 }
 
 func warningText(w picture.Finding) string { return w.Message + " (" + w.Hint + ")" }

@@ -23,7 +23,7 @@ func TestCloseLeavesTheRecordForTheNextStart(t *testing.T) {
 		"Commits.Fetch": operation.Proving, "Runtime.Prove": operation.Proving, "Sentinels.ChangePause": operation.Pausing,
 		"Checkout.Restore": operation.Cleaning, "Checkout.Move": operation.Resetting, "Runtime.Run build/app/1": operation.Building,
 		"Scripts.Migrate": operation.Migrating, "Runtime.Run apply/app/2": operation.Applying, "": operation.AwaitingVerify,
-		"Prober.Probe web": operation.Verifying, "Stamp.SetStamp": operation.Verifying,
+		"Prober.Probe web": operation.Proving, "Prober.Probe containers": operation.Verifying, "Stamp.SetStamp": operation.Verifying,
 	} {
 		t.Run(string(state)+" "+label, func(t *testing.T) {
 			inBubble(t, func(b *bench) {
@@ -153,7 +153,7 @@ func TestChildrenCarryTheOperation(t *testing.T) {
 func TestHeadThatMoved(t *testing.T) {
 	for label, end := range map[string]operation.State{
 		"Runtime.Prove": "", "Checkout.Move": operation.FailedUntouched, "Runtime.Run build/app/1": operation.FailedUntouched,
-		"Scripts.Migrate": operation.RolledBack, "Runtime.Run apply/app/2": operation.RolledBack, "": operation.RolledBack, "Prober.Probe web": operation.RolledBack,
+		"Scripts.Migrate": operation.RolledBack, "Runtime.Run apply/app/2": operation.RolledBack, "": operation.RolledBack, "Prober.Probe web": "", "Prober.Probe containers": operation.RolledBack,
 	} {
 		t.Run(label, func(t *testing.T) {
 			inBubble(t, func(b *bench) {

@@ -24,12 +24,14 @@ type restoration struct {
 	// fallback has the landfall.yaml to use where the target's own is missing or wrong; "" for none.
 	fallback string
 
-	before       *picture.Picture // what ran then; nil when nobody knows
-	excused      []picture.Excuse // services that were not as they should be then
-	leftServices []picture.Key    // that the commit names from which it goes back
-	touched      []picture.Reach  // what may have been changed since
-	built        []picture.Reach  // what may have been built since
-	dataStay     bool             // see [picture.Restore]
+	before       *picture.Picture      // what ran then; nil when nobody knows
+	excused      []picture.Excuse      // services that were not as they should be then
+	failedThen   []picture.FailedProbe // probes that failed then
+	leftServices []picture.Key         // that the commit names from which it goes back
+	touched      []picture.Reach       // what may have been changed since
+	built        []picture.Reach       // what may have been built since
+	stood        *picture.Stand        // how the checkout stood; nil when it is to stand on the branch
+	dataStay     bool                  // see [picture.Restore]
 
 	plan   *pipeline.Plan  // of the target; nil until checked
 	models []picture.Model // of the target; nil until checked
@@ -64,7 +66,7 @@ func (b *restoration) all(ctx context.Context, touched bool) error {
 		return err
 	}
 	if len(b.before.Containers) > 0 { // else nothing ran, so nothing is there to judge
-		if err := b.probeAll(ctx, "rollback", b.plan, b.plan.Verify, judgement{excused: b.excused, soak: touched || b.did}); err != nil {
+		if err := b.probeAll(ctx, "rollback", b.plan, b.plan.Verify, judgement{excused: b.excused, failed: b.failedThen, soak: touched || b.did}); err != nil {
 			return err
 		}
 	}
@@ -172,7 +174,7 @@ func (b *restoration) reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	move := picture.Move{Target: b.target, Operation: b.ID(), Known: append(known, b.left), GoOn: true}
+	move := picture.Move{Target: b.target, Operation: b.ID(), Known: append(known, b.left), GoOn: true, Stood: b.stood}
 	if b.plan != nil {
 		move.Prepare = b.plan.Prepare
 	}
@@ -345,7 +347,7 @@ func (b *restoration) sentence(ctx context.Context) string {
 	if len(b.excused) > 0 {
 		sentence += "; as before not as it should be: " + strings.Join(reasons(b.excused), ", ")
 	}
-	return sentence
+	return sentence + notJudgedBy(b.failedThen)
 }
 
 // deedsDone says in one line what was done, by verb.
@@ -357,8 +359,10 @@ func deedsDone(deeds []picture.Deed) string {
 	}{
 		{picture.Recreate, "recreated"},
 		{picture.Create, "recreated and left stopped"},
+		{picture.Reconnect, "reconnected"},
 		{picture.Restart, "restarted"},
 		{picture.Start, "started"},
+		{picture.Pause, "paused"},
 		{picture.Stop, "stopped"},
 		{picture.Remove, "removed"},
 	} {

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,6 +92,8 @@ type withdrawal struct {
 	undo   string            // operation that remembers what ran; "" when none does
 	here   *picture.Picture  // what ran when it began
 	proven *operation.Proven // of the commit that it leaves
+	// stoodThen is how the checkout stood then. It is told and not brought back: what is deployed next wants the branch.
+	stoodThen *picture.Stand
 }
 
 func newWithdrawal(f flow, target, undo string) *withdrawal {
@@ -178,6 +181,9 @@ func (w *withdrawal) getReady(ctx context.Context, out ports.Output) error {
 			return err
 		}
 		w.before = facts.Before
+		if facts.Proven != nil {
+			w.failedThen, w.stoodThen = facts.Proven.FailedBefore, facts.Proven.Stood
+		}
 		if w.dataStay, err = w.goodSince(w.undo, w.ID()); err != nil {
 			return err
 		}
@@ -217,6 +223,7 @@ func (w *withdrawal) compare(ctx context.Context, _ ports.Output) (string, error
 		findings.Warnings = append(findings.Warnings, r.Told(now)...)
 	}
 	w.proven = &operation.Proven{Projects: projectsOf(w.models), Services: picture.Keys(w.headModels(ctx)), Leaving: findings.Leaving}
+	does := *w.plan
 	if w.before != nil { // what is down now is what the rollback is for
 		w.proven.Excused = picture.Excused(w.models, *w.before, nil)
 	} else {
@@ -225,11 +232,27 @@ func (w *withdrawal) compare(ctx context.Context, _ ports.Output) (string, error
 			return "", err
 		}
 		w.proven.Excused = picture.Excused(w.models, now, reaches(difference, w.proven))
+		does.Steps = difference.Steps
 	}
-	if err := w.tell(findings.Warnings, w.proven.Excused); err != nil {
+	if w.proven.FailedBefore, err = w.failedBefore(ctx, now, &does, w.proven, w.target); err != nil {
 		return "", err
 	}
-	return w.keepImages(ctx, now, w.proven)
+	if err := w.tell(findings.Warnings, w.proven.Excused, w.measure()); err != nil {
+		return "", err
+	}
+	summary, err := w.keepImages(ctx, now, w.proven)
+	if err != nil {
+		return "", err
+	}
+	return summary, errors.Join(w.tellStand(w.proven.Stood, w.plan, false), w.tellStand(w.stoodThen, w.plan, true))
+}
+
+// measure are the probes that it is not judged by: those that failed then. Where nobody remembers it is a deploy of the difference, and judged like one.
+func (w *withdrawal) measure() []picture.FailedProbe {
+	if w.before == nil {
+		return w.aside(w.proven)
+	}
+	return w.failedThen
 }
 
 // goBack does the work; it can be entered again after a restart, so it makes itself ready.
@@ -246,7 +269,7 @@ func (w *withdrawal) goBack(ctx context.Context) error {
 	}
 	op := w.Snapshot()
 	w.left = op.PreDeploy
-	w.leftServices, w.excused = w.proven.Services, w.proven.Excused
+	w.leftServices, w.excused, w.failedThen = w.proven.Services, w.proven.Excused, w.measure()
 	var err error
 	if w.before != nil {
 		err = w.all(ctx, false)
@@ -301,11 +324,11 @@ func (w *withdrawal) makeAgain(ctx context.Context) error {
 		return err
 	}
 	touched := len(plan.StepsIn(pipeline.PhaseApply))+len(w.proven.Leaving) > 0
-	if err := w.probeAll(ctx, "rollback", w.plan, w.plan.Verify, judgement{excused: w.excused, soak: touched}); err != nil {
+	if err := w.probeAll(ctx, "rollback", w.plan, w.plan.Verify, judgement{excused: w.excused, failed: w.failedThen, soak: touched}); err != nil {
 		return err
 	}
 	w.tellStrays(ctx, w.here)
-	w.summary = w.runs(ctx, w.plan, w.here, w.excused)
+	w.summary = w.runs(ctx, w.plan, w.here, w.excused) + notJudgedBy(w.failedThen)
 	return nil
 }
 

@@ -62,6 +62,9 @@ func (f *Flows) planRollback(ctx context.Context, source, target string) (Rollba
 	if facts.Before == nil || facts.Proven == nil {
 		return f.planOfTheDifference(ctx, plan)
 	}
+	if failed := facts.Proven.FailedBefore; len(failed) > 0 {
+		plan.Warnings = append(plan.Warnings, "not judged by what failed before: "+answers(failed))
+	}
 	b := &restoration{flow: flow{Flows: f}, target: target, left: head, before: facts.Before, touched: reaches(facts.Plan, facts.Proven)}
 	if err := b.ready(ctx, func(operation.Stream, string, bool) {}); err != nil {
 		return plan, err

@@ -235,5 +235,9 @@ func smallStories() map[string]hosttest.Story {
 		}.story(),
 	}
 	maps.Copy(stories, sharerStories())
+	maps.Copy(stories, probeStories())
+	maps.Copy(stories, standStories())
+	maps.Copy(stories, pausedStories())
+	maps.Copy(stories, byHandStories())
 	return stories
 }

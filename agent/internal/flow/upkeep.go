@@ -218,7 +218,13 @@ func (u *upkeep) compare(ctx context.Context, _ ports.Output) (string, error) {
 	u.before = &now
 	u.proven = &operation.Proven{Projects: projectsOf(u.models), Services: picture.Keys(u.models)}
 	u.proven.Excused = picture.Excused(u.models, now, reaches(u.plan, u.proven))
-	if err := u.tell(nil, u.proven.Excused); err != nil {
+	if u.proven.FailedBefore, err = u.failedBefore(ctx, now, u.plan, u.proven, ""); err != nil {
+		return "", err
+	}
+	told := slices.DeleteFunc(findings.Warnings, func(w picture.Finding) bool {
+		return w.Reason != picture.PausedRuns && w.Reason != picture.NetworkByHand
+	}) // the commit is as it was
+	if err := u.tell(told, u.proven.Excused, u.proven.FailedBefore); err != nil {
 		return "", err
 	}
 	return u.keepImages(ctx, now, u.proven)
@@ -241,10 +247,10 @@ func (u *upkeep) fetchImages(ctx context.Context) error {
 // judge runs the probes, and watches the containers where some may have been changed.
 func (u *upkeep) judge(ctx context.Context) error {
 	touches := len(changing(u.plan.Steps)) > 0
-	if err := u.probeAll(ctx, "verify", u.plan, u.plan.Verify, judgement{excused: u.proven.Excused, soak: touches}); err != nil {
+	if err := u.probeAll(ctx, "verify", u.plan, u.plan.Verify, judgement{excused: u.proven.Excused, failed: u.aside(u.proven), soak: touches}); err != nil {
 		return err
 	}
-	u.summary = u.runs(ctx, u.plan, u.before, u.proven.Excused)
+	u.summary = u.runs(ctx, u.plan, u.before, u.proven.Excused) + notJudgedBy(u.aside(u.proven))
 	if names := migrationsOf(u.Snapshot()); names != "" {
 		u.summary = strings.TrimPrefix(u.summary+"; applied: "+names, "; ")
 	}
@@ -256,7 +262,7 @@ func (u *upkeep) undo(ctx context.Context) error {
 	op := u.Snapshot()
 	reach := picture.ReachOf(changing(started(op, u.plan)), u.proven.Projects)
 	b := &restoration{
-		flow: u.flow, target: op.PreDeploy, left: op.PreDeploy, before: u.before, excused: u.proven.Excused,
+		flow: u.flow, target: op.PreDeploy, left: op.PreDeploy, before: u.before, excused: u.proven.Excused, failedThen: u.proven.FailedBefore, stood: u.proven.Stood,
 		leftServices: u.proven.Services, touched: reach, built: u.pulled(),
 	}
 	held := u.hold(u.Run, "undoing the "+op.About()) // until what ran runs again

@@ -19,8 +19,9 @@ import (
 
 // judgement is how strictly the result of an operation is judged.
 type judgement struct {
-	excused []picture.Excuse // services that were not as they should be before, and are not to blame on the operation
-	soak    bool             // containers may have been changed, so that they are watched for a while
+	excused []picture.Excuse      // services that were not as they should be before, and are not to blame on the operation
+	failed  []picture.FailedProbe // probes that failed before, and that are asked, told and not judged by
+	soak    bool                  // containers may have been changed, so that they are watched for a while
 }
 
 const (
@@ -38,7 +39,7 @@ const (
 // containers for the soak. The error names every probe that did not pass.
 func (f flow) probeAll(ctx context.Context, where string, plan *pipeline.Plan, verify pipeline.Verify, j judgement) error {
 	if err := f.Step(ctx, where+"/probes", fmt.Sprintf("%d probes", len(verify.Probes)), func(ctx context.Context, _ ports.Output) (string, error) {
-		return f.probeOnce(ctx, plan, verify, j.excused)
+		return f.probeOnce(ctx, plan, verify, j)
 	}); err != nil {
 		return err
 	}
@@ -53,7 +54,7 @@ func (f flow) probeAll(ctx context.Context, where string, plan *pipeline.Plan, v
 func isContainers(p pipeline.Probe) bool { return p.Containers != nil }
 
 // probeOnce lets every probe of verify pass once. The first final failure ends the others.
-func (f flow) probeOnce(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify, excused []picture.Excuse) (string, error) {
+func (f flow) probeOnce(ctx context.Context, plan *pipeline.Plan, verify pipeline.Verify, j judgement) (string, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	ctx, cancelDeadline := context.WithTimeoutCause(ctx, verify.Deadline, context.DeadlineExceeded)
@@ -63,7 +64,11 @@ func (f flow) probeOnce(ctx context.Context, plan *pipeline.Plan, verify pipelin
 	var group sync.WaitGroup
 	for i, p := range verify.Probes {
 		group.Go(func() {
-			results[i] = f.probeUntil(ctx, plan, p, excused)
+			if picture.FailedNamed(j.failed, p.Name) {
+				results[i] = f.probeAsBefore(ctx, plan, p, j.excused)
+				return
+			}
+			results[i] = f.probeUntil(ctx, plan, p, j.excused)
 			if results[i].Outcome == operation.ProbeFailed {
 				cancel(engine.ErrSibling)
 			}
@@ -76,7 +81,37 @@ func (f flow) probeOnce(ctx context.Context, plan *pipeline.Plan, verify pipelin
 	if err := probeError(results, verify.Deadline); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d passed", len(results)), nil
+	return f.passed(results)
+}
+
+// asBefore begins what is told of a probe that fails as it did before.
+const asBefore = "not judged by it, because it failed before as well: "
+
+// probeAsBefore makes one attempt at a probe that failed before. It is told, and stands in nobody's way.
+func (f flow) probeAsBefore(ctx context.Context, plan *pipeline.Plan, p pipeline.Probe, excused []picture.Excuse) operation.ProbeResult {
+	started := time.Now()
+	result := f.ports.Prober.Probe(ctx, plan, p, excused)
+	result.Name, result.Attempts, result.Elapsed = p.Name, 1, time.Since(started)
+	if result.Outcome != operation.ProbePassed {
+		result.Outcome, result.Message, result.OutputTail = operation.ProbePassed, asBefore+result.Message, nil
+	}
+	_ = f.Record(operation.Event{Probe: &result}) // a broken journal has ended ctx
+	return result
+}
+
+// passed counts probes, none of which stands against the result, and warns of those that fail as before.
+func (f flow) passed(results []operation.ProbeResult) (string, error) {
+	var still []string
+	for _, r := range results {
+		if why, failed := strings.CutPrefix(r.Message, asBefore); failed {
+			still = append(still, r.Name+": "+why)
+		}
+	}
+	if len(still) == 0 {
+		return fmt.Sprintf("%d passed", len(results)), nil
+	}
+	return fmt.Sprintf("%d passed, %d fail as before", len(results)-len(still), len(still)),
+		f.Warn(probeDownBefore, "not judged by what failed before as well: "+strings.Join(still, "; "))
 }
 
 // probeUntil tries one probe until it passes, fails for good, or ctx ends.

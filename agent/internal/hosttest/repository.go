@@ -23,7 +23,8 @@ type repository struct {
 	edits   map[string]string  // tracked files of the working tree that differ from head, and those that a move saved
 	// untracked are files that git does not know, by path; a path with a slash at its end is a folder of them.
 	untracked map[string]string
-	branchOut string   // branch that is checked out
+	branchOut string   // branch that is checked out; "" when HEAD is detached
+	follows   string   // commit of the branch main while it is not checked out
 	local     []string // commits that only the host has
 	flagged   []string // files that are flagged skip-worktree
 }
@@ -275,6 +276,23 @@ func (c Checkout) Look(ctx context.Context, target string, prepare pipeline.Prep
 	return c.h.repository.tree(target, prepare, known)
 }
 
+// Stand implements ports.Checkout.
+func (c Checkout) Stand(ctx context.Context) (picture.Stand, error) {
+	if err := c.h.call(ctx, "Checkout.Stand", nil); err != nil {
+		return picture.Stand{}, err
+	}
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	return c.h.repository.stand(), nil
+}
+
+func (r *repository) stand() picture.Stand {
+	if r.branchOut == "main" {
+		return picture.Stand{Branch: "main", Follows: r.head}
+	}
+	return picture.Stand{Branch: r.branchOut, Follows: r.follows}
+}
+
 // tree is the checkout as it is before it is moved.
 func (r *repository) tree(target string, prepare pipeline.Prepare, known []string) (picture.Tree, error) {
 	t := picture.Tree{Dir: Dir, Head: r.head, Branch: r.branchOut}
@@ -354,7 +372,8 @@ func (c Checkout) Move(ctx context.Context, m picture.Move, out ports.Output) (p
 			}
 		}
 		maps.DeleteFunc(r.edits, func(path, _ string) bool { return !strings.HasPrefix(path, savedPrefix) })
-		r.head, r.branchOut = m.Target, "main"
+		ends := m.Ends("main")
+		r.head, r.branchOut, r.follows = m.Target, ends.Branch, ends.Follows
 		return nil
 	})
 	return moved, err
@@ -380,11 +399,11 @@ func (h *Host) Commit(files map[string]string) string {
 	return sha
 }
 
-// Switch checks a branch out, at the commit that is checked out.
+// Switch checks a branch out, at the commit that is checked out; "" detaches HEAD.
 func (h *Host) Switch(branch string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.repository.branchOut = branch
+	h.repository.branchOut, h.repository.follows = branch, h.repository.stand().Follows
 }
 
 // Checkout moves the checkout behind everybody's back, to a commit that the remote has.

@@ -131,6 +131,14 @@ func (r Runtime) up(ctx context.Context, m composed, names []string, force, star
 	if err := r.h.change(ctx, "Engine.Networks "+m.Project, nil, func() error { return r.h.fleet.makeNetworks(m, names) }); err != nil {
 		return err
 	}
+	r.h.mu.Lock()
+	frozen := m.ToThaw(names, false, r.h.fleet.picture([]string{m.Project}, nil, false)) // this model's ups take no dependencies along
+	r.h.mu.Unlock()
+	for _, c := range frozen {
+		if err := r.each(ctx, "Thaw", c.Key(), []string{c.ID}); err != nil {
+			return err
+		}
+	}
 	for _, name := range ownersFirst(m.Model, names) {
 		if err := r.upOne(ctx, m, name, m.Services[name].Replicas, force, start); err != nil {
 			return err
@@ -164,10 +172,12 @@ func (r Runtime) upOne(ctx context.Context, m composed, name string, replicas in
 		if i < len(of) {
 			old = *of[i]
 			spec := m.Services[name]
-			kept = !force && old.Config == digest(m.lines[name]) && old.ImageID == r.h.fleet.image(spec.Image) && len(old.Networks) == len(spec.Networks)
+			kept = !force && old.Config == digest(m.lines[name]) && old.ImageID == r.h.fleet.image(spec.Image) && isIn(old, spec.Networks)
 		}
 		r.h.mu.Unlock()
 		switch {
+		case old.Paused() && kept && start: // which is what Compose asks for, and the engine refuses
+			return fault.New(fault.Failed, "UP_FAILED", "%s: cannot start a paused container, try unpause instead", k)
 		case old.ID != "" && kept && (old.Running() || old.Succeeded() || !start):
 			continue
 		case old.ID != "" && kept:
@@ -311,6 +321,11 @@ func (r Runtime) each(ctx context.Context, verb string, k picture.Key, ids []str
 			case verb == "Stop":
 				c.State, c.ExitCode = "exited", 143
 				delete(f.stopping, id)
+			case verb == "Pause" && c.State != "running": // it has ended
+			case verb == "Pause":
+				c.State = "paused"
+			case verb == "Thaw":
+				c.State = "running"
 			default: // Start, Restart
 				f.start(c, r.h.repository.head)
 			}
@@ -348,6 +363,9 @@ func (r Runtime) Carry(ctx context.Context, plan *pipeline.Plan, batch picture.B
 	if err := r.h.call(ctx, "Restorer.Carry "+string(batch.Verb), out); err != nil {
 		return err
 	}
+	if batch.Verb == picture.Reconnect {
+		return r.reconnect(ctx, batch)
+	}
 	if batch.Verb != picture.Recreate && batch.Verb != picture.Create {
 		verb := strings.ToUpper(string(batch.Verb[:1])) + string(batch.Verb[1:])
 		for _, d := range batch.Deeds {
@@ -374,34 +392,4 @@ func (r Runtime) Carry(ctx context.Context, plan *pipeline.Plan, batch picture.B
 		}
 	}
 	return nil
-}
-
-// Services implements ports.Inspector.
-func (r Runtime) Services(ctx context.Context, plan *pipeline.Plan, stacks []string) ([]picture.Service, error) {
-	if err := r.h.call(ctx, "Inspector.Services", nil); err != nil {
-		return nil, err
-	}
-	r.h.mu.Lock()
-	defer r.h.mu.Unlock()
-	models, err := r.h.models(r.h.repository.head, plan)
-	if err != nil {
-		return nil, err
-	}
-	return picture.Services(models, r.h.fleet.picture(picture.Projects(models), nil, false), stacks), nil
-}
-
-// Exec implements ports.Inspector: every command succeeds where there is a container.
-func (r Runtime) Exec(ctx context.Context, _ *pipeline.Plan, exec pipeline.Exec, out ports.Output) (int, error) {
-	if err := r.h.call(ctx, "Inspector.Exec "+exec.Service, out); err != nil {
-		return -1, err
-	}
-	if _, ok := r.h.Container(exec.Stack, exec.Service); !ok {
-		return -1, fault.New(fault.Failed, "NOT_RUNNING", "%s/%s has no container", exec.Stack, exec.Service)
-	}
-	return 0, nil
-}
-
-// LastLines implements ports.Inspector: containers of this model print nothing.
-func (r Runtime) LastLines(ctx context.Context, containerID string, _ int) ([]string, error) {
-	return nil, r.h.call(ctx, "Inspector.LastLines "+containerID, nil)
 }

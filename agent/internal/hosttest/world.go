@@ -15,6 +15,7 @@ import (
 type World struct {
 	Head       string
 	Branch     string
+	Follows    string // commit of the branch main
 	Stamp      string
 	Blocked    []string // commits
 	Pause      string   // operation that paused, its owner when none did, "" when not paused
@@ -37,7 +38,7 @@ func (h *Host) World() World {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w := World{
-		Head: h.repository.head, Branch: h.repository.branchOut, Stamp: h.files.stamp, Migrations: len(h.fleet.applied),
+		Head: h.repository.head, Branch: h.repository.branchOut, Follows: h.repository.stand().Follows, Stamp: h.files.stamp, Migrations: len(h.fleet.applied),
 		Images: map[string]string{}, Names: map[string]string{}, Loaded: map[string]string{}, States: map[string]string{},
 		Volumes: map[string]string{}, Replicas: map[string]int{}, Networks: map[string]string{}, Detached: map[string]string{}, Defined: map[string]string{},
 		Untracked: maps.Clone(h.repository.untracked), Edits: maps.Clone(h.repository.edits),
@@ -63,7 +64,7 @@ func (h *Host) World() World {
 			w.Volumes[key] = sortedAlso(w.Volumes[key], m.Volume+"@"+m.At)
 		}
 		for _, n := range c.Networks {
-			w.Networks[key] = also(w.Networks[key], n.Network)
+			w.Networks[key] = also(w.Networks[key], attached(c.Service, n))
 		}
 		for _, s := range c.Shares {
 			owner := h.fleet.byID(s.Container)

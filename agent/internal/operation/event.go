@@ -88,6 +88,10 @@ type Proven struct {
 	Leaving []picture.Key `json:"leaving,omitempty"`
 	// Excused are services that were not as they should be before; they are not judged.
 	Excused []picture.Excuse `json:"excused,omitempty"`
+	// FailedBefore are probes that failed before: going back is not judged by them.
+	FailedBefore []picture.FailedProbe `json:"failed_before,omitempty"`
+	// Stood is how the checkout stood. It is nil in the record of an older agent.
+	Stood *picture.Stand `json:"stood,omitempty"`
 }
 
 // StepStarted says that a step started.

@@ -55,7 +55,7 @@ func (r Restore) wrong(k Key, now Picture) string {
 		return fmt.Sprintf("has %s, it had %d", containers(len(is)), len(was))
 	}
 	for _, p := range pairs {
-		if why := r.wrongPair(p, now); why != "" {
+		if why := r.wrongPair(k, p, now); why != "" {
 			return why
 		}
 	}
@@ -81,7 +81,7 @@ func (r Restore) runsInstead(was Container, extra []Container) string {
 	return "is not what it was"
 }
 
-func (r Restore) wrongPair(p couple, now Picture) string {
+func (r Restore) wrongPair(k Key, p couple, now Picture) string {
 	lost := now.detached(p.is)
 	switch {
 	case p.was.Running() && !p.is.Running() && !p.is.Succeeded():
@@ -90,6 +90,8 @@ func (r Restore) wrongPair(p couple, now Picture) string {
 		return fmt.Sprintf("is %s, it had ended well", stateWords(p.is))
 	case !p.was.Running() && !p.was.Succeeded() && p.is.Running():
 		return "runs, it was stopped"
+	case r.thawed(k, p):
+		return "runs, it was paused"
 	case !sameNetworks(p.was, p.is):
 		return "is in other networks: " + networksOf(p.is) + "; they were " + networksOf(p.was)
 	case p.was.Running() && lost != "" && r.Before.detached(p.was) == "":

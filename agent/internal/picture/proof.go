@@ -73,6 +73,10 @@ func (p Proof) Find() Findings {
 	f.Warnings = append(f.Warnings, p.nameless(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unnamed(f.Leaving)...)
 	f.Warnings = append(f.Warnings, p.unread(f.Leaving)...)
+	f.Warnings = append(f.Warnings, p.byHand()...)
+	if p.Back == nil {
+		f.Warnings = append(f.Warnings, p.paused()...)
+	}
 	return f
 }
 

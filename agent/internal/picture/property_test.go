@@ -68,6 +68,12 @@ func (e *engine) do(d Deed) error {
 			e.containers = slices.DeleteFunc(e.containers, func(o Container) bool { return o.ID == id })
 		case Stop:
 			c.State, c.ExitCode = "exited", 143
+		case Reconnect:
+			c.Networks = slices.DeleteFunc(c.Networks, func(a Attachment) bool { return slices.Contains(d.Off, a.Network) })
+			c.Networks = append(c.Networks, d.On...)
+			slices.SortFunc(c.Networks, func(a, b Attachment) int { return strings.Compare(a.Network, b.Network) })
+		case Pause:
+			c.State = "paused"
 		case Start, Restart:
 			if err := e.start(c); err != nil {
 				return err

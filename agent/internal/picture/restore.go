@@ -2,7 +2,6 @@ package picture
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -34,11 +33,14 @@ const (
 	Stop     Verb = "stop"     // it was stopped
 	Recreate Verb = "recreate" // its containers are replaced, and run
 	Create   Verb = "create"   // its containers are replaced, and do not run
-	Restart  Verb = "restart"
-	Start    Verb = "start"
+	// Reconnect puts it into networks that somebody had connected it to, and takes it off others.
+	Reconnect Verb = "reconnect"
+	Restart   Verb = "restart"
+	Start     Verb = "start"
+	Pause     Verb = "pause" // it was paused, and runs
 )
 
-var verbs = []Verb{Remove, Stop, Recreate, Create, Restart, Start}
+var verbs = []Verb{Remove, Stop, Recreate, Create, Reconnect, Restart, Start, Pause}
 
 // Deed is what one service needs, and why.
 type Deed struct {
@@ -50,7 +52,9 @@ type Deed struct {
 	// Together says that a network is made anew with it, which goes only where all services of its stack that say so
 	// are replaced by one call.
 	Together bool
-	Carriers []Carrier // that are put in place right before, of what is replaced
+	Carriers []Carrier    // that are put in place right before, of what is replaced
+	Off      []string     // networks that the container is taken off, of what is reconnected
+	On       []Attachment // and those that it is connected to; one that is in both gets other names
 	Why      string
 }
 
@@ -131,7 +135,7 @@ func (r Restore) deedsOf(k Key, now Picture) []Deed {
 	if why != "" && named { // else nothing can make it again; Wrong says so
 		return append(deeds, r.replace(k, was, why))
 	}
-	return append(deeds, r.states(k, pairs, spec, now)...)
+	return slices.Concat(deeds, r.reconnects(k, pairs, now), r.states(k, pairs, spec, now))
 }
 
 // knows reports whether a service is one of the commits': what neither of them names was started by somebody, and is theirs.
@@ -148,47 +152,6 @@ func ids(list []Container) []string {
 	return found
 }
 
-// couple is a container as it was, with what stands for it now.
-type couple struct{ was, is Container }
-
-// pair finds for each container what stands for it: itself, else one that is made alike, else one that going back has made.
-// lost have nobody, extra stand for nobody.
-func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Container) {
-	extra = slices.Clone(is)
-	lost = slices.Clone(was)
-	for _, alike := range []func(w, c Container) bool{
-		func(w, c Container) bool { return w.ID == c.ID },
-		func(w, c Container) bool { return sameMaking(w, c) && r.inherits(w, c) },
-		sameMaking,
-		func(w, c Container) bool { return r.madeAgain(w, c) && r.inherits(w, c) },
-		r.madeAgain,
-	} {
-		var rest []Container
-		for _, w := range lost {
-			i := slices.IndexFunc(extra, func(c Container) bool { return alike(w, c) })
-			if i < 0 {
-				rest = append(rest, w)
-				continue
-			}
-			pairs = append(pairs, couple{w, extra[i]})
-			extra = slices.Delete(extra, i, i+1)
-		}
-		lost = rest
-	}
-	return pairs, lost, extra
-}
-
-// madeAgain reports whether going back has made a container in the place of another, as like it as goes.
-func (r Restore) madeAgain(w, c Container) bool {
-	return !r.Began.Has(c.ID) && !c.Carrier && (sameImage(w, c) && sameSettings(w, c) || slices.Contains(r.Gone, w.ImageID)) // another image brings settings of its own
-}
-
-// sameSettings reports whether two containers were made with the same settings, apart from the commit that landfall.yaml may put into them: the
-// checkout to which it goes back, and .env, may be others than those that what ran was made from.
-func sameSettings(a, b Container) bool {
-	return a.Settings == "" || b.Settings == "" || a.Settings == b.Settings
-}
-
 // different says why the containers of a service have to be replaced, "" when they need not be.
 func (r Restore) different(pairs []couple, lost []Container, spec Spec, now Picture) string {
 	if len(lost) > 0 {
@@ -200,7 +163,7 @@ func (r Restore) different(pairs []couple, lost []Container, spec Spec, now Pict
 			orphaned = "" // it was so
 		}
 		switch {
-		case !sameNetworks(p.was, p.is):
+		case !sameNetworks(p.was, p.is) && r.Began.Has(p.is.ID): // what was made by going back is reconnected
 			return "its networks are others: " + networksOf(p.is) + ", they were " + networksOf(p.was)
 		case p.is.ID != p.was.ID && r.Began.Has(p.is.ID) && spec.Shows(r.Changed):
 			return "it shows files that go back"
@@ -213,15 +176,6 @@ func (r Restore) different(pairs []couple, lost []Container, spec Spec, now Pict
 		}
 	}
 	return ""
-}
-
-// provisional is the name of a container that a recreate was about to put in place of another, ID_NAME: what is cut off before it gives it
-// the old one's name leaves it so.
-var provisional = regexp.MustCompile(`^[0-9a-f]{12}_.`)
-
-// misnamed reports whether what stands for a container has a name for the time being, which that one did not have.
-func (p couple) misnamed() bool {
-	return p.is.Name != p.was.Name && provisional.MatchString(p.is.Name)
 }
 
 // whyLost says what became of a container that nothing stands for.
@@ -317,6 +271,8 @@ func (r Restore) stateOf(k Key, p couple, spec Spec, now Picture) (verb Verb, wh
 		return Restart, "it was started with the other version's files"
 	case p.was.Running() && p.is.Running() && now.outlived(p.is) && !r.Before.outlived(p.was):
 		return Restart, now.detached(p.is)
+	case r.thawed(k, p):
+		return Pause, "it was paused"
 	}
 	return "", ""
 }

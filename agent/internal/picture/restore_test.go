@@ -105,8 +105,73 @@ func restores() map[string]way {
 			models: app, before: boxes(box("app", "a1", exited(0))), now: boxes(box("app", "a1", after(5))),
 			deeds: []string{"stop app a1"}, wrong: []string{"runs, it was stopped"},
 		},
-		"stopped, is gone":                 {models: app, before: boxes(box("app", "a1", exited(0))), deeds: []string{"create app x1"}, wrong: []string{"has 0 containers"}},
-		"frozen is no difference":          {models: app, before: boxes(box("app", "a1")), now: boxes(box("app", "a1", state("paused")))},
+		"stopped, is gone":        {models: app, before: boxes(box("app", "a1", exited(0))), deeds: []string{"create app x1"}, wrong: []string{"has 0 containers"}},
+		"frozen is no difference": {models: app, before: boxes(box("app", "a1")), now: boxes(box("app", "a1", state("paused")))},
+		"connected by hand, made otherwise": {
+			models: app, before: boxes(box("app", "a1", on("shop_default", "tools"))), now: boxes(box("app", "a2", image("2"))),
+			deeds: []string{"recreate app x1"}, wrong: []string{"runs image"},
+		},
+		"connected by hand, made again by going back": {
+			models: app, before: boxes(box("app", "a1", on("shop_default", "tools"))), began: boxes(box("app", "a2", image("2"))), now: boxes(box("app", "a3", after(9))),
+			other: there("tools"), deeds: []string{"reconnect app a3"}, wrong: []string{"is in other networks: shop_default as app; they were shop_default as app; tools as app"},
+		},
+		"connected by hand under other names": {
+			models: app, before: boxes(box("app", "a1", func(c *Container) { c.Networks[0].Aliases = []string{"api", "app"} })),
+			began: boxes(box("app", "a2", image("2"))), now: boxes(box("app", "a3", after(9))), other: there("shop_default"),
+			deeds: []string{"reconnect app a3"}, wrong: []string{"they were shop_default as api, app"},
+		},
+		"taken off by hand, made again by going back": {
+			models: app, before: boxes(box("app", "a1", on())), began: boxes(box("app", "a2", image("2"))), now: boxes(box("app", "a3", after(9))),
+			deeds: []string{"reconnect app a3"}, wrong: []string{"is in other networks: shop_default as app; they were none"},
+		},
+		"one of two connected by hand": {
+			models: core("app x2"), before: boxes(box("app", "a1"), box("app", "a2", on("shop_default", "tools"))), began: boxes(box("app", "a8", image("2"))),
+			now: boxes(box("app", "b1", after(9)), box("app", "b2", after(9))), other: there("tools"), deeds: []string{"reconnect app b2"}, wrong: []string{"is in other networks"},
+		},
+		"stopped, connected by hand, made again by going back": {
+			models: app, before: boxes(box("app", "a1", exited(0), on("shop_default", "tools"))), began: boxes(box("app", "a2", image("2"))),
+			now: boxes(box("app", "a3", state("created"))), other: there("tools"), deeds: []string{"reconnect app a3"}, wrong: []string{"is in other networks"},
+		},
+		"connected by hand, paused, made again by going back": {
+			models: app, before: boxes(box("app", "a1", state("paused"), on("shop_default", "tools"))), began: boxes(box("app", "a2", image("2"))),
+			now: boxes(box("app", "a3", after(9))), other: there("tools"), deeds: []string{"reconnect app a3", "pause app a3"}, wrong: []string{"runs, it was paused"},
+		},
+		"paused stays paused": {models: app, before: boxes(box("app", "a1", state("paused"))), now: boxes(box("app", "a1", state("paused")))},
+		"paused, was thawed by whoever froze it, and nothing touched it": {
+			models: app, before: boxes(box("app", "a1", state("paused"))), now: boxes(box("app", "a1")),
+		},
+		"paused, runs, and an up has brought it up": {
+			models: app, before: boxes(box("app", "a1", state("paused"))), now: boxes(box("app", "a1")), touched: []Reach{{"shop", []string{"app"}}},
+			deeds: []string{"pause app a1"}, wrong: []string{"shop/app runs, it was paused"},
+		},
+		"paused, was restarted": {
+			models: app, before: boxes(box("app", "a1", state("paused"))), now: boxes(box("app", "a1", after(5))),
+			deeds: []string{"pause app a1"}, wrong: []string{"runs, it was paused"},
+		},
+		"paused, was restarted with files that go back": { // restarted again first, then paused
+			models: core("app shows:config"), before: boxes(box("app", "a1", state("paused"))), now: boxes(box("app", "a1", after(5))), changed: Paths{"config/x"},
+			deeds: []string{"restart app a1"}, wrong: []string{"runs, it was paused"},
+		},
+		"paused, was made otherwise": {
+			models: app, before: boxes(box("app", "a1", state("paused"))), now: boxes(box("app", "a2", image("2"))),
+			deeds: []string{"recreate app x1"}, wrong: []string{"runs image"},
+		},
+		"paused, was made again by going back": {
+			models: app, before: boxes(box("app", "a1", state("paused"))), began: boxes(box("app", "a2", image("2"))), now: boxes(box("app", "a3", after(9))),
+			deeds: []string{"pause app a3"}, wrong: []string{"runs, it was paused"},
+		},
+		"paused, is stopped": { // started first
+			models: app, before: boxes(box("app", "a1", state("paused"))), now: boxes(box("app", "a1", exited(137))),
+			deeds: []string{"start app a1"}, wrong: []string{"is exited (137), it ran"},
+		},
+		"one of two paused": {
+			models: core("app x2"), before: boxes(box("app", "a1", state("paused")), box("app", "a2")), began: boxes(box("app", "a8", image("2"))),
+			now: boxes(box("app", "b1", after(9)), box("app", "b2", after(9))), deeds: []string{"pause app b1"}, wrong: []string{"runs, it was paused"},
+		},
+		"stopped, is paused": {
+			models: app, before: boxes(box("app", "a1", exited(0))), now: boxes(box("app", "a1", state("paused"))),
+			deeds: []string{"stop app a1"}, wrong: []string{"runs, it was stopped"},
+		},
 		"between two starts by the engine": {models: app, before: boxes(box("app", "a1")), now: boxes(box("app", "a1", state("restarting")))},
 
 		// jobs

@@ -61,6 +61,8 @@ type Move struct {
 	// GoOn is for a move that must happen: a rollback, or one that was cut off half way. What is in its
 	// way is saved first. Without it such a move is refused and nothing is changed.
 	GoOn bool
+	// Stood is what a move with GoOn brings back besides the commit; nil checks the branch out that the host follows. See [Move.Ends].
+	Stood *Stand
 }
 
 // Moved is what a move with GoOn had to put out of its way.

@@ -104,6 +104,8 @@ type Checkout interface {
 	// Look observes the tree as it is before it is moved to target, and touches nothing. known are commits that were deployed here:
 	// they are not lost when no branch has them.
 	Look(ctx context.Context, target string, prepare pipeline.Prepare, known []string) (picture.Tree, error)
+	// Stand tells what is checked out besides the commit.
+	Stand(ctx context.Context) (picture.Stand, error)
 	// Restore brings back tracked files that changed at run time and, with Own, gives
 	// tracked files to the checkout's owner.
 	Restore(ctx context.Context, prepare pipeline.Prepare, out Output) (summary string, err error)

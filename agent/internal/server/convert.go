@@ -224,4 +224,5 @@ var restoreActions = map[picture.Verb]landfallv1.RestoreAction{
 	picture.Start: landfallv1.RestoreAction_RESTORE_ACTION_START, picture.Stop: landfallv1.RestoreAction_RESTORE_ACTION_STOP,
 	picture.Restart: landfallv1.RestoreAction_RESTORE_ACTION_RESTART, picture.Remove: landfallv1.RestoreAction_RESTORE_ACTION_REMOVE,
 	picture.Recreate: landfallv1.RestoreAction_RESTORE_ACTION_RECREATE, picture.Create: landfallv1.RestoreAction_RESTORE_ACTION_RECREATE,
+	picture.Pause: landfallv1.RestoreAction_RESTORE_ACTION_PAUSE, picture.Reconnect: landfallv1.RestoreAction_RESTORE_ACTION_RECONNECT,
 }

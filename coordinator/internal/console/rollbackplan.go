@@ -117,6 +117,10 @@ func restoreWord(a landfallv1.RestoreAction) string {
 		return "recreated"
 	case landfallv1.RestoreAction_RESTORE_ACTION_REMOVE:
 		return "removed"
+	case landfallv1.RestoreAction_RESTORE_ACTION_PAUSE:
+		return "paused"
+	case landfallv1.RestoreAction_RESTORE_ACTION_RECONNECT:
+		return "reconnected"
 	case landfallv1.RestoreAction_RESTORE_ACTION_UNSPECIFIED:
 	}
 	return "changed"

@@ -100,6 +100,10 @@ const (
 	RestoreAction_RESTORE_ACTION_RECREATE RestoreAction = 4
 	// Its containers are removed: it did not exist then. Volumes stay.
 	RestoreAction_RESTORE_ACTION_REMOVE RestoreAction = 5
+	// Its containers are paused: they were paused then.
+	RestoreAction_RESTORE_ACTION_PAUSE RestoreAction = 6
+	// Its containers are put into the networks that they were in, and taken off others.
+	RestoreAction_RESTORE_ACTION_RECONNECT RestoreAction = 7
 )
 
 // Enum value maps for RestoreAction.
@@ -111,6 +115,8 @@ var (
 		3: "RESTORE_ACTION_RESTART",
 		4: "RESTORE_ACTION_RECREATE",
 		5: "RESTORE_ACTION_REMOVE",
+		6: "RESTORE_ACTION_PAUSE",
+		7: "RESTORE_ACTION_RECONNECT",
 	}
 	RestoreAction_value = map[string]int32{
 		"RESTORE_ACTION_UNSPECIFIED": 0,
@@ -119,6 +125,8 @@ var (
 		"RESTORE_ACTION_RESTART":     3,
 		"RESTORE_ACTION_RECREATE":    4,
 		"RESTORE_ACTION_REMOVE":      5,
+		"RESTORE_ACTION_PAUSE":       6,
+		"RESTORE_ACTION_RECONNECT":   7,
 	}
 )
 
@@ -2486,14 +2494,16 @@ const file_landfall_v1_diagnostics_service_proto_rawDesc = "" +
 	"\x19LOG_NOTICE_KIND_FOLLOWING\x10\x01\x12\x1e\n" +
 	"\x1aLOG_NOTICE_KIND_UNREADABLE\x10\x02\x12\x1f\n" +
 	"\x1bLOG_NOTICE_KIND_ENGINE_DOWN\x10\x03\x12\x1f\n" +
-	"\x1bLOG_NOTICE_KIND_ENGINE_BACK\x10\x04*\xb6\x01\n" +
+	"\x1bLOG_NOTICE_KIND_ENGINE_BACK\x10\x04*\xee\x01\n" +
 	"\rRestoreAction\x12\x1e\n" +
 	"\x1aRESTORE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14RESTORE_ACTION_START\x10\x01\x12\x17\n" +
 	"\x13RESTORE_ACTION_STOP\x10\x02\x12\x1a\n" +
 	"\x16RESTORE_ACTION_RESTART\x10\x03\x12\x1b\n" +
 	"\x17RESTORE_ACTION_RECREATE\x10\x04\x12\x19\n" +
-	"\x15RESTORE_ACTION_REMOVE\x10\x052\xb4\x06\n" +
+	"\x15RESTORE_ACTION_REMOVE\x10\x05\x12\x18\n" +
+	"\x14RESTORE_ACTION_PAUSE\x10\x06\x12\x1c\n" +
+	"\x18RESTORE_ACTION_RECONNECT\x10\a2\xb4\x06\n" +
 	"\x12DiagnosticsService\x12D\n" +
 	"\aGetHost\x12\x1b.landfall.v1.GetHostRequest\x1a\x1c.landfall.v1.GetHostResponse\x12S\n" +
 	"\fListServices\x12 .landfall.v1.ListServicesRequest\x1a!.landfall.v1.ListServicesResponse\x12>\n" +
