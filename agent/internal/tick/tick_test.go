@@ -496,8 +496,12 @@ func TestPausesAndBrokenSentinels(t *testing.T) {
 func TestAHostThatIsHalfDoneWaitsForAPerson(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		bad := b.Push(map[string]string{"app/main.go": "two"})
+		deployed := false
 		b.Answer("web", func(int) operation.ProbeResult {
-			return operation.ProbeResult{Outcome: operation.ProbeFailed, Message: "crash loop"}
+			if deployed = deployed || b.Head() == bad; deployed {
+				return operation.ProbeResult{Outcome: operation.ProbeFailed, Message: "crash loop"}
+			}
+			return operation.ProbeResult{Outcome: operation.ProbePassed, Message: "good"}
 		})
 		if _, err := b.Deployed(bad); err == nil {
 			b.t.Fatal("the deploy succeeded")
