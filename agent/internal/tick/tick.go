@@ -172,14 +172,11 @@ func (s Status) Findings() []string {
 	if s.Overdue {
 		found = append(found, "no tick since "+s.Since.UTC().Format(time.RFC3339)+"; does the timer fire? systemctl list-timers landfall-gitops.timer; by hand: landfall-agent converge")
 	}
-	if s.Last != nil && s.Last.Outcome == converge.Skipped && !slices.Contains(expected, s.Last.Reason) {
+	if s.Last != nil && s.Last.Outcome == converge.Skipped && !converge.Expected(s.Last.Reason) {
 		found = append(found, s.Last.Reason+": "+s.Last.Message)
 	}
 	return found
 }
-
-// expected are the reasons for which a tick is skipped as it should be.
-var expected = []string{"BUSY", "PAUSED", "NOTHING_DEPLOYED", "CI_PENDING", "BLOCKED", "DRIFT_SEEN", "DRIFT_REPORTED"} // blocks and what is only told stand in status by themselves
 
 func (t *Ticker) notFollowed() string {
 	if t.CI == nil {
