@@ -11,13 +11,14 @@ import (
 var _ ports.Configs = Runtime{}
 
 // Hashes implements ports.Configs: the configuration of this model's service is its line.
-func (r Runtime) Hashes(ctx context.Context, _ *pipeline.Plan, stack pipeline.Stack, _ picture.Picture) (map[picture.Key]string, error) {
+func (r Runtime) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, _ picture.Picture) (map[picture.Key]string, error) {
 	if err := r.h.call(ctx, "Configs.Hashes", nil); err != nil {
 		return nil, err
 	}
 	r.h.mu.Lock()
 	defer r.h.mu.Unlock()
 	m, err := r.h.composed(r.h.repository.head, stack)
+	m.resolve(plan)
 	hashes := map[picture.Key]string{}
 	for name := range m.Services {
 		hashes[m.Key(name)] = digest(m.lines[name])
