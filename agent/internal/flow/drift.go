@@ -49,6 +49,9 @@ func (f *Flows) Drift(ctx context.Context) (Drifted, error) {
 	if err != nil {
 		return Drifted{}, err
 	}
+	if err := checkGitOps(config, models, now); err != nil {
+		return Drifted{}, err
+	}
 	recent, err := f.ports.Records.Operations(0, unsettledLook)
 	if err != nil {
 		return Drifted{}, err
@@ -63,6 +66,24 @@ func (f *Flows) Drift(ctx context.Context) (Drifted, error) {
 	d := Drifted{Services: len(picture.Keys(models)), Models: models, Now: now, Config: config.GitOps, plan: plan}
 	d.Drift, d.Unknown = expected.Drift()
 	return d, nil
+}
+
+// checkGitOps makes sure that what landfall.yaml wants left alone is there: by a name that nothing has, it would be touched. A service whose
+// profile is not active may have a container.
+func checkGitOps(config *pipeline.Config, models []picture.Model, now picture.Picture) error {
+	return pipeline.CheckGitOpsServices(config, func(stack string) (names []string, known bool) {
+		i := slices.IndexFunc(models, func(m picture.Model) bool { return m.Stack == stack })
+		if i < 0 {
+			return nil, false
+		}
+		names = models[i].Names()
+		for _, k := range now.Keys() {
+			if k.Project == models[i].Project {
+				names = append(names, k.Service)
+			}
+		}
+		return names, true
+	})
 }
 
 // configs are the hashes of configuration that the checkout may have rendered for what runs. What landfall.yaml puts into the environment differs

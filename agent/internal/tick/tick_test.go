@@ -414,6 +414,25 @@ func TestADryRunBeginsNothingAndConfirmsNothing(t *testing.T) {
 	})
 }
 
+// By a name with a mistake nothing would be left out, so nothing is touched.
+func TestAServiceOfGitOpsThatNothingHas(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := strings.Replace(files()[hosttest.ConfigPath], "gitops: {", "gitops: {leave_out: [core/ap], ", 1)
+		if _, err := b.Deployed(b.Push(map[string]string{hosttest.ConfigPath: config})); err != nil {
+			b.t.Fatal(err)
+		}
+		b.ChangeContainer("core", "app", nil)
+		for range 3 {
+			if made, _ := b.must(converge.Skipped, "HOST_UNKNOWN", ""); !strings.Contains(made.Message, `did you mean "app"?`) {
+				b.t.Errorf("%s", made.Message)
+			}
+		}
+		if found := b.ticker.Status().Findings(); len(found) != 1 {
+			b.t.Errorf("%v", found)
+		}
+	})
+}
+
 func TestADivergedCheckoutIsReported(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		own := b.Commit(map[string]string{"app/main.go": "by hand"})
