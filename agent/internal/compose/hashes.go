@@ -29,7 +29,11 @@ func (c *Compose) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipelin
 	if err != nil {
 		return nil, fault.New(fault.Internal, "COMPOSE_CONFIG", "docker compose config of stack %s printed no JSON that we understand", stack.Name)
 	}
-	key := sha256.Sum256(project)
+	version, err := c.Composer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key := sha256.Sum256(append(project, version...)) // another Compose may hash otherwise
 	if known, ok := c.hashed.of(stack.Name, key); ok {
 		return known, nil
 	}
@@ -56,7 +60,7 @@ type hashed struct {
 }
 
 type hashedAs struct {
-	project [sha256.Size]byte // of the configuration
+	project [sha256.Size]byte // of the configuration, and the Compose that hashed it
 	hashes  map[picture.Key]string
 }
 
@@ -81,6 +85,11 @@ func (h *hashed) keep(stack string, project [sha256.Size]byte, hashes map[pictur
 	}
 	list := append(h.by[stack], hashedAs{project, hashes})
 	h.by[stack] = list[max(0, len(list)-keptHashes):]
+
+// Composer implements ports.Configs.
+func (c *Compose) Composer(ctx context.Context) (string, error) {
+	_, version, err := c.Version(ctx)
+	return version, err
 }
 
 // hashable reports whether the hash of a service can be told: of volumes_from it holds containers, and not always the same.

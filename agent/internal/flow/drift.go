@@ -88,7 +88,7 @@ func checkGitOps(config *pipeline.Config, models []picture.Model, now picture.Pi
 
 // configs are the hashes of configuration that the checkout may have rendered for what runs. What landfall.yaml puts into the environment differs
 // with the commit, so a container is held against the commits that it names, and those that its service was deployed with. What cannot be held
-// against all of them has no hashes: nobody can tell.
+// against all of them, or was hashed by a Compose that hashes otherwise, has no hashes: nobody can tell.
 func (f *Flows) configs(ctx context.Context, config *pipeline.Config, plan *pipeline.Plan, models []picture.Model, now picture.Picture, recent []operation.Operation, facts *factsOf) (map[picture.Key][]string, error) {
 	found := map[picture.Key][]string{}
 	past := &environments{config: config, recent: recent, facts: facts}
@@ -97,7 +97,28 @@ func (f *Flows) configs(ctx context.Context, config *pipeline.Config, plan *pipe
 			return nil, err
 		}
 	}
+	version, err := f.ports.Configs.Composer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hashedOtherwise(found, now, version)
 	return found, nil
+}
+
+// hashedOtherwise leaves out what another version of Compose made that seems to hash otherwise than the one of now: where none of what it made has
+// the hash that is rendered. Else an upgrade of Compose would make a whole fleet anew.
+func hashedOtherwise(found map[picture.Key][]string, now picture.Picture, version string) {
+	alike := map[string]bool{version: true}
+	for _, c := range now.Containers {
+		if slices.Contains(found[c.Key()], c.Config) {
+			alike[c.Composer] = true
+		}
+	}
+	for _, c := range now.Containers {
+		if !alike[c.Composer] {
+			delete(found, c.Key())
+		}
+	}
 }
 
 // maxRenderings bounds how often the configuration of a stack is rendered for one look.

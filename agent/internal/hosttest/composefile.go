@@ -17,6 +17,7 @@ type composed struct {
 	grace map[string]time.Duration // how long a service takes to stop
 	shows map[string][]string      // by service, where its image has volumes without a name
 	lines map[string]string        // what makes the configuration of a service
+	by    string                   // the version of Compose
 }
 
 // composed reads the services of a stack at a commit; h.mu is held. A line is one of
@@ -142,6 +143,16 @@ func (m *composed) resolve(plan *pipeline.Plan) {
 			if variable, is := strings.CutPrefix(word, "env:"); is {
 				m.lines[name] += " " + variable + "=" + plan.Environment[variable]
 			}
+		}
+	}
+}
+
+// madeBy has a version of Compose hash it, each in its own way.
+func (m *composed) madeBy(version string) {
+	m.by = version
+	for name := range m.lines {
+		if version != "" {
+			m.lines[name] += " by " + version
 		}
 	}
 }

@@ -75,6 +75,7 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, work ports.Work, 
 		return "", err
 	}
 	m.resolve(plan)
+	m.madeBy(r.h.composer)
 	todo := r.todo(m, work)
 	switch {
 	case step.Build != nil:

@@ -19,11 +19,24 @@ func (r Runtime) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipeline
 	defer r.h.mu.Unlock()
 	m, err := r.h.composed(r.h.repository.head, stack)
 	m.resolve(plan)
+	m.madeBy(r.h.composer)
 	hashes := map[picture.Key]string{}
 	for name := range m.Services {
 		hashes[m.Key(name)] = digest(m.lines[name])
 	}
 	return hashes, err
+}
+
+// Composer implements ports.Configs: see [Host.UpgradeCompose].
+func (r Runtime) Composer(ctx context.Context) (string, error) {
+	return r.h.composer, r.h.call(ctx, "Configs.Composer", nil)
+}
+
+// UpgradeCompose has another Compose make what is made from now on.
+func (h *Host) UpgradeCompose(version string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.composer = version
 }
 
 // bringUp makes what is missing and starts what is stopped, and replaces nothing.

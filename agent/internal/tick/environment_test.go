@@ -69,3 +69,32 @@ func TestManyServicesOfManyCommitsAreNoDrift(t *testing.T) {
 		}
 	})
 }
+
+// Another version of Compose hashes the same otherwise: that is no drift. What it then makes by hand is.
+func TestAnUpgradeOfComposeIsNoDrift(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.UpgradeCompose("2.40.3")
+		b.deploy(map[string]string{"compose.yml": "app mount:config\ndatabase pulled:postgres:16\nnewer\n", "compose.extra.yml": "mailer\nworker\nnewer\n"})
+		for _, of := range [][2]string{{"core", "app"}, {"core", "database"}, {"extra", "mailer"}, {"extra", "worker"}} {
+			b.ChangeContainer(of[0], of[1], nil)
+		}
+		b.must(converge.Skipped, "DRIFT_SEEN", "")
+		b.must(converge.Repair, "DRIFT", operation.Succeeded)
+		b.must(converge.Nothing, "IN_STEP", "")
+		b.UpgradeCompose("5.0.0")
+		before := b.ContainerIDs()
+		for range 3 {
+			if made, _ := b.must(converge.Nothing, "IN_STEP", ""); len(made.Unknown) == 0 {
+				b.t.Error("nobody is told that it cannot be compared")
+			}
+		}
+		if !equal(before, b.ContainerIDs()) {
+			b.t.Error("made anew")
+		}
+		b.ChangeContainer("core", "app", func(c *picture.Container) { c.Composer, c.Config = "5.0.0", "by hand" })
+		b.must(converge.Skipped, "DRIFT_SEEN", "")
+		b.must(converge.Repair, "DRIFT", operation.Succeeded)
+		b.ChangeContainer("core", "app", func(c *picture.Container) { c.Composer = "5.0.1" }) // hashes alike
+		b.must(converge.Nothing, "IN_STEP", "")
+	})
+}
