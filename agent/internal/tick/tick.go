@@ -109,7 +109,14 @@ func (t *Ticker) Tick(ctx context.Context, req Request) (Tick, *operation.Operat
 	now.Decision = converge.Decide(o)
 	var op *operation.Operation
 	var err error
-	if !req.DryRun {
+	switch {
+	case ctx.Err() != nil: // what could not be looked at for that is not what is wrong
+		seen = false
+		now.Decision = converge.Decision{
+			Outcome: converge.Skipped, Reason: "ABANDONED",
+			Message: "whoever asked for it went away after " + time.Since(now.Began).Round(time.Millisecond).String() + ", before it was decided",
+		}
+	case !req.DryRun:
 		op, err = t.begin(ctx, req, &now)
 	}
 	now.Ended = time.Now()
