@@ -43,9 +43,10 @@ func (c *Compose) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipelin
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Failed, "COMPOSE_CONFIG", "hash the configuration of stack %s", stack.Name)
 	}
+	labelled := readSources(tree{c.dir, c.dir}, stack, plan.Environment).labelled
 	hashes := map[picture.Key]string{}
 	for line := range strings.Lines(string(printed)) {
-		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok && hashable(r.Services[name]) {
+		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok && hashable(r.Services[name]) && !slices.Contains(labelled, name) {
 			hashes[picture.Key{Project: r.Name, Service: name}] = hash
 		}
 	}
@@ -85,6 +86,7 @@ func (h *hashed) keep(stack string, project [sha256.Size]byte, hashes map[pictur
 	}
 	list := append(h.by[stack], hashedAs{project, hashes})
 	h.by[stack] = list[max(0, len(list)-keptHashes):]
+}
 
 // Composer implements ports.Configs.
 func (c *Compose) Composer(ctx context.Context) (string, error) {
@@ -92,7 +94,8 @@ func (c *Compose) Composer(ctx context.Context) (string, error) {
 	return version, err
 }
 
-// hashable reports whether the hash of a service can be told: of volumes_from it holds containers, and not always the same.
+// hashable reports whether the hash of a service can be told: of volumes_from it holds containers, and not always the same. Nor can that of one
+// with a label_file, whose name is hashed by `up` and lost by `config`.
 func hashable(s renderedService) bool { return len(s.VolumesFrom) == 0 }
 
 // resolved is a rendered project with the containers in place of services whose namespaces are shared, as they are now.
