@@ -12,7 +12,7 @@ import (
 )
 
 // withEnvironment has landfall.yaml put commits into what is rendered.
-func (b *bench) withEnvironment(compose string, flags, actions string) {
+func (b *bench) withEnvironment(compose, flags, actions string) {
 	b.t.Helper()
 	config := strings.Replace(files()[hosttest.ConfigPath], "prepare:", "environment: {SHORT: \"${short_sha}\", BASE: \"${base_sha}\"}\nprepare:", 1)
 	config = strings.Replace(strings.Replace(config, "flags:\n", "flags:\n"+flags, 1), "actions:\n", "actions:\n"+actions, 1)
