@@ -46,10 +46,12 @@ func TestGitOpsServicesAreChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = CheckServices(config, func(string) ([]string, bool) { return []string{"postgres", "web"}, true })
-	for _, want := range []string{`landfall.yaml:5:15`, `did you mean "postgres"?`, "core have no service x*"} {
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v does not say %s", err, want)
+	for _, check := range []func(*Config, func(string) ([]string, bool)) error{CheckServices, CheckGitOpsServices} {
+		err = check(config, func(string) ([]string, bool) { return []string{"postgres", "web"}, true })
+		for _, want := range []string{`landfall.yaml:5:15`, `did you mean "postgres"?`, "core have no service x*"} {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not say %s", err, want)
+			}
 		}
 	}
 }

@@ -12,10 +12,7 @@ import (
 // at once with their place in landfall.yaml. services answers for a stack; known is false when its
 // files do not tell all of them. The error is like that of [Parse].
 func CheckServices(c *Config, services func(stack string) (names []string, known bool)) error {
-	s := serviceCheck{doc: c.doc, services: services}
-	if s.doc == nil {
-		s.doc = &strictyaml.Document{File: "landfall.yaml"}
-	}
+	s := newServiceCheck(c, services)
 	for _, name := range slices.Sorted(maps.Keys(c.Actions)) {
 		action := c.Actions[name]
 		for i, step := range action.Steps {
@@ -30,11 +27,30 @@ func CheckServices(c *Config, services func(stack string) (names []string, known
 			s.pattern(at("verify", "probes", name, "postgres", "service"), p.Stack, p.Service)
 		}
 	}
-	s.references(at("gitops", "leave_out"), c.GitOps.LeaveOut)
-	if images := c.GitOps.Images; images != nil {
-		s.references(at("gitops", "images", "services"), images.Services)
-	}
+	s.gitops(c.GitOps)
 	return s.problems.Err()
+}
+
+// CheckGitOpsServices is CheckServices of section gitops alone: by a name that nothing has, nothing would be left out.
+func CheckGitOpsServices(c *Config, services func(stack string) (names []string, known bool)) error {
+	s := newServiceCheck(c, services)
+	s.gitops(c.GitOps)
+	return s.problems.Err()
+}
+
+func newServiceCheck(c *Config, services func(string) ([]string, bool)) *serviceCheck {
+	s := &serviceCheck{doc: c.doc, services: services}
+	if s.doc == nil {
+		s.doc = &strictyaml.Document{File: "landfall.yaml"}
+	}
+	return s
+}
+
+func (s *serviceCheck) gitops(c GitOpsConfig) {
+	s.references(at("gitops", "leave_out"), c.LeaveOut)
+	if c.Images != nil {
+		s.references(at("gitops", "images", "services"), c.Images.Services)
+	}
 }
 
 type serviceCheck struct {

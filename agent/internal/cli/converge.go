@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,6 +101,10 @@ func askForTick(ctx context.Context, socket string, req *landfallv1.ConvergeRequ
 	if why := end.Explain(); why != nil {
 		return nil, why
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) { // which end of the connection ended the call first is chance
+		return nil, fault.New(fault.Deadline, "NO_ANSWER", "the agent has not decided in time; nothing was begun, or what was begun goes on").
+			WithHint("landfall-coordinator status tells the last tick; --timeout is how long it may take")
+	}
 	return nil, rpcerr.FromError(err)
 }
 
@@ -111,7 +117,7 @@ func printTick(resp *landfallv1.ConvergeResponse, format string, out io.Writer) 
 		return err
 	}
 	t := resp.GetTick()
-	line := fmt.Sprintf("%s %s", t.GetOutcome(), t.GetReason())[len("TICK_OUTCOME_"):] + ": " + oneLine(t.GetMessage())
+	line := fmt.Sprintf("%s %s: %s", strings.TrimPrefix(t.GetOutcome().String(), "TICK_OUTCOME_"), t.GetReason(), oneLine(t.GetMessage()))
 	if op := resp.GetOperation(); op != nil {
 		line += " (" + op.GetId() + "; watch it with: landfall-coordinator attach " + op.GetId() + ")"
 	}

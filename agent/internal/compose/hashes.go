@@ -29,7 +29,11 @@ func (c *Compose) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipelin
 	if err != nil {
 		return nil, fault.New(fault.Internal, "COMPOSE_CONFIG", "docker compose config of stack %s printed no JSON that we understand", stack.Name)
 	}
-	key := sha256.Sum256(project)
+	version, err := c.Composer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	key := sha256.Sum256(append(project, version...)) // another Compose may hash otherwise
 	if known, ok := c.hashed.of(stack.Name, key); ok {
 		return known, nil
 	}
@@ -39,9 +43,10 @@ func (c *Compose) Hashes(ctx context.Context, plan *pipeline.Plan, stack pipelin
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Failed, "COMPOSE_CONFIG", "hash the configuration of stack %s", stack.Name)
 	}
+	labelled := readSources(tree{c.dir, c.dir}, stack, plan.Environment).labelled
 	hashes := map[picture.Key]string{}
 	for line := range strings.Lines(string(printed)) {
-		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok && hashable(r.Services[name]) {
+		if name, hash, ok := strings.Cut(strings.TrimSpace(line), " "); ok && hashable(r.Services[name]) && !slices.Contains(labelled, name) {
 			hashes[picture.Key{Project: r.Name, Service: name}] = hash
 		}
 	}
@@ -56,7 +61,7 @@ type hashed struct {
 }
 
 type hashedAs struct {
-	project [sha256.Size]byte // of the configuration
+	project [sha256.Size]byte // of the configuration, and the Compose that hashed it
 	hashes  map[picture.Key]string
 }
 
@@ -83,7 +88,14 @@ func (h *hashed) keep(stack string, project [sha256.Size]byte, hashes map[pictur
 	h.by[stack] = list[max(0, len(list)-keptHashes):]
 }
 
-// hashable reports whether the hash of a service can be told: of volumes_from it holds containers, and not always the same.
+// Composer implements ports.Configs.
+func (c *Compose) Composer(ctx context.Context) (string, error) {
+	_, version, err := c.Version(ctx)
+	return version, err
+}
+
+// hashable reports whether the hash of a service can be told: of volumes_from it holds containers, and not always the same. Nor can that of one
+// with a label_file, whose name is hashed by `up` and lost by `config`.
 func hashable(s renderedService) bool { return len(s.VolumesFrom) == 0 }
 
 // resolved is a rendered project with the containers in place of services whose namespaces are shared, as they are now.

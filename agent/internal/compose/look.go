@@ -33,6 +33,7 @@ const (
 	labelConfig  = labelPrefix + "config-hash"
 	labelDir     = labelPrefix + "project.working_dir"
 	labelNumber  = labelPrefix + "container-number"
+	labelVersion = labelPrefix + "version" // of the Compose that made it
 	labelReplace = labelPrefix + "replace" // of what a recreate made, for good; see leftover
 )
 
@@ -120,7 +121,7 @@ func containerOf(a container.InspectResponse) picture.Container {
 	c := picture.Container{ID: a.ID, Name: strings.TrimPrefix(a.Name, "/"), ImageID: a.Image, Content: manifestOfContainer(a), Restarts: a.RestartCount, Grace: picture.DefaultGrace, Settings: settingsOf(a), Commits: commitsOf(a)}
 	if a.Config != nil {
 		c.Project, c.Service, c.Config = a.Config.Labels[labelProject], a.Config.Labels[labelService], a.Config.Labels[labelConfig]
-		c.ImageRef, c.WorkingDir = a.Config.Image, a.Config.Labels[labelDir]
+		c.ImageRef, c.WorkingDir, c.Composer = a.Config.Image, a.Config.Labels[labelDir], a.Config.Labels[labelVersion]
 		c.Number, _ = strconv.Atoi(a.Config.Labels[labelNumber])
 		c.Carrier = a.Config.Labels[labelCarrier] != ""
 		if t := a.Config.StopTimeout; t != nil {

@@ -28,6 +28,7 @@ type sources struct {
 	secretFiles []string // likewise
 	outside     []string // compose files that lie outside the tree, or on another machine, as they are written
 	read        []string // files that services and includes read in: absolute, or as they are written where that cannot be told
+	labelled    []string // services that read labels from files
 }
 
 // defaultFiles are those that Compose takes when none is named (compose-go, cli.DefaultFileNames and cli.DefaultOverrideFileNames).
@@ -168,7 +169,10 @@ func (r *sourceReader) document(root *yaml.Node, dir, project string) {
 			r.envFile(textsOf(f), dir, project)
 			r.reads(textsOf(f), dir, project)
 		}
-		r.reads(textsOf(value(service, "label_file")), dir, project)
+		if files := textsOf(value(service, "label_file")); len(files) > 0 {
+			r.reads(files, dir, project)
+			r.found.labelled = append(r.found.labelled, services.Content[i-1].Value)
+		}
 		for _, f := range textsOf(value(value(service, "extends"), "file")) {
 			r.follow(f, []string{dir, project}, project)
 		}

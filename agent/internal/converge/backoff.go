@@ -54,33 +54,85 @@ func backingOff(o Observation, signature string, counts func(Attempt, time.Time)
 		return until, last, false
 	}
 	until = last.Ended.Add(delays[min(n, len(delays))-1])
-	return until, last, o.At.Before(until)
+	return until, last, o.At.Before(until) && !last.Ended.After(o.At) // else the clock was set back, and nobody knows how long ago it was
 }
 
 // comparisons are the kinds of differences that a repair must have ended: where it succeeded and they are the same, they mean nothing.
 var comparisons = []picture.DriftKind{picture.DriftConfig, picture.DriftFiles, picture.DriftImage}
 
-// inVain reports whether the very differences were repaired well before, and are there again.
-func inVain(past []Attempt, signature string, due []picture.Drift) (Attempt, bool) {
-	if slices.ContainsFunc(due, func(d picture.Drift) bool { return !slices.Contains(comparisons, d.Kind) }) {
-		return Attempt{}, false
+// notInVain leaves out of differences those that a repair was for which came to a good end, where the container that it made differs in the same
+// way: they mean nothing, whatever else differs, and whichever commit came since. last is the newest of those repairs.
+func notInVain(past []Attempt, stamp string, due []picture.Drift) (worth []picture.Drift, last Attempt) {
+	for _, d := range due {
+		i := slices.IndexFunc(past, func(a Attempt) bool {
+			return a.State == operation.Succeeded && slices.Contains(a.parts(), part(stamp, d)) && d.Since.Before(a.Ended)
+		})
+		if i < 0 || !slices.Contains(comparisons, d.Kind) {
+			worth = append(worth, d)
+		} else if last.Operation == "" || past[i].Ended.After(last.Ended) {
+			last = past[i]
+		}
 	}
-	i := slices.IndexFunc(past, func(a Attempt) bool { return a.Signature == signature && a.State == operation.Succeeded })
-	if i < 0 {
-		return Attempt{}, false
-	}
-	return past[i], true
+	return worth, last
 }
 
-// repairSignature tells repairs apart: by the commit, the services, how they differ, and what they were found as.
+// apart are the differences that are repaired by one operation each: all by one, or, where that came to no good, those of each service by its
+// own, so that one which cannot be repaired does not keep the others from it.
+func apart(past []Attempt, stamp string, due []picture.Drift) [][]picture.Drift {
+	together := repairSignature(stamp, due)
+	if !slices.ContainsFunc(past, func(a Attempt) bool { return a.Signature == together && a.State != operation.Succeeded }) {
+		return [][]picture.Drift{due}
+	}
+	var each [][]picture.Drift
+	for _, d := range due {
+		i := slices.IndexFunc(each, func(some []picture.Drift) bool { return some[0].Key == d.Key })
+		if i < 0 {
+			each = append(each, nil)
+			i = len(each) - 1
+		}
+		each[i] = append(each[i], d)
+	}
+	return each
+}
+
+const (
+	repairPrefix = "repair:"
+	// maxParts bounds the differences that a signature tells one by one.
+	maxParts = 64
+)
+
+// repairSignature tells repairs apart: by the commit, the services, how they differ, and what they were found as. The differences
+// are in it one by one, too; see [Attempt.parts].
 func repairSignature(stamp string, due []picture.Drift) string {
 	var parts []string
 	for _, d := range due {
-		parts = append(parts, strings.Join([]string{d.String(), string(d.Kind), string(d.Verb), d.Print}, "\x00"))
+		parts = append(parts, part(stamp, d))
 	}
 	slices.Sort(parts)
-	sum := sha256.Sum256([]byte(stamp + "\x00" + strings.Join(parts, "\x00")))
-	return "repair:" + hex.EncodeToString(sum[:8])
+	return repairPrefix + hashed(stamp, strings.Join(parts, ",")) + ":" + strings.Join(parts[:min(len(parts), maxParts)], ",")
+}
+
+// parts are the differences that an attempt set out to repair.
+func (a Attempt) parts() []string {
+	text, repair := strings.CutPrefix(a.Signature, repairPrefix)
+	_, parts, told := strings.Cut(text, ":")
+	if !repair || !told {
+		return nil
+	}
+	return strings.Split(parts, ",")
+}
+
+// part tells a difference from others. That files changed is told from when they change again by the commit alone.
+func part(stamp string, d picture.Drift) string {
+	if d.Kind != picture.DriftFiles {
+		stamp = ""
+	}
+	return hashed(stamp, d.String(), string(d.Kind), string(d.Verb), d.Print)
+}
+
+func hashed(texts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
+	return hex.EncodeToString(sum[:8])
 }
 
 // subject names the services of differences: "core/web, core/worker".

@@ -139,7 +139,7 @@ type Judged struct {
 //	drift, found twice, to be repaired, not in vain, not backing off     repair
 //	a newer image, not blocked                                           update
 //	a reason why a new commit is not followed                            skipped
-//	drift that is not repaired                                           skipped
+//	drift that is not repaired                                           skipped; where both hold, the one that a person should look at, told with the other
 //	else                                                                 nothing
 func Decide(o Observation) Decision {
 	if d, early := Early(o); early {
@@ -150,16 +150,28 @@ func Decide(o Observation) Decision {
 	d := branch
 	if branch.Outcome != Deploy {
 		host := o.Host.decide(o, judged)
-		if host.Outcome == Repair || host.Outcome == Update || branch.Outcome == Nothing {
+		switch {
+		case host.Outcome == Repair || host.Outcome == Update:
+			d = host
+		case branch.Outcome == Nothing:
 			d = host
 			if host.Outcome == Nothing {
 				d.Message = branch.Message
 			}
+		case host.Outcome == Skipped && Expected(branch.Reason) && !Expected(host.Reason):
+			d = host // a commit that waits for its CI hides no host that cannot be looked at
+			d.Message += "; " + branch.Message
 		}
 	}
 	d.Drift = judged
 	return d
 }
+
+// expected are the reasons for which a tick is skipped as it should be: blocks, and what is only told, stand in status by themselves.
+var expected = []string{"BUSY", "PAUSED", "NOTHING_DEPLOYED", "CI_PENDING", "BLOCKED", "DRIFT_SEEN", "DRIFT_REPORTED"}
+
+// Expected reports whether a tick is skipped for this reason as it should be, so that nobody need look.
+func Expected(reason string) bool { return slices.Contains(expected, reason) }
 
 // Early is the decision of a tick for which what is cheap to know is enough.
 func Early(o Observation) (Decision, bool) {
@@ -289,23 +301,30 @@ func (h Host) decide(o Observation, judged []Judged) Decision {
 
 // repair is the decision about differences that were found twice.
 func (h Host) repair(o Observation, due []picture.Drift) Decision {
-	d := Decision{Outcome: Repair, Reason: "DRIFT", Deeds: picture.Deeds(due), Subject: subject(due), Signature: repairSignature(h.Stamp, due)}
-	d.Message = describe(due)
 	switch {
 	case h.Stamp != h.Checkout:
-		return skipped("CHECKOUT_MOVED", "%s; nothing is made from the checkout, which somebody moved to %s", d.Message, operation.Short(h.Checkout))
+		return skipped("CHECKOUT_MOVED", "%s; nothing is made from the checkout, which somebody moved to %s", describe(due), operation.Short(h.Checkout))
 	case h.Degraded != "":
-		return skipped("DEGRADED", "%s; nothing is repaired while %s: a person is needed, or a deploy", d.Message, h.Degraded)
+		return skipped("DEGRADED", "%s; nothing is repaired while %s: a person is needed, or a deploy", describe(due), h.Degraded)
 	case h.Obstacle != nil:
-		return skipped(reasonOf(h.Obstacle), "%s; nothing is made from the checkout as it is: %v", d.Message, h.Obstacle)
+		return skipped(reasonOf(h.Obstacle), "%s; nothing is made from the checkout as it is: %v", describe(due), h.Obstacle)
 	}
-	if last, vain := inVain(o.Past, d.Signature, due); vain {
-		return skipped("REPAIRED_IN_VAIN", "%s; %s did what there is to do, and it is the same: a person is needed", d.Message, last.Operation)
+	worth, last := notInVain(o.Past, h.Stamp, due)
+	if len(worth) == 0 {
+		return skipped("REPAIRED_IN_VAIN", "%s; %s did what there is to do, and it is the same: a person is needed", describe(due), last.Operation)
 	}
-	if until, last, wait := backingOff(o, d.Signature, repeats); wait {
-		return withRetry(until, skipped("BACKING_OFF", "%s; %s ended in %s; it is tried again at %s", d.Message, last.Operation, last.State, until.UTC().Format(time.RFC3339)))
+	var waits Decision
+	for _, some := range apart(o.Past, h.Stamp, worth) {
+		d := Decision{Outcome: Repair, Reason: "DRIFT", Message: describe(some), Deeds: picture.Deeds(some), Subject: subject(some), Signature: repairSignature(h.Stamp, some)}
+		until, last, wait := backingOff(o, d.Signature, repeats)
+		if !wait {
+			return d
+		}
+		if waits.Retry.IsZero() || until.Before(waits.Retry) {
+			waits = withRetry(until, skipped("BACKING_OFF", "%s; %s ended in %s; it is tried again at %s", d.Message, last.Operation, last.State, until.UTC().Format(time.RFC3339)))
+		}
 	}
-	return d
+	return waits
 }
 
 // update is the decision about newer images, one at a time, so that it is known which one is bad.

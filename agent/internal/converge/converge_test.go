@@ -2,6 +2,7 @@ package converge
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +54,18 @@ func drifted(kinds ...picture.DriftKind) Observation {
 	for _, k := range kinds {
 		o.Host.Drift = append(o.Host.Drift, web(k))
 	}
+	o.Host.Before = o.Host.Drift
+	return o
+}
+
+func db() picture.Drift {
+	return picture.Drift{Key: picture.Key{Project: "shop", Service: "db"}, Stack: "core", Kind: picture.DriftExited, Why: "it is so", Verb: picture.Start}
+}
+
+// two is a host of which two services do not run.
+func two() Observation {
+	o := drifted(picture.DriftExited)
+	o.Host.Drift = append(o.Host.Drift, db())
 	o.Host.Before = o.Host.Drift
 	return o
 }
@@ -140,6 +153,46 @@ func TestEveryRow(t *testing.T) {
 		"repaired yesterday":   {drifted(picture.DriftExited), func(o *Observation) { o.Past = tried(repairs, operation.Succeeded, 25*time.Hour) }, Repair, "DRIFT", ""},
 		"a repair that failed": {drifted(picture.DriftExited), func(o *Observation) { o.Past = tried(repairs, operation.RolledBack, 10*time.Minute) }, Skipped, "BACKING_OFF", ""},
 		"repaired in vain":     {drifted(picture.DriftConfig), func(o *Observation) { o.Past = tried(configs, operation.Succeeded, 25*time.Hour) }, Skipped, "REPAIRED_IN_VAIN", "a person is needed"},
+
+		"in vain, and another that is not": {drifted(picture.DriftConfig), func(o *Observation) {
+			o.Past = tried(configs, operation.Succeeded, 25*time.Hour)
+			o.Host.Drift = append(o.Host.Drift, db())
+			o.Host.Before = o.Host.Drift
+		}, Repair, "DRIFT", "core/db (exited)"},
+		"in vain together with another": {drifted(picture.DriftConfig), func(o *Observation) {
+			o.Past = tried(repairSignature(runs, []picture.Drift{web(picture.DriftConfig), db()}), operation.Succeeded, 25*time.Hour)
+		}, Skipped, "REPAIRED_IN_VAIN", ""},
+		"in vain, and a new commit since": {drifted(picture.DriftConfig), func(o *Observation) {
+			o.Past = tried(repairSignature(older, o.Host.Drift), operation.Succeeded, 25*time.Hour)
+		}, Skipped, "REPAIRED_IN_VAIN", ""},
+		"repaired, and made otherwise since": {drifted(picture.DriftConfig), func(o *Observation) {
+			o.Past = tried(configs, operation.Succeeded, 25*time.Hour)
+			o.Host.Drift[0].Since = noon.Add(-time.Hour)
+		}, Repair, "DRIFT", ""},
+		"files that changed again, with a new commit": {drifted(picture.DriftFiles), func(o *Observation) {
+			o.Past = tried(repairSignature(older, o.Host.Drift), operation.Succeeded, 25*time.Hour)
+		}, Repair, "DRIFT", ""},
+		"two that failed together": {two(), func(o *Observation) {
+			o.Past = tried(repairSignature(runs, two().Host.Drift), operation.RolledBack, time.Minute)
+		}, Repair, "DRIFT", "core/web (exited): it is so"},
+		"two that failed together, one alone, too": {two(), func(o *Observation) {
+			o.Past = append(tried(repairs, operation.RolledBack, time.Minute), tried(repairSignature(runs, two().Host.Drift), operation.RolledBack, 20*time.Minute)...)
+		}, Repair, "DRIFT", "core/db (exited)"},
+		"two that failed together, and alone": {two(), func(o *Observation) {
+			o.Past = slices.Concat(tried(repairSignature(runs, []picture.Drift{db()}), operation.RolledBack, 3*time.Minute), tried(repairs, operation.RolledBack, 5*time.Minute),
+				tried(repairSignature(runs, two().Host.Drift), operation.RolledBack, 20*time.Minute))
+		}, Skipped, "BACKING_OFF", "12:10:00Z"},
+		"failed by a clock that was set back since": {pushed(), func(o *Observation) { o.Past = tried(deploys, operation.FailedUntouched, -240*time.Hour) }, Deploy, "", ""},
+		"CI pending, and what runs is unknown": {inStep(), func(o *Observation) {
+			o.Branch = pushed().Branch
+			o.Branch.CI = CI{CIPending, "test.yml is queued"}
+			o.Host.Error = errors.New("the engine is down")
+		}, Skipped, "HOST_UNKNOWN", "the engine is down; CI of 222222222222 has no verdict yet"},
+		"CI red, and what runs is unknown": {inStep(), func(o *Observation) {
+			o.Branch = pushed().Branch
+			o.Branch.CI = CI{CIRed, "no"}
+			o.Host.Error = errors.New("the engine is down")
+		}, Skipped, "CI_RED", ""},
 
 		"a newer image":          {inStep(), update, Update, "NEWER_IMAGE", "postgres:16 is feedfeedfeed"},
 		"a newer image, blocked": {inStep(), func(o *Observation) { update(o); o.Host.BlockedImages = []string{image} }, Nothing, "IN_STEP", ""},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"ataraxis.dev/landfall/agent/internal/engine"
 	"ataraxis.dev/landfall/agent/internal/operation"
 	"ataraxis.dev/landfall/agent/internal/picture"
 	"ataraxis.dev/landfall/shared/pipeline"
@@ -48,12 +49,15 @@ func (f *Flows) Drift(ctx context.Context) (Drifted, error) {
 	if err != nil {
 		return Drifted{}, err
 	}
+	if err := checkGitOps(config, models, now); err != nil {
+		return Drifted{}, err
+	}
 	recent, err := f.ports.Records.Operations(0, unsettledLook)
 	if err != nil {
 		return Drifted{}, err
 	}
 	expected := picture.Expected{Models: models, Now: now}
-	if expected.Configs, err = f.configs(ctx, config, plan, models, now, recent); err != nil {
+	if expected.Configs, err = f.configs(ctx, config, plan, models, now, recent, &factsOf{read: f.Facts}); err != nil {
 		return Drifted{}, err
 	}
 	if expected.Changed, err = f.changedSince(ctx, config, plan.Target, now, recent); err != nil {
@@ -64,79 +68,196 @@ func (f *Flows) Drift(ctx context.Context) (Drifted, error) {
 	return d, nil
 }
 
+// checkGitOps makes sure that what landfall.yaml wants left alone is there: by a name that nothing has, it would be touched. A service whose
+// profile is not active may have a container.
+func checkGitOps(config *pipeline.Config, models []picture.Model, now picture.Picture) error {
+	return pipeline.CheckGitOpsServices(config, func(stack string) (names []string, known bool) {
+		i := slices.IndexFunc(models, func(m picture.Model) bool { return m.Stack == stack })
+		if i < 0 {
+			return nil, false
+		}
+		names = models[i].Names()
+		for _, k := range now.Keys() {
+			if k.Project == models[i].Project {
+				names = append(names, k.Service)
+			}
+		}
+		return names, true
+	})
+}
+
 // configs are the hashes of configuration that the checkout may have rendered for what runs. What landfall.yaml puts into the environment differs
-// with the commit, so a container is held against the commits that it names.
-func (f *Flows) configs(ctx context.Context, config *pipeline.Config, plan *pipeline.Plan, models []picture.Model, now picture.Picture, recent []operation.Operation) (map[picture.Key][]string, error) {
+// with the commit, so a container is held against the commits that it names, and those that its service was deployed with. What cannot be held
+// against all of them, or was hashed by a Compose that hashes otherwise, has no hashes: nobody can tell.
+func (f *Flows) configs(ctx context.Context, config *pipeline.Config, plan *pipeline.Plan, models []picture.Model, now picture.Picture, recent []operation.Operation, facts *factsOf) (map[picture.Key][]string, error) {
 	found := map[picture.Key][]string{}
+	past := &environments{config: config, recent: recent, facts: facts}
 	for _, m := range models {
-		stack, _ := plan.Stack(m.Stack)
-		hashes, err := f.ports.Configs.Hashes(ctx, plan, stack, now)
-		if err != nil {
+		if err := f.configsOf(ctx, past, plan, m, now, found); err != nil {
 			return nil, err
-		}
-		for k, hash := range hashes {
-			found[k] = append(found[k], hash)
-		}
-		environments, err := f.environments(config, plan, m, now, found, recent)
-		if err != nil {
-			return nil, err
-		}
-		for _, environment := range environments {
-			of := *plan
-			of.Environment = environment
-			hashes, err := f.ports.Configs.Hashes(ctx, &of, stack, now)
-			if err != nil {
-				return nil, err
-			}
-			for k, hash := range hashes {
-				found[k] = append(found[k], hash)
-			}
 		}
 	}
+	version, err := f.ports.Configs.Composer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	hashedOtherwise(found, now, version)
 	return found, nil
 }
 
-// maxEnvironments bounds how many environments of earlier operations a stack is rendered with.
-const maxEnvironments = 12
+// hashedOtherwise leaves out what another version of Compose made that seems to hash otherwise than the one of now: where none of what it made has
+// the hash that is rendered. Else an upgrade of Compose would make a whole fleet anew.
+func hashedOtherwise(found map[picture.Key][]string, now picture.Picture, version string) {
+	alike := map[string]bool{version: true}
+	for _, c := range now.Containers {
+		if slices.Contains(found[c.Key()], c.Config) {
+			alike[c.Composer] = true
+		}
+	}
+	for _, c := range now.Containers {
+		if !alike[c.Composer] {
+			delete(found, c.Key())
+		}
+	}
+}
 
-// environments are those, besides the plan's own, that containers of a stack may have been made with which differ from it.
-func (f *Flows) environments(config *pipeline.Config, plan *pipeline.Plan, m picture.Model, now picture.Picture, known map[picture.Key][]string, recent []operation.Operation) ([]map[string]string, error) {
-	var commits []string
-	for name := range m.Services {
+// maxRenderings bounds how often the configuration of a stack is rendered for one look.
+const maxRenderings = 64
+
+// configsOf adds those of a stack.
+func (f *Flows) configsOf(ctx context.Context, past *environments, plan *pipeline.Plan, m picture.Model, now picture.Picture, found map[picture.Key][]string) error {
+	stack, _ := plan.Stack(m.Stack)
+	var rendered []map[string]string
+	render := func(environment map[string]string) error {
+		of := *plan
+		of.Environment = environment
+		hashes, err := f.ports.Configs.Hashes(ctx, &of, stack, now)
+		for k, hash := range hashes {
+			found[k] = append(found[k], hash)
+		}
+		rendered = append(rendered, environment)
+		return err
+	}
+	if err := render(plan.Environment); err != nil {
+		return err
+	}
+	var open []picture.Key // for want of renderings
+	for _, name := range m.Names() {
 		for _, c := range now.Of(m.Key(name)) {
-			if hashes := known[c.Key()]; len(hashes) > 0 && !slices.Contains(hashes, c.Config) {
-				commits = append(commits, c.Commits...)
+			known := func() bool { return len(found[c.Key()]) == 0 || slices.Contains(found[c.Key()], c.Config) }
+			if known() {
+				continue
+			}
+			candidates, err := past.of(c)
+			if err != nil {
+				return err
+			}
+			for _, environment := range candidates {
+				if known() || slices.ContainsFunc(rendered, func(e map[string]string) bool { return maps.Equal(e, environment) }) {
+					continue
+				}
+				if len(rendered) == maxRenderings {
+					open = append(open, c.Key())
+					break
+				}
+				if err := render(environment); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	if len(commits) == 0 {
-		return nil, nil
+	for _, k := range open {
+		delete(found, k)
 	}
-	var found []map[string]string
-	add := func(environment map[string]string) {
-		same := func(e map[string]string) bool { return maps.Equal(e, environment) }
-		if !same(plan.Environment) && !slices.ContainsFunc(found, same) && len(found) < maxEnvironments {
-			found = append(found, environment)
+	return nil
+}
+
+// environments are those that containers may have been made with.
+type environments struct {
+	config *pipeline.Config // of the checkout
+	recent []operation.Operation
+	facts  *factsOf
+}
+
+// maxMaking bounds how many operations that may have made a container are looked for: the last one that had a step to replace it did, or the one
+// before where that was taken back.
+const maxMaking = 4
+
+// of are the environments that a container may have been made with, the likeliest first.
+func (e *environments) of(c picture.Container) (found []map[string]string, err error) {
+	compile := func(base, target string) {
+		if then, err := pipeline.Compile(e.config, pipeline.Input{Base: base, Target: target, Everything: "of then"}); err == nil {
+			found = append(found, then.Environment)
 		}
 	}
-	for _, op := range recent {
-		if !slices.Contains(commits, op.Target) && !slices.Contains(commits, op.Base) {
+	for _, op := range e.recent {
+		if !slices.Contains(c.Commits, op.Target) && !slices.Contains(c.Commits, op.Base) {
 			continue
 		}
-		facts, err := f.Facts(op.ID)
+		facts, err := e.facts.of(op.ID)
 		if err != nil {
 			return nil, err
 		}
 		if facts.Plan != nil {
-			add(facts.Plan.Environment)
+			found = append(found, facts.Plan.Environment)
 		}
 	}
-	for _, sha := range slices.Compact(slices.Sorted(slices.Values(commits))) { // a rollback renders without a base
-		if then, err := pipeline.Compile(config, pipeline.Input{Target: sha, Everything: "of then"}); err == nil {
-			add(then.Environment)
+	for _, sha := range c.Commits { // a rollback renders without a base
+		compile("", sha)
+	}
+	makers := 0
+	for _, op := range e.recent { // newest first
+		if makers == maxMaking || c.Started.Before(op.Created) {
+			continue
 		}
+		facts, err := e.facts.of(op.ID)
+		if err != nil {
+			return nil, err
+		}
+		if facts.Plan == nil || facts.Proven == nil || !sawTo(making(facts.Plan.Steps), facts.Proven.Projects, c.Key()) {
+			continue
+		}
+		makers++
+		if op.Kind.Moves() {
+			compile(op.Base, op.Target)
+		}
+		compile("", op.Target)
+		compile("", op.PreDeploy)
 	}
 	return found, nil
+}
+
+// factsOf are the facts of operations, each read once in a look.
+type factsOf struct {
+	read  func(id string) (engine.Facts, error)
+	known map[string]engine.Facts
+}
+
+func (o *factsOf) of(id string) (engine.Facts, error) {
+	if facts, known := o.known[id]; known {
+		return facts, nil
+	}
+	facts, err := o.read(id)
+	if o.known == nil {
+		o.known = map[string]engine.Facts{}
+	}
+	o.known[id] = facts
+	return facts, err
+}
+
+// making are the steps of a plan that may make containers.
+func making(steps []pipeline.Step) []pipeline.Step {
+	return slices.DeleteFunc(slices.Clone(steps), func(s pipeline.Step) bool { return s.Up == nil && s.Recreate == nil })
+}
+
+// sawTo reports whether steps of a plan name a service.
+func sawTo(steps []pipeline.Step, projects map[string]string, k picture.Key) bool {
+	return slices.ContainsFunc(steps, func(s pipeline.Step) bool {
+		if s.Build != nil || projects[s.Stack()] != k.Project {
+			return false
+		}
+		return len(s.Services()) == 0 || slices.ContainsFunc(s.Services(), func(p string) bool { return pipeline.MatchService(p, k.Service) })
+	})
 }
 
 // changedSince tells for each container which paths of the checkout changed since it started and are nobody's: what a flag claims was seen to by the

@@ -17,6 +17,7 @@ type composed struct {
 	grace map[string]time.Duration // how long a service takes to stop
 	shows map[string][]string      // by service, where its image has volumes without a name
 	lines map[string]string        // what makes the configuration of a service
+	by    string                   // the version of Compose
 }
 
 // composed reads the services of a stack at a commit; h.mu is held. A line is one of
@@ -28,8 +29,8 @@ type composed struct {
 //	SERVICE WORD...        a service
 //
 // Words of a service: oneshot, mount:PATH, source:PATH, image:REF, pulled:REF, replicas:N, shares:SERVICE, within:CONTAINER, net:NAME, grace:DURATION, fixed:NAME, dep:SERVICE, vol:PATH for
-// a volume without a name, vol:PATH=NAME for one with, declares:PATH for one without a name that the image declares. Any other
-// word is a part of its configuration.
+// a volume without a name, vol:PATH=NAME for one with, declares:PATH for one without a name that the image declares, env:NAME for a variable
+// of landfall.yaml's environment. Any other word is a part of its configuration.
 func (h *Host) composed(sha string, stack pipeline.Stack) (composed, error) {
 	m := composed{
 		Model: picture.Model{
@@ -133,6 +134,27 @@ func (m *composed) add(fields []string) {
 		}
 	}
 	m.Services[name], m.grace[name], m.lines[name] = spec, grace, strings.Join(fields, " ")
+}
+
+// resolve puts the environment of a plan in the place of its variables.
+func (m *composed) resolve(plan *pipeline.Plan) {
+	for name, line := range m.lines {
+		for _, word := range strings.Fields(line) {
+			if variable, is := strings.CutPrefix(word, "env:"); is {
+				m.lines[name] += " " + variable + "=" + plan.Environment[variable]
+			}
+		}
+	}
+}
+
+// madeBy has a version of Compose hash it, each in its own way.
+func (m *composed) madeBy(version string) {
+	m.by = version
+	for name := range m.lines {
+		if version != "" {
+			m.lines[name] += " by " + version
+		}
+	}
 }
 
 // composedNow reads the services of a stack as checked out.

@@ -116,7 +116,7 @@ func (f *fleet) create(m composed, service, head string, start bool, old picture
 	spec, k := m.Services[service], m.Key(service)
 	c := &picture.Container{
 		Project: k.Project, Service: service, Name: spec.ContainerName, State: "created", OneShot: spec.OneShot,
-		ImageRef: spec.Image, ImageID: f.image(spec.Image), Config: digest(m.lines[service]), Grace: m.grace[service], WorkingDir: Dir,
+		ImageRef: spec.Image, ImageID: f.image(spec.Image), Config: digest(m.lines[service]), Grace: m.grace[service], WorkingDir: Dir, Composer: m.by,
 	}
 	if c.Name == "" {
 		for n := 1; c.Name == "" || f.named(c.Name); n++ { // the first number that is free, as Compose does

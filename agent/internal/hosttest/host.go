@@ -64,6 +64,7 @@ type Host struct {
 	links      map[string]string // by "project/service", what of the host only the checkout's own links show it
 	answers    map[string]func(attempt int) operation.ProbeResult
 	attempts   map[string]int
+	composer   string                      // version of Compose; "" is one that makes containers which do not tell it
 	configs    map[string]*pipeline.Config // parsed, by text: nobody changes them
 }
 

@@ -74,6 +74,8 @@ func (r Runtime) Run(ctx context.Context, plan *pipeline.Plan, work ports.Work, 
 	if err != nil {
 		return "", err
 	}
+	m.resolve(plan)
+	m.madeBy(r.h.composer)
 	todo := r.todo(m, work)
 	switch {
 	case step.Build != nil:

@@ -49,6 +49,8 @@ type Container struct {
 	// Carrier says that it never runs, and stands where another stood to hand its volumes on; see [Carrier].
 	Carrier bool `json:"carrier,omitempty"`
 	Unseen  bool `json:"-"` // the engine lists it and does not tell of it: it may share namespaces that are not among these
+	// Composer is the version of Compose that made it, "" where nobody knows.
+	Composer string `json:"-"`
 	// WorkingDir is the folder that Compose was called in when it made the container.
 	WorkingDir string `json:"-"`
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // DriftKind says how a service differs from what the checkout says.
@@ -30,13 +31,14 @@ type Drift struct {
 	Verb  Verb
 	// Print tells what it was found as from what it is after it was brought back: a hash of configuration, an image.
 	Print string
+	Since time.Time // since when the container runs that differs; zero where none does
 }
 
 // Expected is what the checkout says, and what there is of it.
 type Expected struct {
 	Models []Model
 	Now    Picture // with the meanings of the models' images
-	// Configs are the hashes of configuration that the checkout renders, by service; of one that is not there nobody can tell.
+	// Configs are the hashes of configuration that the checkout renders, by service, that of now first; of one that is not there nobody can tell.
 	Configs map[Key][]string
 	// Changed are the paths of the checkout that may have another content since a container started, by its ID.
 	Changed map[string]Paths
@@ -59,15 +61,17 @@ func (e Expected) Drift() (drift []Drift, unknown []string) {
 // of is Drift of one service.
 func (e Expected) of(s Service) (drift []Drift, unknown []string) {
 	_, spec, _ := find(e.Models, s.Key())
+	var since time.Time
 	add := func(kind DriftKind, verb Verb, why, found string) {
 		if !slices.ContainsFunc(drift, func(d Drift) bool { return d.Kind == kind }) {
-			drift = append(drift, Drift{s.Key(), s.Stack, kind, why, verb, found})
+			drift = append(drift, Drift{s.Key(), s.Stack, kind, why, verb, found, since})
 		}
 	}
 	if len(s.Containers) < s.Replicas {
 		add(DriftMissing, Start, fmt.Sprintf("%d of %d containers exist", len(s.Containers), s.Replicas), "")
 	}
 	for _, c := range s.Containers {
+		since = c.Started
 		kind, verb, why := s.unwell(c)
 		if kind != "" {
 			add(kind, verb, why, "")
@@ -78,7 +82,7 @@ func (e Expected) of(s Service) (drift []Drift, unknown []string) {
 		if hashes := e.Configs[s.Key()]; len(hashes) == 0 || c.Config == "" {
 			unknown = append(unknown, s.Stack+"/"+s.Name+": its configuration cannot be compared")
 		} else if !slices.Contains(hashes, c.Config) {
-			add(DriftConfig, Recreate, "it was made from another configuration than the checkout renders", c.Config)
+			add(DriftConfig, Recreate, "it was made from another configuration than the checkout renders", c.Config+" "+hashes[0])
 		}
 		if changed := e.Changed[c.ID]; spec.Shows(changed) {
 			add(DriftFiles, Recreate, "files that it shows changed after it started: "+strings.Join(spec.shown(changed), ", "), strings.Join(changed, "\x00"))

@@ -209,6 +209,8 @@ type Configs interface {
 	// Hashes are Compose's own hashes of the configuration of a stack's services, as it would make them now beside what there is. A service of
 	// which nobody can tell is left out.
 	Hashes(ctx context.Context, plan *pipeline.Plan, stack pipeline.Stack, now picture.Picture) (map[picture.Key]string, error)
+	// Composer is the version of Compose that makes them: another may hash the same otherwise.
+	Composer(ctx context.Context) (string, error)
 }
 
 // Scripts runs executables of the checkout.

@@ -63,6 +63,7 @@ type Ticker struct {
 	mu     sync.Mutex
 	last   *Tick
 	before []picture.Drift // what the last whole look found
+	newest string          // the newest operation then: what was found before one does not confirm what is found after it
 }
 
 // New makes a ticker; it does nothing by itself.
@@ -104,15 +105,22 @@ func (t *Ticker) Tick(ctx context.Context, req Request) (Tick, *operation.Operat
 		return now, nil, nil
 	}
 	defer t.turn.Unlock()
-	o, seen := t.observe(ctx, &now)
+	o, newest, seen := t.observe(ctx, &now)
 	now.Decision = converge.Decide(o)
 	var op *operation.Operation
 	var err error
-	if !req.DryRun {
+	switch {
+	case ctx.Err() != nil: // what could not be looked at for that is not what is wrong
+		seen = false
+		now.Decision = converge.Decision{
+			Outcome: converge.Skipped, Reason: "ABANDONED",
+			Message: "whoever asked for it went away after " + time.Since(now.Began).Round(time.Millisecond).String() + ", before it was decided",
+		}
+	case !req.DryRun:
 		op, err = t.begin(ctx, req, &now)
 	}
 	now.Ended = time.Now()
-	t.keep(now, seen, o.Host.Drift)
+	t.keep(now, seen, o.Host.Drift, newest)
 	level := hclog.Info
 	if now.Outcome == converge.Nothing {
 		level = hclog.Debug
@@ -125,7 +133,7 @@ func (t *Ticker) Tick(ctx context.Context, req Request) (Tick, *operation.Operat
 }
 
 // keep remembers a tick. What a dry run sees does not confirm what the next tick finds.
-func (t *Ticker) keep(now Tick, seen bool, drift []picture.Drift) {
+func (t *Ticker) keep(now Tick, seen bool, drift []picture.Drift, newest string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if now.DryRun {
@@ -133,10 +141,10 @@ func (t *Ticker) keep(now Tick, seen bool, drift []picture.Drift) {
 	}
 	t.last = &now
 	switch {
-	case now.Operation != "":
-		t.before = nil // what it leaves is seen anew
+	case now.Operation != "", now.Reason == "PAUSED", now.Reason == "BUSY" && !seen:
+		t.before = nil // what is found afterwards is found for the first time
 	case seen:
-		t.before = drift
+		t.before, t.newest = drift, newest
 	}
 }
 
@@ -172,14 +180,11 @@ func (s Status) Findings() []string {
 	if s.Overdue {
 		found = append(found, "no tick since "+s.Since.UTC().Format(time.RFC3339)+"; does the timer fire? systemctl list-timers landfall-gitops.timer; by hand: landfall-agent converge")
 	}
-	if s.Last != nil && s.Last.Outcome == converge.Skipped && !slices.Contains(expected, s.Last.Reason) {
+	if s.Last != nil && s.Last.Outcome == converge.Skipped && !converge.Expected(s.Last.Reason) {
 		found = append(found, s.Last.Reason+": "+s.Last.Message)
 	}
 	return found
 }
-
-// expected are the reasons for which a tick is skipped as it should be.
-var expected = []string{"BUSY", "PAUSED", "NOTHING_DEPLOYED", "CI_PENDING", "BLOCKED", "DRIFT_SEEN", "DRIFT_REPORTED"} // blocks and what is only told stand in status by themselves
 
 func (t *Ticker) notFollowed() string {
 	if t.CI == nil {
@@ -245,26 +250,26 @@ func (t *Ticker) beginIt(ctx context.Context, req Request, now *Tick) (*operatio
 	return &op, nil
 }
 
-// observe looks, as far as it is needed. seen says that what runs was looked at whole.
-func (t *Ticker) observe(ctx context.Context, now *Tick) (o converge.Observation, seen bool) {
+// observe looks, as far as it is needed. newest is the newest operation; seen says that what runs was looked at whole.
+func (t *Ticker) observe(ctx context.Context, now *Tick) (o converge.Observation, newest string, seen bool) {
 	o = converge.Observation{At: now.Began, Branch: converge.Branch{Name: t.Branch, NotFollowed: t.notFollowed()}}
 	t.sentinels(&o)
 	if current := t.Engine.Current(); current != nil {
 		o.Busy = current.ID + " is under way: " + current.About() + " by " + current.Requester
 	}
 	if _, early := converge.Early(o); early {
-		return o, false
+		return o, "", false
 	}
 	var err error
 	if o.Host.Checkout, err = t.Commits.Head(ctx); err != nil {
 		o.Host.Error = err
 	}
-	if o.Past, err = t.past(); err != nil {
+	if o.Past, newest, err = t.past(); err != nil {
 		o.Trouble = err
-		return o, false
+		return o, "", false
 	}
 	t.branch(ctx, &o, now)
-	return o, t.host(ctx, &o, now)
+	return o, newest, t.host(ctx, &o, now, newest)
 }
 
 func (t *Ticker) sentinels(o *converge.Observation) {
@@ -285,13 +290,16 @@ func (t *Ticker) sentinels(o *converge.Observation) {
 // lookBack is how many operations are looked through for what the agent tried by itself.
 const lookBack = 200
 
-func (t *Ticker) past() ([]converge.Attempt, error) {
+// past are what the agent tried by itself, and the newest operation of all.
+func (t *Ticker) past() (past []converge.Attempt, newest string, err error) {
 	recent, err := t.Engine.Operations(0, lookBack)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	var past []converge.Attempt
-	for _, op := range recent {
+	for i, op := range recent {
+		if i == 0 {
+			newest = op.ID
+		}
 		signature := op.Signature
 		if op.Kind == operation.KindDeploy { // what failed for somebody else is no better when we try it
 			signature = converge.DeploySignature(op.Target)
@@ -300,7 +308,7 @@ func (t *Ticker) past() ([]converge.Attempt, error) {
 			past = append(past, converge.Attempt{Operation: op.ID, Signature: signature, State: op.State, Ended: op.Ended})
 		}
 	}
-	return past, nil
+	return past, newest, nil
 }
 
 // branch looks at the branch, and asks for the CI's verdict where there is something that it decides.
@@ -346,7 +354,7 @@ func (t *Ticker) branch(ctx context.Context, o *converge.Observation, now *Tick)
 }
 
 // host looks at what runs, unless a deploy replaces it anyway.
-func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick) (seen bool) {
+func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick, newest string) (seen bool) {
 	h := &o.Host
 	if h.Error == nil {
 		h.Degraded, _, h.Error = t.Engine.Unsettled(ctx)
@@ -361,7 +369,9 @@ func (t *Ticker) host(ctx context.Context, o *converge.Observation, now *Tick) (
 	}
 	h.Drift, h.Config, now.Unknown = drifted.Drift, drifted.Config, drifted.Unknown
 	t.mu.Lock()
-	h.Before = t.before
+	if t.newest == newest {
+		h.Before = t.before
+	}
 	t.mu.Unlock()
 	if t.Images != nil && h.Config.Images != nil {
 		var notes []string

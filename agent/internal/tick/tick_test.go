@@ -394,6 +394,32 @@ func TestTicksOverlapSafely(t *testing.T) {
 	})
 }
 
+// Who asks and goes away leaves nothing begun, nothing held, and a tick that says so.
+func TestATickThatIsAbandoned(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.Push(map[string]string{"app/main.go": "two"})
+		for _, at := range []string{"Commits.RemoteHead", "Commits.Fetch", "Configs.Hashes"} {
+			if at == "Configs.Hashes" {
+				b.ci[b.Push(map[string]string{"app/main.go": "three"})] = converge.CI{Verdict: converge.CIPending}
+			}
+			reached, release := b.HoldAt(at)
+			ctx, cancel := context.WithCancel(context.Background())
+			go func() { <-reached; cancel() }()
+			made, op, err := b.ticker.Tick(ctx, tick.Request{Requester: "local/root"})
+			if made.Reason != "ABANDONED" || op != nil || err != nil {
+				b.t.Errorf("%s: %+v, %v, %v", at, made, op, err)
+			}
+			release()
+			b.On(at, nil)
+			if found := b.ticker.Status().Findings(); len(found) != 1 || !strings.HasPrefix(found[0], "ABANDONED: ") {
+				b.t.Errorf("%v", found)
+			}
+		}
+		clear(b.ci)
+		b.must(converge.Deploy, "NEW_COMMIT", operation.Succeeded)
+	})
+}
+
 func TestADryRunBeginsNothingAndConfirmsNothing(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		target := b.Push(map[string]string{"app/main.go": "two"})
@@ -410,6 +436,25 @@ func TestADryRunBeginsNothingAndConfirmsNothing(t *testing.T) {
 			if made, _, _ := b.ticker.Tick(context.Background(), tick.Request{DryRun: true}); made.Reason != "DRIFT_SEEN" {
 				b.t.Errorf("%+v", made)
 			}
+		}
+	})
+}
+
+// By a name with a mistake nothing would be left out, so nothing is touched.
+func TestAServiceOfGitOpsThatNothingHas(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		config := strings.Replace(files()[hosttest.ConfigPath], "gitops: {", "gitops: {leave_out: [core/ap], ", 1)
+		if _, err := b.Deployed(b.Push(map[string]string{hosttest.ConfigPath: config})); err != nil {
+			b.t.Fatal(err)
+		}
+		b.ChangeContainer("core", "app", nil)
+		for range 3 {
+			if made, _ := b.must(converge.Skipped, "HOST_UNKNOWN", ""); !strings.Contains(made.Message, `did you mean "app"?`) {
+				b.t.Errorf("%s", made.Message)
+			}
+		}
+		if found := b.ticker.Status().Findings(); len(found) != 1 {
+			b.t.Errorf("%v", found)
 		}
 	})
 }

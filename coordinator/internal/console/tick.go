@@ -81,9 +81,9 @@ func (p *page) difference(d *landfallv1.Drift) string {
 	switch {
 	case d.GetAnswer() != landfallv1.DriftAnswer_DRIFT_ANSWER_REPAIR:
 	case d.GetConfirmed():
-		done = "repaired by the next tick"
+		done = "to be repaired"
 	default:
-		done = "repaired when two ticks have found it"
+		done = "to be repaired when two ticks have found it"
 	}
 	kind := strings.ToLower(strings.TrimPrefix(d.GetKind().String(), "DRIFT_KIND_"))
 	return fmt.Sprintf("%s %s: %s (%s)", name, p.paint(yellow, kind), strings.TrimPrefix(clean(d.GetMessage()), clean(d.GetService())+": "), done)
