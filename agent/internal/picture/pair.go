@@ -13,12 +13,11 @@ type couple struct{ was, is Container }
 func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Container) {
 	extra = slices.Clone(is)
 	lost = slices.Clone(was)
+	inherited := func(w, c Container) bool { return sameMaking(w, c) && r.inherits(w, c) }
+	made := func(w, c Container) bool { return r.madeAgain(w, c) && r.inherits(w, c) }
 	for _, alike := range []func(w, c Container) bool{
 		func(w, c Container) bool { return w.ID == c.ID },
-		func(w, c Container) bool { return sameMaking(w, c) && r.inherits(w, c) },
-		sameMaking,
-		func(w, c Container) bool { return r.madeAgain(w, c) && r.inherits(w, c) },
-		r.madeAgain,
+		sameNumber(inherited), inherited, sameNumber(sameMaking), sameMaking, sameNumber(made), made, sameNumber(r.madeAgain), r.madeAgain,
 	} {
 		var rest []Container
 		for _, w := range lost {
@@ -33,6 +32,12 @@ func (r Restore) pair(was, is []Container) (pairs []couple, lost, extra []Contai
 		lost = rest
 	}
 	return pairs, lost, extra
+}
+
+// sameNumber is a likeness of two that have the same number among those of their service, too: one of several that are alike stands for the one whose
+// number Compose gave it.
+func sameNumber(alike func(w, c Container) bool) func(w, c Container) bool {
+	return func(w, c Container) bool { return w.Number != 0 && w.Number == c.Number && alike(w, c) }
 }
 
 // madeAgain reports whether going back has made a container in the place of another, as like it as goes.
