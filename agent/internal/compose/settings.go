@@ -19,6 +19,22 @@ import (
 // commit is a commit's name inside a value: each deploy puts its own into what it makes.
 var commit = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 
+// shortCommit is how landfall.yaml's ${short_sha} writes one. Twelve digits without a letter are a number of somebody's, an account say.
+var (
+	shortCommit = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
+	letter      = regexp.MustCompile(`[a-f]`)
+)
+
+// withoutCommits is a text without the names of commits.
+func withoutCommits(raw []byte) []byte {
+	return shortCommit.ReplaceAllFunc(commit.ReplaceAll(raw, nil), func(word []byte) []byte {
+		if letter.Match(word) {
+			return nil
+		}
+		return word
+	})
+}
+
 // containerID is the container of a service that another takes its volumes from, as Compose writes it.
 var containerID = regexp.MustCompile(`^[0-9a-f]{64}\b`)
 
@@ -64,7 +80,7 @@ func settingsOf(a container.InspectResponse) string {
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(commit.ReplaceAll(raw, nil))
+	sum := sha256.Sum256(withoutCommits(raw))
 	return hex.EncodeToString(sum[:8])
 }
 
