@@ -200,7 +200,7 @@ func TestSettingsOfHandedVolumes(t *testing.T) {
 	of := func(mounts ...mount.Mount) string {
 		return settingsOf(container.InspectResponse{
 			ContainerJSONBase: &container.ContainerJSONBase{HostConfig: &container.HostConfig{Mounts: mounts}}, Config: &container.Config{},
-		})
+		}, func(string) bool { return false })
 	}
 	named, other := mount.Mount{Type: mount.TypeVolume, Source: "rows", Target: "/rows"}, mount.Mount{Type: mount.TypeVolume, Source: "more", Target: "/more"}
 	fresh := mount.Mount{Type: mount.TypeVolume, Target: "/data", VolumeOptions: &mount.VolumeOptions{}}

@@ -67,6 +67,7 @@ type Compose struct {
 	tracked func(ctx context.Context, path string) (bool, error) // does the commit that is checked out have a file; nil: none
 
 	hashed hashed
+	words  words
 
 	teaching    sync.Mutex // while secrets are read and told
 	mu          sync.Mutex

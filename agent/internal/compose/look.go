@@ -108,6 +108,7 @@ func (c *Compose) inspectEach(ctx context.Context, list []container.Summary) ([]
 				errs[i] = engineFault(err)
 			default:
 				of := containerOf(answer)
+				of.Settings = settingsOf(answer, func(word string) bool { return c.words.commit(ctx, c.commits, word) })
 				details[i] = &of
 			}
 		})
@@ -116,9 +117,9 @@ func (c *Compose) inspectEach(ctx context.Context, list []container.Summary) ([]
 	return details, errs
 }
 
-// containerOf reads the engine's answer.
+// containerOf reads the engine's answer, but for the settings.
 func containerOf(a container.InspectResponse) picture.Container {
-	c := picture.Container{ID: a.ID, Name: strings.TrimPrefix(a.Name, "/"), ImageID: a.Image, Content: manifestOfContainer(a), Restarts: a.RestartCount, Grace: picture.DefaultGrace, Settings: settingsOf(a), Commits: commitsOf(a)}
+	c := picture.Container{ID: a.ID, Name: strings.TrimPrefix(a.Name, "/"), ImageID: a.Image, Content: manifestOfContainer(a), Restarts: a.RestartCount, Grace: picture.DefaultGrace, Commits: commitsOf(a)}
 	if a.Config != nil {
 		c.Project, c.Service, c.Config = a.Config.Labels[labelProject], a.Config.Labels[labelService], a.Config.Labels[labelConfig]
 		c.ImageRef, c.WorkingDir, c.Composer = a.Config.Image, a.Config.Labels[labelDir], a.Config.Labels[labelVersion]

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -19,20 +21,46 @@ import (
 // commit is a commit's name inside a value: each deploy puts its own into what it makes.
 var commit = regexp.MustCompile(`\b[0-9a-f]{40}\b`)
 
-// shortCommit is how landfall.yaml's ${short_sha} writes one. Twelve digits without a letter are a number of somebody's, an account say.
-var (
-	shortCommit = regexp.MustCompile(`\b[0-9a-f]{12}\b`)
-	letter      = regexp.MustCompile(`[a-f]`)
-)
+// shortCommit is what may be the beginning of one: ${short_sha} of landfall.yaml has 7 digits.
+var shortCommit = regexp.MustCompile(`\b[0-9a-f]{7,12}\b`)
 
-// withoutCommits is a text without the names of commits.
-func withoutCommits(raw []byte) []byte {
+// withoutCommits is a text without the names of commits. A short one is taken for a commit where the repository has it.
+func withoutCommits(raw []byte, isCommit func(word string) bool) []byte {
 	return shortCommit.ReplaceAllFunc(commit.ReplaceAll(raw, nil), func(word []byte) []byte {
-		if letter.Match(word) {
+		if isCommit(string(word)) {
 			return nil
 		}
 		return word
 	})
+}
+
+// words remembers which words name commits: each look meets the same ones, and each question is a child.
+type words struct {
+	mu    sync.Mutex
+	known map[string]bool
+}
+
+// mostWords bounds what is remembered.
+const mostWords = 4096
+
+// commit reports whether a word is the beginning of a commit's name; known says which of some are, nil for none.
+func (w *words) commit(ctx context.Context, known func(context.Context, []string) []string, word string) bool {
+	if known == nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	is, asked := w.known[word]
+	if !asked {
+		if len(w.known) >= mostWords || w.known == nil {
+			w.known = map[string]bool{}
+		}
+		is = slices.Contains(known(ctx, []string{word}), word)
+		if ctx.Err() == nil {
+			w.known[word] = is
+		}
+	}
+	return is
 }
 
 // containerID is the container of a service that another takes its volumes from, as Compose writes it.
@@ -45,7 +73,7 @@ func handedOn(m mount.Mount) bool {
 
 // settingsOf is a hash of what a container was made with besides its image: command, environment, labels, mounts, limits. Compose's own hash
 // differs with the commit that landfall.yaml puts into an environment; this one does not. Neither names that the engine gives nor IDs are in it.
-func settingsOf(a container.InspectResponse) string {
+func settingsOf(a container.InspectResponse, isCommit func(word string) bool) string {
 	if a.Config == nil || a.HostConfig == nil {
 		return ""
 	}
@@ -80,7 +108,7 @@ func settingsOf(a container.InspectResponse) string {
 	if err != nil {
 		return ""
 	}
-	sum := sha256.Sum256(withoutCommits(raw))
+	sum := sha256.Sum256(withoutCommits(raw, isCommit))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -12,16 +12,16 @@ func TestSettingsAreThoseWithoutCommits(t *testing.T) {
 	of := func(env ...string) string {
 		return settingsOf(container.InspectResponse{
 			ContainerJSONBase: &container.ContainerJSONBase{HostConfig: &container.HostConfig{}}, Config: &container.Config{Env: env},
-		})
+		}, func(word string) bool { return word == "0123456" || word == "fedcba9" })
 	}
-	base := of("SHA=0123456789abcdef0123456789abcdef01234567", "SHORT=0123456789ab", "BASE=", "ACCOUNT=123456789012", "COLOUR=blue")
-	same := of("SHA=fedcba9876543210fedcba9876543210fedcba98", "SHORT=fedcba987654", "BASE=0123456789abcdef0123456789abcdef01234567", "ACCOUNT=123456789012", "COLOUR=blue")
+	base := of("SHA=0123456789abcdef0123456789abcdef01234567", "SHORT=0123456", "BASE=", "ACCOUNT=1234567", "COLOUR=blue")
+	same := of("SHA=fedcba9876543210fedcba9876543210fedcba98", "SHORT=fedcba9", "BASE=0123456789abcdef0123456789abcdef01234567", "ACCOUNT=1234567", "COLOUR=blue")
 	if base != same {
 		t.Error("another commit is another setting")
 	}
 	for name, other := range map[string]string{
-		"account": of("SHA=0123456789abcdef0123456789abcdef01234567", "SHORT=0123456789ab", "BASE=", "ACCOUNT=210987654321", "COLOUR=blue"),
-		"colour":  of("SHA=0123456789abcdef0123456789abcdef01234567", "SHORT=0123456789ab", "BASE=", "ACCOUNT=123456789012", "COLOUR=green"),
+		"account": of("SHA=0123456789abcdef0123456789abcdef01234567", "SHORT=0123456", "BASE=", "ACCOUNT=7654321", "COLOUR=blue"),
+		"colour":  of("SHA=0123456789abcdef0123456789abcdef01234567", "SHORT=0123456", "BASE=", "ACCOUNT=1234567", "COLOUR=green"),
 	} {
 		if other == base {
 			t.Errorf("another %s is no other setting", name)
