@@ -84,8 +84,8 @@ func (h *hashed) keep(stack string, project [sha256.Size]byte, hashes map[pictur
 	if h.by == nil {
 		h.by = map[string][]hashedAs{}
 	}
-	list := append(h.by[stack], hashedAs{project, hashes})
-	h.by[stack] = list[max(0, len(list)-keptHashes):]
+	h.by[stack] = append(h.by[stack], hashedAs{project, hashes})
+	h.by[stack] = h.by[stack][max(0, len(h.by[stack])-keptHashes):]
 }
 
 // Composer implements ports.Configs.

@@ -37,7 +37,7 @@ func (r Restore) projects() []string {
 }
 
 func (r Restore) wrong(k Key, now Picture) string {
-	was, is := r.Before.Of(k), now.Of(k)
+	was, is := r.Before.living(k), now.living(k)
 	if len(was) == 0 {
 		if len(is) > 0 && r.knows(k) {
 			return fmt.Sprintf("has %s, it had none", containers(len(is)))

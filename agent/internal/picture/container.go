@@ -75,6 +75,10 @@ func (c Container) Running() bool {
 	return c.State == "running" || c.State == "restarting" || c.State == "paused"
 }
 
+// Dead reports whether the engine began to remove it and did not come to an end, because it was itself ended say: it can neither be started nor
+// stopped, and stands for nothing; see [Picture.living].
+func (c Container) Dead() bool { return c.State == "dead" || c.State == "removing" }
+
 // Succeeded reports whether it has done what it was for, and ended.
 func (c Container) Succeeded() bool {
 	return c.OneShot && c.State == "exited" && c.ExitCode == 0 && !c.OOMKilled

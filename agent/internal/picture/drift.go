@@ -113,7 +113,9 @@ func (s Service) unwell(c Container) (DriftKind, Verb, string) {
 		return DriftUnhealthy, Restart, why
 	case c.State == "restarting" && c.Restarts >= crashLoop:
 		return DriftUnhealthy, Restart, why
-	case c.State == "exited" || c.State == "created" || c.State == "dead":
+	case c.State == "dead":
+		return DriftExited, Recreate, why // the engine began to remove it, and starts it no more
+	case c.State == "exited" || c.State == "created":
 		return DriftExited, Start, why
 	}
 	return "", "", "" // it starts, or has been started again a moment ago

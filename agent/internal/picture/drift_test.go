@@ -35,7 +35,7 @@ func TestDrift(t *testing.T) {
 		"one of two missing":        {func(e *Expected) { s := e.Models[0].Services["web"]; s.Replicas = 2; e.Models[0].Services["web"] = s }, "missing start", ""},
 		"exited":                    {func(e *Expected) { c(e).State, c(e).ExitCode = "exited", 1 }, "exited start", ""},
 		"created and never started": {func(e *Expected) { c(e).State = "created" }, "exited start", ""},
-		"dead":                      {func(e *Expected) { c(e).State = "dead" }, "exited start", ""},
+		"dead":                      {func(e *Expected) { c(e).State = "dead" }, "exited recreate", ""},
 		"a job that ended": {func(e *Expected) {
 			s := e.Models[0].Services["web"]
 			s.OneShot = true
@@ -111,9 +111,12 @@ func TestMendingSteps(t *testing.T) {
 		{Stack: "home", Project: "home", Services: map[string]Spec{"bus": {}}},
 	}
 	drift := []Drift{
-		{Key: Key{"shop", "web"}, Kind: DriftExited, Verb: Start}, {Key: Key{"shop", "web"}, Kind: DriftConfig, Verb: Recreate},
-		{Key: Key{"shop", "db"}, Kind: DriftMissing, Verb: Start}, {Key: Key{"shop", "proxy"}, Kind: DriftUnhealthy, Verb: Restart},
-		{Key: Key{"home", "bus"}, Kind: DriftImage, Verb: Recreate}, {Key: Key{"home", "left"}, Kind: DriftOrphan},
+		{Key: Key{"shop", "web"}, Kind: DriftExited, Verb: Start},
+		{Key: Key{"shop", "web"}, Kind: DriftConfig, Verb: Recreate},
+		{Key: Key{"shop", "db"}, Kind: DriftMissing, Verb: Start},
+		{Key: Key{"shop", "proxy"}, Kind: DriftUnhealthy, Verb: Restart},
+		{Key: Key{"home", "bus"}, Kind: DriftImage, Verb: Recreate},
+		{Key: Key{"home", "left"}, Kind: DriftOrphan},
 	}
 	steps, err := MendingSteps(models, Deeds(drift))
 	if err != nil {

@@ -75,6 +75,9 @@ func (p Picture) Of(k Key) []Container {
 	return of
 }
 
+// living is Of without the containers that are dead.
+func (p Picture) living(k Key) []Container { return slices.DeleteFunc(p.Of(k), Container.Dead) }
+
 // In is the part of the picture that one project is.
 func (p Picture) In(project string) Picture {
 	part := Picture{Projects: []string{project}, Refs: p.Refs, Contents: p.Contents}

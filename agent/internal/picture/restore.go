@@ -114,17 +114,20 @@ func unionKeys(a, b Picture) []Key {
 
 // deedsOf decides about one service.
 func (r Restore) deedsOf(k Key, now Picture) []Deed {
-	was, is := r.Before.Of(k), now.Of(k)
+	was, is := r.Before.living(k), now.living(k)
 	_, spec, named := find(r.Models, k)
+	var deeds []Deed
+	if dead := slices.DeleteFunc(now.Of(k), func(c Container) bool { return !c.Dead() }); len(dead) > 0 && r.knows(k) {
+		deeds = append(deeds, Deed{Key: k, Verb: Remove, Containers: ids(dead), Why: "the engine began to remove it, and did not come to an end"})
+	}
 	if len(was) == 0 {
-		if r.knows(k) {
-			return []Deed{{Key: k, Verb: Remove, Containers: ids(is), Why: "it did not exist"}}
+		if r.knows(k) && len(is) > 0 {
+			deeds = append(deeds, Deed{Key: k, Verb: Remove, Containers: ids(is), Why: "it did not exist"})
 		}
-		return nil // somebody started it, and it is nobody's but theirs
+		return deeds // else somebody started it, and it is nobody's but theirs
 	}
 	pairs, lost, extra := r.pair(was, is)
 	why := r.different(pairs, lost, spec, now)
-	var deeds []Deed
 	if beyond := len(is) - len(was); beyond > 0 && len(extra) > 0 && r.knows(k) {
 		// Compose would choose by itself which of too many containers go. What stands in the place of others is not too many, and what
 		// shows the volumes of others goes last.
@@ -317,7 +320,7 @@ func (r Restore) withSharers(deeds []Deed, now Picture) []Deed {
 
 // running lists the containers of a service that ran and run, and that nothing is done to yet.
 func (r Restore) running(k Key, now Picture, deeds []Deed) []string {
-	pairs, _, _ := r.pair(r.Before.Of(k), now.Of(k))
+	pairs, _, _ := r.pair(r.Before.living(k), now.living(k))
 	var found []string
 	for _, p := range pairs {
 		done := slices.ContainsFunc(deeds, func(d Deed) bool { return slices.Contains(d.Containers, p.is.ID) })

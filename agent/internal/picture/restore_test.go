@@ -42,6 +42,14 @@ func restores() map[string]way {
 	return map[string]way{
 		"as it was": {models: app, before: boxes(box("app", "a1")), now: boxes(box("app", "a1"))},
 		"gone":      {models: app, before: boxes(box("app", "a1")), deeds: []string{"recreate app x1"}, wrong: []string{"shop/app has 0 containers, it had 1"}},
+		"an engine that was ended while it removed the container": {
+			models: app, before: boxes(box("app", "a1")), now: boxes(box("app", "a1", state("dead"))),
+			deeds: []string{"remove app a1", "recreate app x1"}, wrong: []string{"shop/app has 0 containers, it had 1"},
+		},
+		"and made the other version's before": {
+			models: app, before: boxes(box("app", "a1")), now: boxes(box("app", "a1", state("dead")), box("app", "a2", image("2"))),
+			deeds: []string{"remove app a1", "recreate app x1"}, wrong: []string{"shop/app runs image sha256:app-2"},
+		},
 		"left under a name for the time being": { // by a recreate of going back that was cut off before it renamed and started it
 			models: app, before: boxes(box("app", "a1", called("shop-app-1"))), now: boxes(box("app", "a2", state("created"), called("0123456789ab_shop-app-1"))),
 			began: boxes(box("app", "a9", image("2"))), deeds: []string{"recreate app x1"}, wrong: []string{"is created, it ran"},
