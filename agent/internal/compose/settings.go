@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -108,8 +109,45 @@ func settingsOf(a container.InspectResponse, isCommit func(word string) bool) st
 	if err != nil {
 		return ""
 	}
+	if raw, err = emptyAsNull(raw); err != nil {
+		return ""
+	}
 	sum := sha256.Sum256(withoutCommits(raw, isCommit))
 	return hex.EncodeToString(sum[:8])
+}
+
+// emptyAsNull is a JSON document that writes null for every list and object with nothing in it. An engine that was started again answers []
+// where it answered null before (Dns, DnsOptions and DnsSearch of a container that was made with none; seen with 28.5). Names are kept: a port
+// or volume is a name with an empty object.
+func emptyAsNull(raw []byte) ([]byte, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var document any
+	if err := decoder.Decode(&document); err != nil {
+		return nil, err
+	}
+	return json.Marshal(nothingIsNil(document))
+}
+
+// nothingIsNil replaces each empty list and object in a JSON value.
+func nothingIsNil(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		if len(v) == 0 {
+			return nil
+		}
+		for name, inner := range v {
+			v[name] = nothingIsNil(inner)
+		}
+	case []any:
+		if len(v) == 0 {
+			return nil
+		}
+		for i, inner := range v {
+			v[i] = nothingIsNil(inner)
+		}
+	}
+	return value
 }
 
 // commitsOf lists the commits that a container's environment, labels and command name: those that it was made with.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/go-connections/nat"
 )
 
 // Containers of two deploys differ by their commits alone, however landfall.yaml writes them; any other value counts.
@@ -25,6 +26,45 @@ func TestSettingsAreThoseWithoutCommits(t *testing.T) {
 	} {
 		if other == base {
 			t.Errorf("another %s is no other setting", name)
+		}
+	}
+}
+
+// What an engine writes for "none" is no setting: one that was started again answers [] where it answered null.
+func TestNothingIsNoSetting(t *testing.T) {
+	t.Parallel()
+	of := func(change func(*container.Config, *container.HostConfig)) string {
+		config, host := &container.Config{}, &container.HostConfig{}
+		change(config, host)
+		return settingsOf(container.InspectResponse{ContainerJSONBase: &container.ContainerJSONBase{HostConfig: host}, Config: config},
+			func(string) bool { return false })
+	}
+	none := of(func(*container.Config, *container.HostConfig) {})
+	for name, change := range map[string]func(*container.Config, *container.HostConfig){
+		"dns": func(_ *container.Config, h *container.HostConfig) {
+			h.DNS, h.DNSOptions, h.DNSSearch = []string{}, []string{}, []string{}
+		},
+		"ports":   func(_ *container.Config, h *container.HostConfig) { h.PortBindings = nat.PortMap{} },
+		"volumes": func(c *container.Config, _ *container.HostConfig) { c.Volumes = map[string]struct{}{} },
+		"command": func(c *container.Config, _ *container.HostConfig) { c.Cmd = []string{} },
+	} {
+		if of(change) != none {
+			t.Errorf("%s: an empty list is another setting than none", name)
+		}
+	}
+	for name, change := range map[string]func(*container.Config, *container.HostConfig){
+		"dns": func(_ *container.Config, h *container.HostConfig) { h.DNS = []string{"192.0.2.1"} },
+		"ports": func(_ *container.Config, h *container.HostConfig) {
+			h.PortBindings = nat.PortMap{"80/tcp": {{HostPort: "8080"}}}
+		},
+		"exposed":  func(c *container.Config, _ *container.HostConfig) { c.ExposedPorts = nat.PortSet{"80/tcp": {}} },
+		"volume":   func(c *container.Config, _ *container.HostConfig) { c.Volumes = map[string]struct{}{"/data": {}} },
+		"two args": func(c *container.Config, _ *container.HostConfig) { c.Cmd = []string{"", ""} },
+		"limit":    func(_ *container.Config, h *container.HostConfig) { h.Memory = 1 << 20 },
+		"init":     func(_ *container.Config, h *container.HostConfig) { h.Init = new(bool) },
+	} {
+		if of(change) == none {
+			t.Errorf("%s: a setting counts for nothing", name)
 		}
 	}
 }
