@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/go-connections/nat"
 )
 
 // Containers of two deploys differ by their commits alone, however landfall.yaml writes them; any other value counts.
@@ -44,7 +43,6 @@ func TestNothingIsNoSetting(t *testing.T) {
 		"dns": func(_ *container.Config, h *container.HostConfig) {
 			h.DNS, h.DNSOptions, h.DNSSearch = []string{}, []string{}, []string{}
 		},
-		"ports":   func(_ *container.Config, h *container.HostConfig) { h.PortBindings = nat.PortMap{} },
 		"volumes": func(c *container.Config, _ *container.HostConfig) { c.Volumes = map[string]struct{}{} },
 		"command": func(c *container.Config, _ *container.HostConfig) { c.Cmd = []string{} },
 	} {
@@ -53,11 +51,7 @@ func TestNothingIsNoSetting(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(*container.Config, *container.HostConfig){
-		"dns": func(_ *container.Config, h *container.HostConfig) { h.DNS = []string{"192.0.2.1"} },
-		"ports": func(_ *container.Config, h *container.HostConfig) {
-			h.PortBindings = nat.PortMap{"80/tcp": {{HostPort: "8080"}}}
-		},
-		"exposed":  func(c *container.Config, _ *container.HostConfig) { c.ExposedPorts = nat.PortSet{"80/tcp": {}} },
+		"dns":      func(_ *container.Config, h *container.HostConfig) { h.DNS = []string{"192.0.2.1"} },
 		"volume":   func(c *container.Config, _ *container.HostConfig) { c.Volumes = map[string]struct{}{"/data": {}} },
 		"two args": func(c *container.Config, _ *container.HostConfig) { c.Cmd = []string{"", ""} },
 		"limit":    func(_ *container.Config, h *container.HostConfig) { h.Memory = 1 << 20 },
